@@ -1,0 +1,69 @@
+// Decodes the HTTP/1.x of one TCP connection, both directions, as a watcher: it never answers, and it
+// must say "ambiguous" where two readings are possible. Owned by a worker, taken from its pool.
+//
+// Feed takes in-order bytes of one direction. It is resumable: it returns how many bytes it consumed, and
+// consumes fewer than given only when `budget` (bytes of decoded output left in this step) is spent; the
+// caller polls its ports and feeds the rest. Memory: at most header_bytes_max for each direction plus
+// a decoder from the pool. Any cut of the byte stream gives the same observer calls up to the cutting of
+// body data.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/counters.h"
+#include "dataplane/http/http_observer.h"
+
+namespace stillwatch::dataplane {
+
+struct HttpLimits {
+  uint32_t header_bytes_max = 64u << 10;
+  uint64_t decoded_body_bytes_max = 64ull << 20;
+  uint32_t decoders_max = 2'000;
+  uint32_t pipelined_requests_max = 128;  // requests that wait for their response
+  int64_t response_timeout_ns = 600ll * 1'000'000'000;
+};
+
+struct DecodeBudget {
+  uint64_t bytes_left = 64u << 10;
+};
+
+enum class HttpSniff : uint8_t { kHttp, kNeedMore, kNotHttp };
+// Looks at the first bytes that one direction ever carried.
+HttpSniff SniffHttp1(Bytes head, bool from_client);
+
+// Shared by the connections of one worker: limits, counters, decoder and buffer pools.
+class HttpShared {
+ public:
+  virtual ~HttpShared() = default;
+  virtual void RegisterCounters(CounterRegistry* registry) = 0;
+};
+std::unique_ptr<HttpShared> MakeHttpShared(const HttpLimits& limits, HttpObserver* observer);
+
+class HttpConnection {
+ public:
+  virtual ~HttpConnection() = default;
+
+  virtual size_t Feed(const StreamContext& at, bool from_client, Bytes data,
+                      DecodeBudget* budget) = 0;
+  // `skipped` bytes of this direction are lost for good. Inside a body of known length decoding goes on
+  // behind the gap and the transaction is marked; elsewhere the direction resynchronises at what looks
+  // like the next message head.
+  virtual void Gap(const StreamContext& at, bool from_client, uint64_t skipped) = 0;
+  // FIN of one direction (ends a read-until-close body).
+  virtual void End(const StreamContext& at, bool from_client) = 0;
+  // The flow is over: every open transaction ends with `reason`. The object may be destroyed after.
+  virtual void Close(const StreamContext& at, HttpEnd reason) = 0;
+  // Ends transactions whose response has been awaited for response_timeout_ns.
+  virtual void Tick(const StreamContext& at) = 0;
+  // Traffic time at which Tick has something to do; INT64_MAX for none.
+  virtual int64_t next_deadline_ns() const = 0;
+  // No HTTP will be decoded any more on this connection (upgraded, or not HTTP after all).
+  virtual bool finished() const = 0;
+  virtual uint64_t transactions() const = 0;
+};
+
+// `shared` outlives the connection.
+std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared);
+
+}  // namespace stillwatch::dataplane

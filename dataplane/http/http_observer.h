@@ -1,0 +1,80 @@
+// What the HTTP layer tells the layer above, transaction by transaction. Called on the worker's thread.
+// Views are valid during the call only. For one connection calls come in transaction order for each
+// direction; request and response of a transaction may interleave (a server may answer early).
+// The dialect layer (dataplane/llm) implements it; inspect implements it too.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "dataplane/llm/exchange.h"
+
+namespace stillwatch::dataplane {
+
+struct HttpHeader {
+  std::string_view name;   // as sent
+  std::string_view value;  // trimmed of blanks
+};
+
+struct HttpRequestHead {
+  std::string_view method, target, host;  // host: Host header or :authority, "" when absent
+  std::span<const HttpHeader> headers;
+};
+struct HttpResponseHead {
+  uint16_t status = 0;
+  std::span<const HttpHeader> headers;
+};
+
+// Where a call stands: same for both directions of a flow.
+struct StreamContext {
+  uint64_t flow_id = 0;
+  uint64_t flow_hash = 0;       // for OrderKey
+  uint64_t packet = 0;          // packet being looked at (or that carried the timeout)
+  int64_t time_ns = 0;          // its traffic time
+  ClientAddress client, server;
+  uint16_t client_port = 0, server_port = 0;
+  uint64_t ja4_hash = 0, http2_hash = 0;
+};
+
+enum class HttpEnd : uint8_t {
+  kComplete,    // both ends were seen
+  kFlowEnded,   // the connection closed, was reset or was evicted before
+  kTimedOut,    // 10 min of traffic time after the request ended
+  kUpgraded,    // the rest of the connection is another protocol
+  kMalformed,   // the bytes stopped making sense
+};
+
+struct HttpTransactionInfo {
+  uint64_t index = 0;           // in the flow, from 0
+  bool ambiguous = false;       // two readings possible (conflicting lengths ...)
+  bool gap = false;             // TCP bytes of this transaction are missing
+  bool request_complete = false, response_complete = false;
+  uint64_t request_body_bytes = 0, response_body_bytes = 0;  // decoded
+};
+
+class HttpObserver {
+ public:
+  virtual ~HttpObserver() = default;
+
+  // One HttpTransaction* handle for each transaction, made by the observer in OnRequestHead (or in
+  // OnResponseHead when the request was never seen), given back to it in all later calls, and released
+  // by it in OnTransactionEnd, which comes exactly once. nullptr: not interested; the HTTP layer then
+  // skips decoding of bodies.
+  using Handle = void*;
+  virtual Handle OnRequestHead(const StreamContext& at, uint64_t index,
+                               const HttpRequestHead& head) = 0;
+  // Decoded body bytes (after transfer and content decoding), in order, at most 64 KiB a call.
+  virtual void OnRequestBody(const StreamContext& at, Handle handle, Bytes data) = 0;
+  virtual void OnRequestEnd(const StreamContext& at, Handle handle) = 0;
+  // head of a final response (not 1xx). handle is nullptr when no request was seen or it was declined;
+  // the observer returns the handle to use from here on.
+  virtual Handle OnResponseHead(const StreamContext& at, Handle handle, uint64_t index,
+                                const HttpResponseHead& head) = 0;
+  virtual void OnResponseBody(const StreamContext& at, Handle handle, Bytes data) = 0;
+  virtual void OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd end,
+                                const HttpTransactionInfo& info) = 0;
+};
+
+}  // namespace stillwatch::dataplane

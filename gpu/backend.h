@@ -1,0 +1,115 @@
+// The door of gpu/: who computes sketches, embeddings and joins in bulk. One implementation on the CPU
+// (gpu/cpu); the CUDA twin must equal it bit for bit. All results are integers.
+// Called by the pipeline's batch thread only; blocking calls; memory is taken at construction.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+
+namespace stillwatch::gpu {
+
+inline constexpr uint32_t kOphBins = 128;
+inline constexpr uint32_t kBands = 32;         // each of four full-width bins
+inline constexpr uint32_t kSimHashWords = 8;   // 512 bits
+inline constexpr uint32_t kEmbeddingDims = 128;
+inline constexpr uint32_t kShingleTokens = 3;
+
+// Two sketches are compared only if all four agree.
+struct SketchVersions {
+  uint16_t sketch = 1;
+  uint16_t salt_id = 0;
+  uint16_t rarity_id = 0;
+  uint16_t table_id = 0;
+  bool operator==(const SketchVersions&) const = default;
+};
+
+// One text's sketch, 448 bytes; empty texts (no token) have tokens == 0 and all-zero fields.
+struct alignas(64) Sketch {
+  uint32_t bands[kBands];             // band keys from full-width bins
+  uint8_t oph[kOphBins / 2];          // bins cut to 4 bits, two a byte, even bin in the low half
+  uint64_t simhash[kSimHashWords];
+  int8_t embedding[kEmbeddingDims];
+  uint32_t tokens;
+  SketchVersions versions;
+  uint8_t reserved[52];
+};
+static_assert(sizeof(Sketch) == 448);
+
+// `rows` texts as token hashes: text r is tokens[offsets[r] .. offsets[r+1]). cut[r] is the index within
+// the text that no shingle may cross (0: none).
+struct TokenBatch {
+  std::span<const uint32_t> tokens;
+  std::span<const uint32_t> offsets;  // rows + 1
+  std::span<const uint32_t> cuts;     // rows
+  uint32_t rows() const { return static_cast<uint32_t>(cuts.size()); }
+};
+
+// A stored text that shares at least one live band bucket with a probe.
+struct Candidate {
+  uint32_t row;          // of the probe, in the batch
+  uint64_t id;           // as inserted
+  uint16_t bands_shared; // at least 1
+  uint16_t oph_equal;    // bins of 128 that agree in 4 bits
+  uint16_t simhash_distance;  // Hamming, 0..512
+  uint16_t reserved;
+};
+
+struct RepresentativeMatch {
+  uint32_t representative;  // row in the table given by SetRepresentatives
+  int32_t dot;
+};
+
+struct BackendOptions {
+  Salt salt;
+  uint64_t window_bytes = 256ull << 20;
+  uint32_t window_bucket_pairs_max = 32;  // a more popular bucket makes no pairs
+  uint32_t representatives_max = 65'536;
+  std::string rarity_table_path;          // empty: the built-in one
+  std::string embedding_table_path;       // empty: the built-in one
+};
+
+struct BackendInfo {
+  std::string name;       // "cpu-avx2", "cpu-scalar", "cuda"
+  uint64_t memory_bytes;  // taken at construction
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual BackendInfo Info() const = 0;
+  virtual SketchVersions Versions() const = 0;
+
+  // One sketch a row; out.size() == batch.rows().
+  virtual Status ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) = 0;
+
+  // Rarity weight class 0..255 of one token (docs/sketches.md), for evidence.
+  virtual uint8_t RarityOf(uint32_t token_hash) const = 0;
+
+  // The window (LSH over band keys, with epochs). A batch probes the window as it stood before the batch,
+  // and its own members pairwise (a pair is reported once, on the later row); then all rows are inserted
+  // in row order under ids[r]. Empty texts neither probe nor insert. Candidates come sorted by
+  // (row, id), each (row, id) once, verified fields filled from the stored sketches.
+  virtual Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                                std::vector<Candidate>* candidates) = 0;
+  // Starts a new epoch: entries older than `epochs_kept` epochs no longer match and may be overwritten.
+  virtual void AdvanceEpoch() = 0;
+
+  // int8 rows of kEmbeddingDims, replaces the whole table.
+  virtual Status SetRepresentatives(std::span<const int8_t> rows) = 0;
+  // The k best representatives by dot product for each query row, best first, ties by lower index; fewer
+  // than k when the table is smaller (then .representative == UINT32_MAX). out.size() == rows * k.
+  virtual Status TopK(std::span<const int8_t> query_rows, uint32_t k,
+                      std::span<RepresentativeMatch> out) = 0;
+};
+
+// Fails with a message when a table file does not fit (magic, version, checksum, dimensions).
+Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options);
+
+}  // namespace stillwatch::gpu
