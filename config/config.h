@@ -1,0 +1,100 @@
+// The typed configuration of one box: plain data, filled by LoadConfig, read by tools/stillwatch, which
+// turns it into each folder's own Options. Every field has a row in schema.cc (unit, default, range, hot
+// or restart-only); nothing else may fill it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stillwatch::config {
+
+struct Config {
+  struct {
+    std::string name;
+    std::string state_dir;
+  } box;
+  struct {
+    std::string mode;    // "inline", "mirror", "replay"
+    std::string driver;  // "af_xdp", "af_packet", "ethdev"
+    std::string a, b;
+    int64_t queues, descriptors, mbufs, mtu;
+    std::string idle;    // "sleep", "poll"
+    bool ignore_checksums;
+  } ports;
+  struct {
+    int64_t workers;
+    int64_t forwarder_ring_frames;
+    int64_t exchange_ring_mib;
+    std::vector<std::string> cpus;
+  } threads;
+  struct {
+    std::string huge_pages;  // "auto", "off"
+    int64_t memory_mib;
+    std::string log_level;
+  } eal;
+  struct {
+    int64_t heartbeat_timeout_ms;
+    std::string bpffs;
+    std::vector<std::string> interest_prefixes;
+    std::vector<std::string> interest_ports;
+  } fail_open;
+  struct {
+    int64_t flows_max, idle_timeout_s, syn_timeout_s;
+    int64_t reassembly_mib, reassembly_flow_kib;
+  } flow;
+  struct {
+    int64_t parsers_max, decoders_max, header_kib, decoded_body_mib;
+  } http;
+  struct {
+    int64_t body_kib, body_pool_mib, trusted_hops, response_timeout_s;
+    std::string credential_header;
+  } llm;
+  struct {
+    std::string account_key;
+    std::string salt;
+    int64_t salt_id;
+  } privacy;
+  struct {
+    std::string gpu;  // "auto", "cpu"
+    int64_t window_mib, representatives_max, bucket_pairs_max;
+    std::string rarity_table, embedding_table;
+  } sketch;
+  struct {
+    int64_t profiles_max, evaluate_every_s;
+    std::string directory_file;
+    bool request_sketches, account_profiles;
+  } detect;
+  struct {
+    std::string version;
+    std::vector<std::string> allow_owners;
+    std::string action_max;  // the ladder's highest rung that may be advised
+    bool owner_unknown_lifts;
+    int64_t step_up_permille, throttle_permille;
+    int64_t advice_ttl_hours;
+  } policy;
+  struct {
+    bool ndjson;
+    std::string dir;
+    int64_t rotate_mib;
+  } output;
+  struct {
+    int64_t outbox_mib;
+  } store;
+  struct {
+    bool enabled;
+    std::vector<std::string> brokers;
+    std::string topic_prefix;
+    std::string security_protocol;
+    std::string ca_file, certificate_file, key_file;
+    std::string sasl_mechanism, sasl_username, sasl_password_file;
+  } kafka;
+  struct {
+    std::string socket;
+  } control;
+  struct {
+    int64_t max_mib;
+  } memory;
+};
+
+}  // namespace stillwatch::config

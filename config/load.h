@@ -1,0 +1,27 @@
+// Reads a configuration. All mistakes of a file are reported at once, each as
+// "FILE:LINE:COLUMN: what; mend". Called at start, by `stillctl check` and by reload.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "config/config.h"
+
+namespace stillwatch::config {
+
+// Defaults, then the file (path "" for none), then each "KEY=VALUE". VALUE is TOML; text that is no TOML
+// value is taken as a string.
+Result<Config> LoadConfig(const std::string& path, std::span<const std::string> sets);
+
+// The same from memory; `name` stands for the file in messages.
+Result<Config> ParseConfig(std::string_view text, const std::string& name,
+                           std::span<const std::string> sets);
+
+// What a live box needs beyond valid values (ports named, secrets set, ...). One message for each.
+std::vector<std::string> LiveProblems(const Config& config);
+
+// Bytes named by "hex:..." or "file:PATH" (the file holds hex or raw bytes).
+Result<std::string> ReadSecret(const std::string& key, const std::string& value);
+
+}  // namespace stillwatch::config
