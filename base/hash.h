@@ -22,6 +22,10 @@ inline uint64_t KeyedHash64(std::string_view text, Salt salt) {
   return KeyedHash64(AsBytes(text), salt);
 }
 
+// The fleet salt from secret bytes of any length: up to 8 bytes as they are (big-endian), longer ones
+// hashed. No bytes: the all-zero salt (replay and golden vectors).
+Salt SaltFromSecret(std::string_view secret);
+
 // The salt of one purpose ("body", "id", ...), so that equal strings in two roles do not collide.
 Salt DeriveSalt(Salt fleet, std::string_view purpose);
 

@@ -1,0 +1,230 @@
+// stillctl: talks to a running daemon over its control socket. Tables for people, --json for programs.
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+#include "config/control.h"
+#include "config/load.h"
+#include "config/schema.h"
+#include "tools/stillctl/table.h"
+
+namespace stillwatch::stillctl {
+namespace {
+
+using config::kExitBadFile;
+using config::kExitOk;
+using config::kExitRefused;
+using config::kExitUnreachable;
+using config::kExitUsage;
+using nlohmann::json;
+
+constexpr char kUsage[] =
+    "stillctl: talks to a running stillwatch\n"
+    "\n"
+    "  stillctl check FILE           read a configuration and say what is wrong with it\n"
+    "  stillctl reload [FILE]        take the configuration FILE (default: the one it was started with)\n"
+    "  stillctl status               what the box does, its generation, ports and outbox\n"
+    "  stillctl counters [PREFIX]    all named counters\n"
+    "  stillctl campaigns            campaigns, strongest first\n"
+    "  stillctl campaign ID          one campaign: members, evidence, checks, advice\n"
+    "  stillctl bypass on|off        forward in the kernel without looking, or look again\n"
+    "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
+    "\n"
+    "  --socket PATH   the control socket (default /run/stillwatch/control.sock)\n"
+    "  --config FILE   take the socket from this configuration\n"
+    "  --json          print JSON\n"
+    "\n"
+    "exit: 0 done, 1 refused by the daemon, 2 bad configuration file, 64 usage, 69 no daemon, 75 another reload runs\n";
+
+struct Options {
+  std::string socket = "/run/stillwatch/control.sock";
+  std::string config_file;
+  bool as_json = false;
+  std::vector<std::string> words;
+};
+
+int Fail(int exit, const std::string& text) {
+  std::fprintf(stderr, "stillctl: %s\n", text.c_str());
+  return exit;
+}
+
+std::string TextOf(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::string Percent(const json& per_65536) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.1f%%", per_65536.get<double>() * 100.0 / 65536.0);
+  return text;
+}
+
+std::string WeightText(const json& weight) {  // 1/256 nat
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", weight.get<double>() / 256.0);
+  return text;
+}
+
+void PrintPairs(const json& object) {
+  std::vector<std::vector<std::string>> rows{{"NAME", "VALUE"}};
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_object()) {
+      for (const auto& [inner, inner_value] : value.items()) rows.push_back({name + "." + inner, TextOf(inner_value)});
+    } else {
+      rows.push_back({name, TextOf(value)});
+    }
+  }
+  std::fputs(Table(rows).c_str(), stdout);
+}
+
+void PrintCampaigns(const json& campaigns) {
+  if (campaigns.empty()) {
+    std::puts("no campaign so far");
+    return;
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"CAMPAIGN", "STATE", "ACCOUNTS", "EXCHANGES", "POOLED", "DISTILLATION", "ADVICE", "LAST SEEN"}};
+  for (const json& campaign : campaigns) {
+    rows.push_back({TextOf(campaign["campaign_id"]), TextOf(campaign["state"]),
+                    TextOf(campaign["blast_radius"]["accounts"]), TextOf(campaign["blast_radius"]["exchanges"]),
+                    Percent(campaign["labels"]["pooled"]), Percent(campaign["labels"]["distillation_like"]),
+                    TextOf(campaign["advice"]["action"]), TextOf(campaign["evidence_time"]).substr(0, 19)});
+  }
+  std::fputs(Table(rows).c_str(), stdout);
+}
+
+void PrintCampaign(const json& campaign) {
+  std::printf("campaign %s, %s\n", TextOf(campaign["campaign_id"]).c_str(), TextOf(campaign["state"]).c_str());
+  std::printf("  pooled %s, distillation_like %s\n", Percent(campaign["labels"]["pooled"]).c_str(),
+              Percent(campaign["labels"]["distillation_like"]).c_str());
+  const json& radius = campaign["blast_radius"];
+  std::printf("  %s accounts, %s exchanges; of the accounts %s to %s may be innocent\n",
+              TextOf(radius["accounts"]).c_str(), TextOf(radius["exchanges"]).c_str(),
+              TextOf(radius["innocents_low"]).c_str(), TextOf(radius["innocents_high"]).c_str());
+  const json& advice = campaign["advice"];
+  std::printf("  advice: %s until %s (%s%s)\n\nevidence\n", TextOf(advice["action"]).c_str(),
+              TextOf(advice["expires"]).substr(0, 19).c_str(), TextOf(advice["reason_code"]).c_str(),
+              advice["needs_human"].get<bool>() ? ", needs a human" : "");
+  for (const json& evidence : campaign["evidence"]) {
+    std::printf("  %6s nat  %s\n", WeightText(evidence["weight"]).c_str(),
+                Wrap(TextOf(evidence["text"]), 100, 14).c_str());
+  }
+  std::puts("\nagainst it");
+  for (const json& text : campaign["counter_evidence"]) {
+    std::printf("  - %s\n", Wrap(TextOf(text), 100, 4).c_str());
+  }
+  std::puts("\nchecked for look-alikes");
+  for (const json& check : campaign["checks"]) {
+    std::printf("  %-8s %s: %s\n", TextOf(check["result"]).c_str(), TextOf(check["name"]).c_str(),
+                Wrap(TextOf(check["text"]), 100, 11).c_str());
+  }
+  std::puts("\naccounts");
+  std::vector<std::vector<std::string>> rows{{"ACCOUNT", "SCORE", "EXCHANGES", "HITS", "FIRST REASON"}};
+  constexpr size_t kAccountsShown = 40;
+  for (const json& account : campaign["accounts"]) {
+    if (rows.size() > kAccountsShown) break;
+    const json& reasons = account["reasons"];
+    rows.push_back({TextOf(account["id"]), WeightText(account["score"]), TextOf(account["exchanges"]),
+                    TextOf(account["hits"]), reasons.empty() ? "" : TextOf(reasons[0])});
+  }
+  std::fputs(Table(rows).c_str(), stdout);
+  if (campaign["accounts"].size() > kAccountsShown) {
+    std::printf("... and %zu more (--json prints all)\n", campaign["accounts"].size() - kAccountsShown);
+  }
+}
+
+int Check(const Options& options) {
+  if (options.words.size() != 2) return Fail(kExitUsage, "check takes one FILE");
+  const Result<config::Config> config = config::LoadConfig(options.words[1], {});
+  if (!config.ok()) {
+    if (options.as_json) std::printf("%s\n", json{{"ok", false}, {"error", config.message()}}.dump().c_str());
+    else std::fprintf(stderr, "%s\n", config.message().c_str());
+    return kExitBadFile;
+  }
+  std::vector<std::string> live;
+  if (config.value().ports.mode != "replay") live = config::LiveProblems(config.value());
+  if (options.as_json) {
+    std::printf("%s\n", json{{"ok", live.empty()}, {"problems", live}}.dump().c_str());
+  } else {
+    for (const std::string& problem : live) std::fprintf(stderr, "%s: %s\n", options.words[1].c_str(), problem.c_str());
+    if (live.empty()) std::printf("%s: fine\n", options.words[1].c_str());
+  }
+  return live.empty() ? kExitOk : kExitBadFile;
+}
+
+int IdHash(const Options& options) {
+  if (options.words.size() != 2 || options.config_file.empty()) {
+    return Fail(kExitUsage, "id-hash takes --config FILE and one ID");
+  }
+  const Result<config::Config> config = config::LoadConfig(options.config_file, {});
+  if (!config.ok()) return Fail(kExitBadFile, config.message());
+  const Result<std::string> secret = config::ReadSecret("privacy.salt", config.value().privacy.salt);
+  if (!secret.ok()) return Fail(kExitBadFile, secret.message());
+  const Salt salt = SaltFromSecret(secret.value());
+  std::printf("%s\n", HexOf(KeyedHash64(options.words[1], DeriveSalt(salt, "id"))).c_str());
+  return kExitOk;
+}
+
+int Ask(const Options& options) {
+  const std::string& command = options.words[0];
+  std::vector<std::string> args(options.words.begin() + 1, options.words.end());
+  if (command == "reload" && !args.empty()) {
+    char* absolute = realpath(args[0].c_str(), nullptr);  // the daemon has another working folder
+    if (absolute != nullptr) args[0] = absolute;
+    std::free(absolute);
+  }
+  const Result<config::ControlAnswer> answer = config::CallControl(options.socket, command, args);
+  if (!answer.ok()) return Fail(kExitUnreachable, answer.message());
+  if (answer.value().exit != kExitOk) {
+    if (options.as_json) {
+      std::printf("%s\n", json{{"exit", answer.value().exit}, {"error", answer.value().error}}.dump().c_str());
+    }
+    return Fail(answer.value().exit, answer.value().error);
+  }
+  const json result = json::parse(answer.value().result_json, nullptr, false);
+  if (options.as_json) std::printf("%s\n", result.dump(2).c_str());
+  else if (command == "campaigns") PrintCampaigns(result);
+  else if (command == "campaign") PrintCampaign(result);
+  else if (result.is_object()) PrintPairs(result);
+  else std::printf("%s\n", TextOf(result).c_str());
+  return kExitOk;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (word == "--json") options.as_json = true;
+    else if (word == "--socket" && has_value) options.socket = argv[++i];
+    else if (word == "--config" && has_value) options.config_file = argv[++i];
+    else if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), kExitOk;
+    else if (word.starts_with("--")) return Fail(kExitUsage, "unknown option " + word + "; --help lists them");
+    else options.words.push_back(word);
+  }
+  if (options.words.empty()) return std::fputs(kUsage, stderr), kExitUsage;
+  const std::string& command = options.words[0];
+  if (command == "check") return Check(options);
+  if (command == "id-hash") return IdHash(options);
+  if (!options.config_file.empty()) {
+    const Result<config::Config> config = config::LoadConfig(options.config_file, {});
+    if (!config.ok()) return Fail(kExitBadFile, config.message());
+    options.socket = config.value().control.socket;
+  }
+  const size_t args = options.words.size() - 1;
+  const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
+                    (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
+                    (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
+  if (!fits) return Fail(kExitUsage, "no such command: '" + command + "' with " + std::to_string(args) +
+                                         " arguments; --help lists them");
+  return Ask(options);
+}
+
+}  // namespace
+}  // namespace stillwatch::stillctl
+
+int main(int argc, char** argv) { return stillwatch::stillctl::Main(argc, argv); }
