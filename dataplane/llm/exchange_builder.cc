@@ -1,0 +1,1 @@
+#include "dataplane/llm/exchange_builder.h"
