@@ -40,6 +40,8 @@ struct Event {
   std::string key;  // Kafka key; the same key goes to the same partition, in order
   // Null: a tombstone for `key` (compacted topics only).
   std::unique_ptr<google::protobuf::Message> message;
+  // A tombstone's own event id (other events carry theirs in Meta).
+  std::string tombstone_id{};
 };
 
 class Sink {
