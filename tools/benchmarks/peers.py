@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Runs Suricata and tshark over a capture on one core; prints CPU seconds, requests seen and peak memory.
+
+Suricata: HTTP only, EVE output of HTTP transactions with request and response bodies in base64, no rules: the
+nearest to "decode every exchange and keep its content". tshark: the fields that `stillwatch inspect --layer http`
+prints, two-pass off.
+"""
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+
+SURICATA_YAML = """%YAML 1.1
+---
+vars:
+  address-groups: {{HOME_NET: "any", EXTERNAL_NET: "any"}}
+  port-groups: {{HTTP_PORTS: "80"}}
+default-log-dir: {logs}
+outputs:
+  - eve-log:
+      enabled: yes
+      filetype: regular
+      filename: eve.json
+      types:
+        - http:
+            extended: yes
+        - alert:
+            payload: yes
+            http-body: yes
+app-layer:
+  protocols:
+    http:
+      enabled: yes
+      libhtp:
+        default-config:
+          request-body-limit: 100kb
+          response-body-limit: 100kb
+stream:
+  memcap: 1gb
+  checksum-validation: no
+  reassembly: {{memcap: 1gb, depth: 0}}
+flow: {{memcap: 512mb}}
+max-pending-packets: 4096
+"""
+RULE = ('alert http any any -> any any (msg:"exchange"; flow:established,to_client; '
+        'http.stat_code; content:"200"; sid:1; rev:1;)\n')
+
+
+def measured(command, core, **options):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, {core}), **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    after = usage
+    return status, after.ru_utime + after.ru_stime, after.ru_maxrss * 1024
+
+
+def suricata(capture, core):
+    with tempfile.TemporaryDirectory() as logs:
+        with open(f"{logs}/suricata.yaml", "w") as file:
+            file.write(SURICATA_YAML.format(logs=logs))
+        with open(f"{logs}/exchange.rules", "w") as file:
+            file.write(RULE)
+        with open(f"{logs}/out", "w") as out:
+            status, cpu, peak = measured(
+                ["suricata", "-c", f"{logs}/suricata.yaml", "-S", f"{logs}/exchange.rules", "-r", capture,
+                 "-l", logs, "--runmode", "single"], core, stdout=out, stderr=out)
+        if status != 0:
+            sys.stderr.write(open(f"{logs}/out").read())
+            return None
+        seen = sum(1 for line in open(f"{logs}/eve.json") if '"event_type":"alert"' in line)
+        version = subprocess.run(["suricata", "-V"], capture_output=True, text=True).stdout.strip()
+        return {"name": version, "cpu_s": cpu, "requests": seen, "peak_bytes": peak}
+
+
+def tshark(capture, core):
+    with tempfile.NamedTemporaryFile("w+") as out:
+        status, cpu, peak = measured(
+            ["tshark", "-r", capture, "-Y", "http.request", "-T", "fields", "-e", "ip.src", "-e", "tcp.srcport", "-e",
+             "http.request.method", "-e", "http.host", "-e", "http.request.uri", "-e", "http.file_data"],
+            core, stdout=out, stderr=subprocess.DEVNULL)
+        if status != 0:
+            return None
+        out.seek(0)
+        seen = sum(1 for _ in out)
+    version = subprocess.run(["tshark", "-v"], capture_output=True, text=True).stdout.splitlines()[0]
+    return {"name": version, "cpu_s": cpu, "requests": seen, "peak_bytes": peak}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("capture")
+    args = parser.parse_args()
+    print(json.dumps({"suricata": suricata(args.capture, args.core), "tshark": tshark(args.capture, args.core)}))
+
+
+if __name__ == "__main__":
+    main()
