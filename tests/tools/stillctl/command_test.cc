@@ -1,0 +1,64 @@
+// stillctl against a daemon's control socket with known answers: exit codes, tables, JSON.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "config/control.h"
+#include "tests/tools/program.h"
+
+namespace stillwatch {
+namespace {
+
+using ::testing::HasSubstr;
+using config::ControlAnswer;
+using config::ControlRequest;
+using testing::BinPath;
+using testing::Ran;
+using testing::Run;
+
+class StillctlTest : public ::testing::Test {
+ protected:
+  StillctlTest() {
+    server_ = config::ControlServer::Start(folder_ / "c.sock", [](const ControlRequest& request) {
+                if (request.command == "status") return ControlAnswer{0, "", R"({"box":"b1","generation":3})"};
+                if (request.command == "counters") return ControlAnswer{0, "", R"({"tcp.gaps":7})"};
+                if (request.command == "campaigns") return ControlAnswer{0, "", "[]"};
+                if (request.command == "reload") return ControlAnswer{config::kExitBusy, "another reload runs", ""};
+                return ControlAnswer{config::kExitRefused, "no campaign " + request.args.at(0), ""};
+              }).value();
+  }
+  Ran Ctl(std::vector<std::string> words) {
+    words.insert(words.begin(), {BinPath("stillctl"), "--socket", folder_ / "c.sock"});
+    return Run(words);
+  }
+  testing::TempFolder folder_;
+  std::unique_ptr<config::ControlServer> server_;
+};
+
+TEST_F(StillctlTest, PrintsTablesAndJson) {
+  const Ran table = Ctl({"status"});
+  EXPECT_EQ(table.exit, 0);
+  EXPECT_THAT(table.output, HasSubstr("generation"));
+  EXPECT_THAT(Ctl({"--json", "counters"}).output, HasSubstr("\"tcp.gaps\": 7"));
+  EXPECT_THAT(Ctl({"campaigns"}).output, HasSubstr("no campaign so far"));
+}
+
+TEST_F(StillctlTest, ExitCodesSayWhatHappened) {
+  EXPECT_EQ(Ctl({"campaign", "abc"}).exit, config::kExitRefused);
+  EXPECT_EQ(Ctl({"reload"}).exit, config::kExitBusy);
+  EXPECT_EQ(Ctl({"dance"}).exit, config::kExitUsage);
+  EXPECT_EQ(Ctl({}).exit, config::kExitUsage);
+  EXPECT_EQ(Run({BinPath("stillctl"), "--socket", "/tmp/nobody.sock", "status"}).exit, config::kExitUnreachable);
+}
+
+TEST_F(StillctlTest, CheckSaysFileLineAndMend) {
+  const std::string path = folder_ / "bad.toml";
+  std::ofstream(path) << "[flow]\nflow_max = 1\n";
+  const Ran ran = Run({BinPath("stillctl"), "check", path});
+  EXPECT_EQ(ran.exit, config::kExitBadFile);
+  EXPECT_THAT(ran.output, HasSubstr("bad.toml:2:1: unknown key flow.flow_max; did you mean flow.flows_max?"));
+}
+
+}  // namespace
+}  // namespace stillwatch
