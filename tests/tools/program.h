@@ -90,7 +90,7 @@ struct Ran {
   std::string output;  // stdout and stderr
 };
 
-inline Ran Run(const std::vector<std::string>& command) {
+inline Ran RunProgram(const std::vector<std::string>& command) {
   char name[] = "/tmp/stillwatch-run-XXXXXX";
   close(mkstemp(name));
   Program program(name, command);

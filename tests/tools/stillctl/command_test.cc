@@ -15,7 +15,7 @@ using config::ControlAnswer;
 using config::ControlRequest;
 using testing::BinPath;
 using testing::Ran;
-using testing::Run;
+using testing::RunProgram;
 
 class StillctlTest : public ::testing::Test {
  protected:
@@ -30,7 +30,7 @@ class StillctlTest : public ::testing::Test {
   }
   Ran Ctl(std::vector<std::string> words) {
     words.insert(words.begin(), {BinPath("stillctl"), "--socket", folder_ / "c.sock"});
-    return Run(words);
+    return RunProgram(words);
   }
   testing::TempFolder folder_;
   std::unique_ptr<config::ControlServer> server_;
@@ -49,13 +49,13 @@ TEST_F(StillctlTest, ExitCodesSayWhatHappened) {
   EXPECT_EQ(Ctl({"reload"}).exit, config::kExitBusy);
   EXPECT_EQ(Ctl({"dance"}).exit, config::kExitUsage);
   EXPECT_EQ(Ctl({}).exit, config::kExitUsage);
-  EXPECT_EQ(Run({BinPath("stillctl"), "--socket", "/tmp/nobody.sock", "status"}).exit, config::kExitUnreachable);
+  EXPECT_EQ(RunProgram({BinPath("stillctl"), "--socket", "/tmp/nobody.sock", "status"}).exit, config::kExitUnreachable);
 }
 
 TEST_F(StillctlTest, CheckSaysFileLineAndMend) {
   const std::string path = folder_ / "bad.toml";
   std::ofstream(path) << "[flow]\nflow_max = 1\n";
-  const Ran ran = Run({BinPath("stillctl"), "check", path});
+  const Ran ran = RunProgram({BinPath("stillctl"), "check", path});
   EXPECT_EQ(ran.exit, config::kExitBadFile);
   EXPECT_THAT(ran.output, HasSubstr("bad.toml:2:1: unknown key flow.flow_max; did you mean flow.flows_max?"));
 }
