@@ -4,6 +4,7 @@
 // between acknowledged positions, so at most one for each event in flight.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 
