@@ -13,6 +13,7 @@ struct Frame {
   uint16_t port;        // index of the port it came in by
   uint64_t number;      // counts all packets read, in arrival order, from 1
   int64_t time_ns;      // traffic time of arrival
+  uint64_t handle = 0;  // the port's own mark, handed back by Release
 };
 
 }  // namespace stillwatch::dataplane
