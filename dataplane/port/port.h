@@ -24,6 +24,11 @@ class Port {
   virtual bool lossless() const = 0;
   // True when no packet will come any more (a capture that was read to its end).
   virtual bool at_end() const = 0;
+
+  // Called once on the thread that is going to poll, before its first Receive.
+  virtual void OnPollingThread() {}
+  // Too few buffers are free to lend any out: frames should be released at once, unlooked at.
+  virtual bool buffers_scarce() const { return false; }
 };
 
 }  // namespace stillwatch::dataplane

@@ -1,0 +1,135 @@
+#include "dataplane/engine/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "dataplane/engine/rest.h"
+
+namespace stillwatch::dataplane {
+
+namespace {
+
+constexpr int64_t kNapNs = 50'000;
+constexpr size_t kRecordBytesMin = 1u << 20;  // holds the largest exchange
+
+std::vector<std::unique_ptr<Lane>> MakeLanes(const EngineOptions& options, bool lossless, const WorkerFactory& factory,
+                                             const std::atomic<uint64_t>* sent, const std::atomic<bool>* abandoned) {
+  const size_t count = std::max<size_t>(options.workers, 1);
+  std::vector<std::unique_ptr<Lane>> lanes;
+  for (size_t i = 0; i < count; ++i) {
+    Lane::Options lane;
+    lane.index = i;
+    lane.first = i == 0;
+    lane.lossless = lossless;
+    lane.ring_frames = options.ring_frames;
+    lane.ring_bytes = std::bit_floor(std::max(options.record_bytes / count, kRecordBytesMin));
+    lanes.push_back(std::make_unique<Lane>(lane, factory, sent, abandoned));
+  }
+  return lanes;
+}
+
+Forwarder::Options ForwarderOptions(const EngineOptions& options) {
+  Forwarder::Options forwarder;
+  forwarder.flow_hash = options.flow_hash;
+  forwarder.salt = options.salt;
+  forwarder.ring_frames = options.ring_frames;
+  return forwarder;
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory, const Clock* clock)
+    : options_(options),
+      port_(port),
+      lanes_(MakeLanes(options, port->lossless(), factory, &sent_, &abandoned_)),
+      forwarder_(ForwarderOptions(options), port, lanes_, &sent_, clock != nullptr ? clock : &system_clock_),
+      merger_(lanes_) {}
+
+Engine::~Engine() {
+  Stop();
+  abandoned_.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Status Engine::Start() {
+  CHECK(threads_.empty());
+  const auto slot = [&](const std::string& name, bool forwarder) {
+    return options_.quiescent == nullptr ? nullptr : options_.quiescent->AddSlot(name, forwarder);
+  };
+  // All slots exist before the first thread runs.
+  Quiescent::Slot* forwarder_slot = slot("forwarder-0", true);
+  std::vector<Quiescent::Slot*> worker_slots;
+  for (size_t i = 0; i < options_.workers; ++i) worker_slots.push_back(slot("worker-" + std::to_string(i), false));
+
+  for (size_t i = 0; i < options_.workers; ++i) {
+    Lane* lane = lanes_[i].get();
+    Status status = Spawn("sw-worker-" + std::to_string(i), i + 1, [this, lane, s = worker_slots[i]] { RunWorker(s, lane); });
+    if (!status.ok()) return status;
+  }
+  Lane* own = options_.workers == 0 ? lanes_[0].get() : nullptr;
+  return Spawn("sw-forward", 0, [this, own, forwarder_slot] { RunForwarder(forwarder_slot, own); });
+}
+
+Status Engine::Spawn(const std::string& name, size_t cpu_index, std::function<void()> body) {
+  threads_running_.fetch_add(1);
+  threads_.emplace_back([this, body = std::move(body)] {
+    // Naps are tens of microseconds; the kernel would add 50 of its own.
+    prctl(PR_SET_TIMERSLACK, 1'000);
+    body();
+    threads_running_.fetch_sub(1, std::memory_order_release);
+  });
+  pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+  if (cpu_index >= options_.cpus.size()) return {};
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<size_t>(options_.cpus[cpu_index]), &cpus);
+  const int failed = pthread_setaffinity_np(threads_.back().native_handle(), sizeof cpus, &cpus);
+  if (failed == 0) return {};
+  return Error{"threads.cpus: " + name + " cannot be pinned to processor " + std::to_string(options_.cpus[cpu_index]) +
+               ": " + std::strerror(failed) + "; `nproc --all` and `taskset -p 1` say which there are"};
+}
+
+void Engine::RunForwarder(Quiescent::Slot* slot, Lane* own_lane) {
+  port_->OnPollingThread();
+  const bool lossless = port_->lossless();
+  Rest rest(lossless || options_.sleep_when_idle ? kNapNs : 0);
+  while (!stop_.load(std::memory_order_relaxed) && !forwarder_.at_end()) {
+    bool worked = forwarder_.Step();
+    if (own_lane != nullptr) worked |= own_lane->Step();
+    Pass(slot);
+    rest.After(worked);
+  }
+  forwarder_.End();
+  // What is lent out comes back before the port may be closed.
+  while (!forwarder_.Reclaim() || (own_lane != nullptr && !own_lane->finished())) {
+    const bool worked = own_lane != nullptr && own_lane->Step();
+    Pass(slot);
+    if (own_lane == nullptr) rest.After(worked);
+  }
+}
+
+void Engine::RunWorker(Quiescent::Slot* slot, Lane* lane) {
+  Rest rest(kNapNs);
+  while (!lane->finished()) {
+    const bool worked = lane->Step();
+    Pass(slot);
+    rest.After(worked);
+  }
+}
+
+void Engine::Drain(ExchangeConsumer* consumer) {
+  Rest rest(kNapNs);
+  while (!merger_.at_end()) rest.After(merger_.Poll(consumer) != 0);
+}
+
+void Engine::RegisterCounters(CounterRegistry* registry) {
+  registry->Register(forwarder_.counters());
+  for (const auto& lane : lanes_) lane->RegisterCounters(registry);
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,78 @@
+// The threads of the packet path: one forwarder and its workers (or one thread that is both), and the merger
+// that the detection thread polls. For the daemon, replay and benchmarks.
+//
+//   Engine engine(options, port.get(), factory);
+//   engine.Start();
+//   while (!engine.merger().at_end()) engine.merger().Poll(&consumer);   // or engine.Drain(&consumer)
+//
+// A capture ends by itself; a wire when Stop() is called. After Stop keep polling until at_end(). Everything
+// handed in outlives the engine. The destructor stops and joins; records not polled by then are lost.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/quiescent.h"
+#include "base/result.h"
+#include "dataplane/engine/forwarder.h"
+#include "dataplane/engine/merger.h"
+
+namespace stillwatch::dataplane {
+
+struct EngineOptions {
+  size_t workers = 1;                  // 0: one thread forwards and looks
+  size_t ring_frames = 4096;           // forwarder to each worker; a power of two
+  size_t record_bytes = 64u << 20;     // rings of records, in all
+  FlowHashFunction flow_hash = nullptr;  // needed with two or more workers
+  Salt salt;                           // seeds the flow hash
+  bool sleep_when_idle = true;         // false: the forwarder always polls
+  std::vector<int> cpus;               // forwarder, workers...; empty or shorter: not pinned
+  Quiescent* quiescent = nullptr;      // each thread passes it once a loop
+};
+
+class Engine {
+ public:
+  Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory, const Clock* clock = nullptr);
+  ~Engine();
+
+  // Fails when a thread cannot be pinned.
+  Status Start();
+  // Asks the forwarder to stop polling; workers finish their rings, then all their flows.
+  void Stop() { stop_.store(true, std::memory_order_relaxed); }
+  bool running() const { return threads_running_.load(std::memory_order_acquire) != 0; }
+
+  Merger& merger() { return merger_; }
+  // Polls the merger until the end, resting when there is nothing.
+  void Drain(ExchangeConsumer* consumer);
+
+  void RegisterCounters(CounterRegistry* registry);
+  const CounterBlock<ForwarderCounter>& forwarder_counters() const { return forwarder_.counters(); }
+  std::span<const std::unique_ptr<Lane>> lanes() const { return lanes_; }
+
+ private:
+  void RunForwarder(Quiescent::Slot* slot, Lane* own_lane);
+  void RunWorker(Quiescent::Slot* slot, Lane* lane);
+  void Pass(Quiescent::Slot* slot) {
+    if (slot != nullptr) options_.quiescent->Pass(slot);
+  }
+  Status Spawn(const std::string& name, size_t cpu_index, std::function<void()> body);
+
+  const EngineOptions options_;
+  SystemClock system_clock_;
+  Port* const port_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> abandoned_{false};
+  std::atomic<size_t> threads_running_{0};
+  alignas(64) std::atomic<uint64_t> sent_{0};
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  Forwarder forwarder_;
+  Merger merger_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,124 @@
+#include "dataplane/engine/forwarder.h"
+
+#include <algorithm>
+
+namespace stillwatch::dataplane {
+
+Forwarder::Forwarder(const Options& options, Port* port, std::span<const std::unique_ptr<Lane>> lanes,
+                     std::atomic<uint64_t>* sent, const Clock* clock)
+    : options_(options), port_(port), lanes_(lanes), sent_(sent), clock_(clock), lossless_(port->lossless()) {
+  CHECK(!lanes_.empty());
+  CHECK(options_.flow_hash != nullptr || lanes_.size() == 1);
+  CHECK(options_.ring_frames > kBurstMax);
+  lent_.resize(lanes_.size());
+  // The ring, and what the worker has taken out and not finished.
+  for (Lent& lent : lent_) lent.frames.resize(2 * options_.ring_frames);
+}
+
+bool Forwarder::Step() {
+  Reclaim();
+  if (lossless_ && !RoomForABurst()) return false;
+  Frame frames[kBurstMax];
+  const size_t count = port_->Receive(frames);
+  const bool scarce = !lossless_ && count != 0 && port_->buffers_scarce();
+  for (size_t i = 0; i < count; ++i) {
+    Frame& frame = frames[i];
+    // A silent wire may have moved traffic time past this packet's stamp.
+    now_ns_ = started_ ? std::max(now_ns_, frame.time_ns) : frame.time_ns;
+    frame.time_ns = now_ns_;
+    last_number_ = frame.number;
+    if (!started_) {
+      started_ = true;
+      next_tick_ns_ = now_ns_ + options_.tick_ns;
+    } else if (now_ns_ >= next_tick_ns_) {
+      SendTick(frame.number, now_ns_);
+    }
+    if (scarce) {
+      counters_.Add(ForwarderCounter::kBuffersScarce);
+      port_->Release({&frame, 1});
+    } else {
+      Hand(frame);
+    }
+  }
+  counters_.Add(ForwarderCounter::kFrames, count);
+  if (!lossless_) {
+    if (count != 0) {
+      last_frame_wall_ns_ = clock_->MonotonicNs();
+      last_frame_ns_ = now_ns_;
+    } else {
+      IdleTick();
+    }
+  }
+  sent_->store(sequence_, std::memory_order_release);
+  return count != 0;
+}
+
+bool Forwarder::RoomForABurst() const {
+  // Every frame of the burst, each with a tick before it.
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->room() >= 2 * kBurstMax; });
+}
+
+size_t Forwarder::LaneOf(const Frame& frame) const {
+  if (lanes_.size() == 1) return 0;
+  const uint64_t hash = Mix64(options_.flow_hash(frame.bytes, options_.salt));
+  return static_cast<size_t>(static_cast<unsigned __int128>(hash) * lanes_.size() >> 64);
+}
+
+void Forwarder::Hand(const Frame& frame) {
+  const size_t index = LaneOf(frame);
+  Lent& lent = lent_[index];
+  ++sequence_;
+  const bool has_place = lent.given - lent.returned < lent.frames.size();
+  if (!has_place || !lanes_[index]->Offer({frame, sequence_, false})) {
+    CHECK(!lossless_);
+    counters_.Add(ForwarderCounter::kWorkerRingFull);
+    port_->Release({&frame, 1});
+    return;
+  }
+  lent.frames[lent.given++ & (lent.frames.size() - 1)] = frame;
+}
+
+void Forwarder::SendTick(uint64_t packet, int64_t time_ns) {
+  ++sequence_;
+  next_tick_ns_ = time_ns + options_.tick_ns;
+  const StreamItem item{Frame{{}, 0, 0, packet, time_ns}, sequence_, true};
+  for (const auto& lane : lanes_) {
+    if (lane->Offer(item)) continue;
+    CHECK(!lossless_);
+    counters_.Add(ForwarderCounter::kTickLost);
+  }
+  counters_.Add(ForwarderCounter::kTicks);
+}
+
+// On a silent wire traffic time goes on with the wall clock, from the last packet on.
+void Forwarder::IdleTick() {
+  if (!started_) return;
+  const int64_t now_ns = last_frame_ns_ + (clock_->MonotonicNs() - last_frame_wall_ns_);
+  if (now_ns < next_tick_ns_) return;
+  now_ns_ = std::max(now_ns_, now_ns);
+  SendTick(last_number_ + 1, now_ns_);
+}
+
+void Forwarder::End() {
+  ++sequence_;
+  for (const auto& lane : lanes_) lane->End(last_number_ + 1, now_ns_, sequence_);
+}
+
+bool Forwarder::Reclaim() {
+  bool all = true;
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    Lent& lent = lent_[i];
+    const uint64_t done = lanes_[i]->done();
+    const uint64_t mask = lent.frames.size() - 1;
+    while (lent.returned < done) {
+      const uint64_t begin = lent.returned & mask;
+      const uint64_t count = std::min<uint64_t>(done - lent.returned, lent.frames.size() - begin);
+      port_->Release({&lent.frames[begin], count});
+      lent.returned += count;
+    }
+    all = all && lent.returned == lent.given;
+  }
+  return all;
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,79 @@
+// Where one worker's records go: a byte ring to the merging thread, in the worker's own order. Written by the
+// worker's thread, read by the Merger. Bounded in bytes. Full: a wire drops the record and counts it; a
+// capture waits for room (until abandoned).
+//
+// A worker gives its records in OrderKey order within one item; the merger rests on it. A record that does
+// not keep it is delivered all the same and counted.
+#pragma once
+
+#include <atomic>
+
+#include "base/counters.h"
+#include "base/spsc_byte_ring.h"
+#include "dataplane/worker_output.h"
+
+namespace stillwatch::dataplane {
+
+enum class LaneCounter {
+  kLooked,             // frames given to the worker
+  kExchanges,          // exchanges put into the ring
+  kFlowRecords,        // flow records put into the ring
+  kExchangeDropped,    // exchanges lost because detection does not keep up (ring full)
+  kFlowRecordDropped,  // flow records lost for the same reason
+  kRecordTooLarge,     // a record larger than half the ring: never fits
+  kOutOfOrder,         // records that a worker gave against the order key's order
+  kCount
+};
+inline constexpr CounterNames<LaneCounter> kLaneCounterNames{
+    "engine.looked",           "engine.exchanges",          "engine.flow_records", "engine.exchange_dropped",
+    "engine.flow_record_dropped", "engine.record_too_large", "engine.out_of_order"};
+
+enum class RecordKind : uint32_t { kExchange, kFlowRecord, kWatermark };
+
+// Before each record in the ring. The record's bytes follow: an exchange block; a FlowRecord without its unused
+// steps; or a Watermark.
+struct RecordHead {
+  uint64_t sequence;
+  RecordKind kind;
+  uint32_t reserved = 0;
+};
+struct Watermark {
+  OrderKey order;
+  int64_t time_ns;
+};
+static_assert(sizeof(RecordHead) % 8 == 0);
+
+class LaneOutput final : public WorkerOutput {
+ public:
+  // Capacity: a power of two of bytes. `abandoned` outlives this: when it turns true nothing waits any more.
+  LaneOutput(size_t ring_bytes, bool lossless, const std::atomic<bool>* abandoned)
+      : ring_(ring_bytes), lossless_(lossless), abandoned_(abandoned) {}
+
+  // Worker's thread.
+  void OnExchange(const ExchangeView& exchange) override;
+  void OnFlowRecord(const FlowRecord& record) override;
+  // What follows belongs to the item with this sequence.
+  void BeginItem(uint64_t sequence) {
+    sequence_ = sequence;
+    last_order_ = OrderKey{};
+  }
+  void PutWatermark(uint64_t packet, int64_t time_ns);
+  CounterBlock<LaneCounter>& counters() { return counters_; }
+
+  // Merger's thread.
+  SpscByteRing& ring() { return ring_; }
+
+ private:
+  // False: not put, counted as `dropped`.
+  bool Put(RecordKind kind, Bytes record, LaneCounter dropped);
+  void NoteOrder(const OrderKey& order);
+
+  SpscByteRing ring_;
+  const bool lossless_;
+  const std::atomic<bool>* abandoned_;
+  uint64_t sequence_ = 0;
+  OrderKey last_order_;
+  CounterBlock<LaneCounter> counters_{kLaneCounterNames};
+};
+
+}  // namespace stillwatch::dataplane
