@@ -31,6 +31,8 @@ std::string_view MendOf(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
       return "grant this client WRITE and DESCRIBE on the topics, and IDEMPOTENT_WRITE";
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+      return "raise kafka.message_bytes_max and the topics' max.message.bytes";
     default: return "check that a broker runs there and can be reached";
   }
 }

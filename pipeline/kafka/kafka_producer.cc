@@ -169,7 +169,8 @@ std::string KafkaProducer::FatalReason() const {
   char reason[512];
   const auto code = rd_kafka_fatal_error(handle_->rk.get(), reason, sizeof reason);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return "";
-  return std::string("producer is lost (") + rd_kafka_err2name(code) + ": " + reason + ")";
+  return "kafka: " + options_.brokers + ": the producer is lost and made anew, what was not acknowledged is sent again (" +
+         rd_kafka_err2name(code) + ": " + reason + ")";
 }
 
 void KafkaProducer::InjectFatal() {
