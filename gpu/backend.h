@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/result.h"
+#include "gpu/counters.h"
 
 namespace stillwatch::gpu {
 
@@ -29,7 +30,8 @@ struct SketchVersions {
   bool operator==(const SketchVersions&) const = default;
 };
 
-// One text's sketch, 448 bytes; empty texts (no token) have tokens == 0 and all-zero fields.
+// One text's sketch, 448 bytes; empty texts (no token) have tokens == 0 and all-zero fields, except for
+// the versions, which are always set.
 struct alignas(64) Sketch {
   uint32_t bands[kBands];             // band keys from full-width bins
   uint8_t oph[kOphBins / 2];          // bins cut to 4 bits, two a byte, even bin in the low half
@@ -69,6 +71,8 @@ struct BackendOptions {
   Salt salt;
   uint64_t window_bytes = 256ull << 20;
   uint32_t window_bucket_pairs_max = 32;  // a more popular bucket makes no pairs
+  uint32_t window_epochs_kept = 2;        // the running epoch included
+  uint32_t batch_rows_max = 4'096;        // of one ProbeAndInsert
   uint32_t representatives_max = 65'536;
   std::string rarity_table_path;          // empty: the built-in one
   std::string embedding_table_path;       // empty: the built-in one
@@ -85,8 +89,10 @@ class Backend {
 
   virtual BackendInfo Info() const = 0;
   virtual SketchVersions Versions() const = 0;
+  // What it counts, for the registry; null when it counts nothing. Written by the batch thread.
+  virtual const CounterBlock<GpuCounter>* Counters() const { return nullptr; }
 
-  // One sketch a row; out.size() == batch.rows().
+  // One sketch a row; out.size() == batch.rows(). Fails when a text has more than 65,536 tokens.
   virtual Status ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) = 0;
 
   // Rarity weight class 0..255 of one token (docs/sketches.md), for evidence.
@@ -98,13 +104,15 @@ class Backend {
   // (row, id), each (row, id) once, verified fields filled from the stored sketches.
   virtual Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                 std::vector<Candidate>* candidates) = 0;
-  // Starts a new epoch: entries older than `epochs_kept` epochs no longer match and may be overwritten.
+  // Starts a new epoch: entries older than the window_epochs_kept newest epochs no longer match and may
+  // be overwritten.
   virtual void AdvanceEpoch() = 0;
 
   // int8 rows of kEmbeddingDims, replaces the whole table.
   virtual Status SetRepresentatives(std::span<const int8_t> rows) = 0;
   // The k best representatives by dot product for each query row, best first, ties by lower index; fewer
-  // than k when the table is smaller (then .representative == UINT32_MAX). out.size() == rows * k.
+  // than k when the table is smaller (then .representative == UINT32_MAX, .dot == INT32_MIN).
+  // out.size() == rows * k, k 1..64.
   virtual Status TopK(std::span<const int8_t> query_rows, uint32_t k,
                       std::span<RepresentativeMatch> out) = 0;
 };

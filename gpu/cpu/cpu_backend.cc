@@ -1,0 +1,166 @@
+#include "gpu/cpu/cpu_backend.h"
+
+#include <string>
+#include <utility>
+
+#include "gpu/counters.h"
+#include "gpu/cpu/sketch_row.h"
+#include "gpu/embed/embedding_table.h"
+#include "gpu/join/representatives.h"
+#include "gpu/sketch/rarity_table.h"
+#include "gpu/window/window.h"
+
+namespace stillwatch::gpu {
+namespace {
+
+struct ScratchDeleter {
+  void operator()(SimdScratch* scratch) const { DeleteSimdScratch(scratch); }
+};
+
+class CpuBackend final : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> Make(const BackendOptions& options, bool scalar);
+
+  BackendInfo Info() const override { return {name_, memory_bytes_}; }
+  SketchVersions Versions() const override { return tables_.versions; }
+  const CounterBlock<GpuCounter>* Counters() const override { return &counters_; }
+
+  Status ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) override;
+  uint8_t RarityOf(uint32_t token_hash) const override {
+    return static_cast<uint8_t>(RarityClassOf(tables_.rarity, token_hash));
+  }
+  Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                        std::vector<Candidate>* candidates) override;
+  void AdvanceEpoch() override { window_->AdvanceEpoch(); }
+  Status SetRepresentatives(std::span<const int8_t> rows) override {
+    return representatives_.Set(rows);
+  }
+  Status TopK(std::span<const int8_t> query_rows, uint32_t k,
+              std::span<RepresentativeMatch> out) override {
+    counters_.Add(GpuCounter::kTopKQueries, query_rows.size() / kEmbeddingDims);
+    return representatives_.TopK(query_rows, k, out);
+  }
+
+ private:
+  CpuBackend(RarityTable rarity, EmbeddingTable embedding, Representatives representatives)
+      : rarity_(std::move(rarity)),
+        embedding_(std::move(embedding)),
+        representatives_(std::move(representatives)) {}
+
+  std::string name_;
+  uint64_t memory_bytes_ = 0;
+  RarityTable rarity_;
+  EmbeddingTable embedding_;
+  Representatives representatives_;
+  SketchTables tables_ = {};
+  SketchRowSimd simd_row_ = nullptr;  // null: the plain one
+  std::unique_ptr<SimdScratch, ScratchDeleter> scratch_;
+  CounterBlock<GpuCounter> counters_{kGpuCounterNames};
+  std::unique_ptr<LshWindow> window_;
+};
+
+Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options, bool scalar) {
+  Result<RarityTable> rarity = options.rarity_table_path.empty()
+                                   ? RarityTable::BuiltIn(options.salt)
+                                   : RarityTable::Load(options.rarity_table_path, options.salt);
+  if (!rarity.ok()) return rarity.error();
+  Result<EmbeddingTable> embedding =
+      options.embedding_table_path.empty()
+          ? EmbeddingTable::BuiltIn()
+          : EmbeddingTable::Load(options.embedding_table_path, options.salt);
+  if (!embedding.ok()) return embedding.error();
+  Result<Representatives> representatives = Representatives::Make(
+      options.representatives_max, scalar ? ScalarDotKernel() : BestDotKernel());
+  if (!representatives.ok()) return representatives.error();
+
+  std::unique_ptr<CpuBackend> backend(new CpuBackend(std::move(rarity).value(),
+                                                     std::move(embedding).value(),
+                                                     std::move(representatives).value()));
+  Result<std::unique_ptr<LshWindow>> window = LshWindow::Make(
+      {.bytes = options.window_bytes,
+       .bucket_pairs_max = options.window_bucket_pairs_max,
+       .epochs_kept = options.window_epochs_kept,
+       .batch_rows_max = options.batch_rows_max},
+      &backend->counters_);
+  if (!window.ok()) return window.error();
+  backend->window_ = std::move(window).value();
+
+  SketchTables& tables = backend->tables_;
+  tables.seeds = MakeSketchSeeds(options.salt);
+  tables.rarity = backend->rarity_.view();
+  tables.embedding = backend->embedding_.view();
+  tables.versions = {.sketch = 1,
+                     .salt_id = tables.seeds.salt_id,
+                     .rarity_id = backend->rarity_.id(),
+                     .table_id = backend->embedding_.id()};
+  backend->name_ = "cpu-scalar";
+  if (!scalar) {
+    const SimdChoice choice = ChooseSketchRowSimd();
+    backend->simd_row_ = choice.row;
+    backend->name_ = std::string("cpu-") + choice.name;
+    backend->scratch_.reset(NewSimdScratch(tables.seeds.probe));
+  }
+  backend->memory_bytes_ = backend->rarity_.bytes() + backend->embedding_.bytes() +
+                           backend->representatives_.memory_bytes() +
+                           backend->window_->memory_bytes();
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+Status CheckBatch(const TokenBatch& batch, size_t out_size) {
+  if (batch.offsets.size() != batch.cuts.size() + 1 || out_size != batch.cuts.size()) {
+    return Error{"token batch: " + std::to_string(batch.cuts.size()) + " cuts, " +
+                 std::to_string(batch.offsets.size()) + " offsets and " + std::to_string(out_size) +
+                 " sketches do not agree"};
+  }
+  for (uint32_t row = 0; row < batch.rows(); ++row) {
+    const uint32_t begin = batch.offsets[row], end = batch.offsets[row + 1];
+    if (begin > end || end > batch.tokens.size()) {
+      return Error{"token batch: offsets of row " + std::to_string(row) + " are out of order"};
+    }
+    if (end - begin > kTextTokensMax) {
+      return Error{"token batch: row " + std::to_string(row) + " has " +
+                   std::to_string(end - begin) + " tokens, at most 65536 are allowed"};
+    }
+  }
+  return {};
+}
+
+Status CpuBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) {
+  if (Status status = CheckBatch(batch, out.size()); !status.ok()) return status;
+  uint64_t sketched = 0;
+  for (uint32_t row = 0; row < batch.rows(); ++row) {
+    const uint32_t* tokens = batch.tokens.data() + batch.offsets[row];
+    const uint32_t count = batch.offsets[row + 1] - batch.offsets[row];
+    if (simd_row_ != nullptr) {
+      simd_row_(tables_, tokens, count, batch.cuts[row], scratch_.get(), &out[row]);
+    } else {
+      SketchRowScalar(tables_, tokens, count, batch.cuts[row], &out[row]);
+    }
+    sketched += count != 0;
+  }
+  counters_.Add(GpuCounter::kTextsSketched, sketched);
+  return {};
+}
+
+Status CpuBackend::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                                  std::vector<Candidate>* candidates) {
+  for (size_t row = 0; row < sketches.size(); ++row) {
+    if (sketches[row].tokens != 0 && sketches[row].versions != tables_.versions) {
+      return Error{"window batch: row " + std::to_string(row) +
+                   " was sketched with another salt or table than this backend's"};
+    }
+  }
+  return window_->ProbeAndInsert(sketches, ids, candidates);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options) {
+  return CpuBackend::Make(options, false);
+}
+
+Result<std::unique_ptr<Backend>> MakeScalarBackend(const BackendOptions& options) {
+  return CpuBackend::Make(options, true);
+}
+
+}  // namespace stillwatch::gpu
