@@ -1,0 +1,32 @@
+#include "dataplane/packet/flow_hash.h"
+
+#include <cstring>
+
+namespace stillwatch::dataplane {
+
+FlowKey FlowKeyOf(const Packet& packet, bool* from_low) {
+  const int order = std::memcmp(packet.src.bytes, packet.dst.bytes, 16);
+  *from_low = order < 0 || (order == 0 && packet.src_port <= packet.dst_port);
+  FlowKey key;
+  std::memcpy(key.low, *from_low ? packet.src.bytes : packet.dst.bytes, 16);
+  std::memcpy(key.high, *from_low ? packet.dst.bytes : packet.src.bytes, 16);
+  key.low_port = *from_low ? packet.src_port : packet.dst_port;
+  key.high_port = *from_low ? packet.dst_port : packet.src_port;
+  return key;
+}
+
+uint64_t HashOf(const FlowKey& key, Salt salt) {
+  return KeyedHash64(Bytes(key.low, sizeof key), salt);
+}
+
+uint64_t FlowHash(Bytes frame, Salt salt) {
+  Packet packet;
+  const DecodeStatus status = DecodeFrame(frame, static_cast<uint32_t>(frame.size()),
+                                          {.ignore_checksums = true}, &packet);
+  if (status != DecodeStatus::kTcp && status != DecodeStatus::kUdp) packet.src_port = packet.dst_port = 0;
+  if (packet.src.length == 0) return 0;
+  bool from_low;
+  return HashOf(FlowKeyOf(packet, &from_low), salt);
+}
+
+}  // namespace stillwatch::dataplane

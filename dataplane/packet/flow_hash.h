@@ -1,0 +1,25 @@
+// The software flow hash: both directions of an inner flow give the same value, so they reach one worker. Pure.
+#pragma once
+
+#include "base/hash.h"
+#include "dataplane/packet/packet.h"
+
+namespace stillwatch::dataplane {
+
+// Addresses and ports in an order that both directions agree on. 36 bytes, no padding.
+struct FlowKey {
+  uint8_t low[16], high[16];
+  uint16_t low_port, high_port;
+  bool operator==(const FlowKey&) const = default;
+};
+static_assert(sizeof(FlowKey) == 36);
+
+// The key, and whether the packet runs from `low` to `high`.
+FlowKey FlowKeyOf(const Packet& packet, bool* from_low);
+uint64_t HashOf(const FlowKey& key, Salt salt);
+
+// What a forwarder computes on a raw frame: HashOf for TCP and UDP; addresses only for other IP and for
+// fragments; 0 for what is no IP. Looks at headers only, checks no checksum.
+uint64_t FlowHash(Bytes frame, Salt salt);
+
+}  // namespace stillwatch::dataplane

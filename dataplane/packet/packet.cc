@@ -1,0 +1,192 @@
+#include "dataplane/packet/packet.h"
+
+#include <cstring>
+
+#include "base/endian.h"
+
+namespace stillwatch::dataplane {
+
+namespace {
+
+constexpr size_t kEthernetHeader = 14;
+constexpr int kTagsMax = 4;
+constexpr int kExtensionsMax = 8;
+constexpr uint8_t kProtoTcp = 6, kProtoUdp = 17;
+
+void SetAddress(const uint8_t* at, uint8_t length, Address* out) {
+  std::memcpy(out->bytes, at, length);
+  std::memset(out->bytes + length, 0, 16 - length);
+  out->length = length;
+}
+
+bool TcpChecksumRight(const Packet& packet, Bytes segment) {
+  uint64_t sum = InternetSum({packet.src.bytes, packet.src.length}) +
+                 InternetSum({packet.dst.bytes, packet.dst.length});
+  // The pseudo header's protocol and length, as 16-bit words in the order that InternetSum uses.
+  const uint8_t tail[8] = {0, kProtoTcp, 0, 0, static_cast<uint8_t>(segment.size() >> 24),
+                           static_cast<uint8_t>(segment.size() >> 16),
+                           static_cast<uint8_t>(segment.size() >> 8), static_cast<uint8_t>(segment.size())};
+  sum += InternetSum({tail, 8});
+  sum += InternetSum(segment);
+  return FoldSum(sum) == 0;
+}
+
+// `segment`: what was captured; `segment_wire`: its length by the IP header.
+DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeOptions& options,
+                             Packet* packet) {
+  if (packet->protocol == kProtoUdp) {
+    if (segment.size() < 8) return DecodeStatus::kTruncatedHeader;
+    packet->src_port = LoadBe16(segment.data());
+    packet->dst_port = LoadBe16(segment.data() + 2);
+    return DecodeStatus::kUdp;
+  }
+  if (packet->protocol != kProtoTcp) return DecodeStatus::kOtherTransport;
+  if (segment.size() < 20) {
+    return segment_wire < 20 ? DecodeStatus::kBadTcpHeader : DecodeStatus::kTruncatedHeader;
+  }
+  const uint8_t* tcp = segment.data();
+  const uint32_t header = (tcp[12] >> 4) * 4u;
+  if (header < 20 || header > segment_wire) return DecodeStatus::kBadTcpHeader;
+  if (header > segment.size()) return DecodeStatus::kTruncatedHeader;
+  if (!options.ignore_checksums && segment.size() == segment_wire && !TcpChecksumRight(*packet, segment)) {
+    return DecodeStatus::kBadTcpChecksum;
+  }
+  packet->src_port = LoadBe16(tcp);
+  packet->dst_port = LoadBe16(tcp + 2);
+  packet->seq = LoadBe32(tcp + 4);
+  packet->ack = LoadBe32(tcp + 8);
+  packet->flags = tcp[13] & 0x3f;
+  packet->window = LoadBe16(tcp + 14);
+  packet->tcp_options = segment.subspan(20, header - 20);
+  packet->payload = segment.subspan(header);
+  packet->payload_wire = segment_wire - header;
+  return DecodeStatus::kTcp;
+}
+
+DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
+  if (ip.size() < 20) return DecodeStatus::kTruncatedHeader;
+  const uint32_t header = (ip[0] & 15) * 4u;
+  uint32_t total = LoadBe16(&ip[2]);
+  if (total == 0) total = wire_length;  // TCP segmentation offload on the capturing host leaves it 0
+  if (header < 20 || total < header) return DecodeStatus::kBadIpHeader;
+  if (header > ip.size()) return DecodeStatus::kTruncatedHeader;
+  if (total > wire_length) return DecodeStatus::kBadIpHeader;
+  if (!options.ignore_checksums && FoldSum(InternetSum(ip.first(header))) != 0) {
+    return DecodeStatus::kBadIpChecksum;
+  }
+  if (ip.size() > total) ip = ip.first(total);
+  packet->ip_packet = ip;
+  SetAddress(&ip[12], 4, &packet->src);
+  SetAddress(&ip[16], 4, &packet->dst);
+  packet->protocol = ip[9];
+  const uint16_t fragment = LoadBe16(&ip[6]);
+  packet->more_fragments = (fragment & 0x2000) != 0;
+  packet->fragment_offset = (fragment & 0x1fff) * 8u;
+  packet->fragment_id = LoadBe16(&ip[4]);
+  if (packet->more_fragments || packet->fragment_offset != 0) {
+    packet->payload = ip.subspan(header);
+    packet->payload_wire = total - header;
+    return DecodeStatus::kFragment;
+  }
+  return DecodeTransport(ip.subspan(header), total - header, options, packet);
+}
+
+DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
+  if (ip.size() < 40) return DecodeStatus::kTruncatedHeader;
+  uint32_t total = 40u + LoadBe16(&ip[4]);
+  if (total == 40) total = wire_length;  // jumbograms and offload: the frame's own length
+  if (total > wire_length) return DecodeStatus::kBadIpHeader;
+  if (ip.size() > total) ip = ip.first(total);
+  packet->ip_packet = ip;
+  SetAddress(&ip[8], 16, &packet->src);
+  SetAddress(&ip[24], 16, &packet->dst);
+  uint8_t next = ip[6];
+  size_t at = 40;
+  for (int extensions = 0; extensions < kExtensionsMax; ++extensions) {
+    const bool options_header = next == 0 || next == 43 || next == 60;
+    const bool authentication = next == 51;
+    if (!options_header && !authentication && next != 44) {
+      packet->protocol = next;
+      return DecodeTransport(ip.subspan(at), static_cast<uint32_t>(total - at), options, packet);
+    }
+    if (at + 8 > total) return DecodeStatus::kBadIpHeader;
+    if (at + 8 > ip.size()) return DecodeStatus::kTruncatedHeader;
+    const uint8_t* header = &ip[at];
+    size_t length = 8;
+    if (options_header) length = (header[1] + 1u) * 8u;
+    if (authentication) length = (header[1] + 2u) * 4u;
+    if (at + length > total) return DecodeStatus::kBadIpHeader;
+    if (at + length > ip.size()) return DecodeStatus::kTruncatedHeader;
+    if (next == 44) {
+      const uint16_t field = LoadBe16(header + 2);
+      packet->more_fragments = (field & 1) != 0;
+      packet->fragment_offset = field & ~7u;
+      packet->fragment_id = LoadBe32(header + 4);
+      if (packet->more_fragments || packet->fragment_offset != 0) {
+        packet->protocol = header[0];
+        packet->payload = ip.subspan(at + length);
+        packet->payload_wire = static_cast<uint32_t>(total - at - length);
+        return DecodeStatus::kFragment;
+      }
+    }
+    next = header[0];
+    at += length;
+  }
+  return DecodeStatus::kBadIpHeader;
+}
+
+}  // namespace
+
+uint64_t InternetSum(Bytes data) {
+  // Sums of 32-bit words keep the one's complement sum of 16-bit words (RFC 1071, section 2 (C)); two
+  // accumulators hide the latency. Words are summed as loaded; FoldSum does not care about byte order.
+  uint64_t even = 0, odd = 0;
+  const uint8_t* at = data.data();
+  size_t left = data.size();
+  for (; left >= 32; left -= 32, at += 32) {
+    even += uint64_t{LoadLe<uint32_t>(at)} + LoadLe<uint32_t>(at + 8) + LoadLe<uint32_t>(at + 16) +
+            LoadLe<uint32_t>(at + 24);
+    odd += uint64_t{LoadLe<uint32_t>(at + 4)} + LoadLe<uint32_t>(at + 12) + LoadLe<uint32_t>(at + 20) +
+           LoadLe<uint32_t>(at + 28);
+  }
+  for (; left >= 4; left -= 4, at += 4) even += LoadLe<uint32_t>(at);
+  uint8_t rest[4] = {};
+  std::memcpy(rest, at, left);
+  return even + odd + LoadLe<uint32_t>(rest);
+}
+
+uint16_t FoldSum(uint64_t sum) {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
+  if (ip.empty()) return DecodeStatus::kTruncatedHeader;
+  if (ip[0] >> 4 == 4) return DecodeIpv4(ip, wire_length, options, packet);
+  if (ip[0] >> 4 == 6) return DecodeIpv6(ip, wire_length, options, packet);
+  return DecodeStatus::kBadIpHeader;
+}
+
+DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
+  if (frame.size() < kEthernetHeader) return DecodeStatus::kTruncatedHeader;
+  size_t at = 12;
+  uint16_t type = LoadBe16(&frame[at]);
+  for (int tags = 0; type == 0x8100 || type == 0x88a8 || type == 0x9100; ++tags) {
+    if (tags == kTagsMax) return DecodeStatus::kTooManyTags;
+    at += 4;
+    if (at + 2 > frame.size()) return DecodeStatus::kTruncatedHeader;
+    type = LoadBe16(&frame[at]);
+  }
+  at += 2;
+  if (type == 0x0806) return DecodeStatus::kArp;
+  if (type != 0x0800 && type != 0x86dd) return DecodeStatus::kNonIp;
+  const Bytes ip = frame.subspan(at);
+  if (ip.empty()) return DecodeStatus::kTruncatedHeader;
+  if ((type == 0x0800) != (ip[0] >> 4 == 4)) return DecodeStatus::kBadIpHeader;
+  return DecodeIp(ip, static_cast<uint32_t>(wire_length - at), options, packet);
+}
+
+}  // namespace stillwatch::dataplane

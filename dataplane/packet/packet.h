@@ -1,0 +1,71 @@
+// One decoded packet, and the decoder that makes it from a frame. Pure functions over read-only bytes, any
+// thread, no state, bounded work: at most 4 VLAN tags and 8 IPv6 extension headers.
+//
+// Ethernet, 802.1Q/802.1ad tags (RFC 8200 extension headers, RFC 791 options, RFC 9293 header and options).
+// Ethernet padding is cut by the IP length. Every reason not to look at a frame has its own status.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace stillwatch::dataplane {
+
+enum class DecodeStatus : uint8_t {
+  kTcp,               // all fields of Packet are valid
+  kUdp,               // addresses and ports are valid
+  kFragment,          // addresses and fragment fields are valid; payload is the fragment's
+  kOtherTransport,    // ICMP, SCTP, tunnels...
+  kArp,
+  kNonIp,             // another EtherType, LLC frames, L2 control
+  kTooManyTags,
+  kTruncatedHeader,   // the frame ends inside a header that we need
+  kBadIpHeader,       // version, header length or total length contradict each other
+  kBadIpChecksum,
+  kBadTcpHeader,      // data offset under 5 or past the segment
+  kBadTcpChecksum,
+  kCount
+};
+
+struct Address {
+  uint8_t bytes[16] = {};  // IPv4 in the first four
+  uint8_t length = 0;      // 4 or 16
+  bool operator==(const Address&) const = default;
+};
+
+enum TcpFlags : uint8_t { kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16, kUrg = 32 };
+
+struct Packet {
+  Address src, dst;
+  uint16_t src_port = 0, dst_port = 0;
+  uint8_t protocol = 0;
+  // TCP
+  uint8_t flags = 0;
+  uint32_t seq = 0, ack = 0;
+  uint16_t window = 0;
+  Bytes tcp_options;
+  Bytes payload;
+  uint32_t payload_wire = 0;  // bytes of payload on the wire; more than payload.size() when the capture cut it
+  // Fragments
+  uint32_t fragment_id = 0;
+  uint32_t fragment_offset = 0;  // bytes
+  bool more_fragments = false;
+  Bytes ip_packet;  // from the IP header on, without padding
+};
+
+struct DecodeOptions {
+  bool ignore_checksums = false;
+};
+
+// `wire_length` as in Frame.
+DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
+// From the IP header on (a reassembled datagram, an inner packet).
+DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
+
+// RFC 1071 sum, not folded, not complemented; `data` in network order, any length.
+uint64_t InternetSum(Bytes data);
+// Folds and complements: 0 for a packet whose checksum field is right.
+uint16_t FoldSum(uint64_t sum);
+
+}  // namespace stillwatch::dataplane
