@@ -1,0 +1,87 @@
+// The fail-open programme in the kernel (fail_open.bpf.c), installed on both ports and pinned: it stays when
+// this process dies and sends frames straight from port to port until a heart beats again. For the daemon, its
+// stop, and `bypass on|off`. Start-up thread, except Heart (forwarder) and the setters (any one thread).
+//
+// Pinned below Options::bpffs: links and maps of both ports. Install after a crash adopts them: maps, operator's
+// bypass switch and counters stay, the programme is replaced in one step; no frame is lost by it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/counters.h"
+#include "base/result.h"
+#include "dataplane/bypass/interest.h"
+#include "dataplane/port/heart.h"
+
+namespace stillwatch::dataplane {
+
+// Kept by the kernel, both ports together; copied here by RefreshCounters.
+enum class BypassCounter {
+  kToProcess,      // frames given to the process
+  kHeartStale,     // frames sent on by the kernel because the heart did not beat in time
+  kBypassOn,       // frames sent on by the kernel because bypass is switched on
+  kNoSocket,       // frames sent on by the kernel because no process holds the queue
+  kNotOfInterest,  // IP frames sent on by the kernel that are not on the interest list
+  kNotIp,          // control frames, ARP and other EtherTypes sent on by the kernel
+  kCount
+};
+inline constexpr CounterNames<BypassCounter> kBypassCounterNames{
+    "bypass.to_process", "bypass.heart_stale",     "bypass.switched_on",
+    "bypass.no_socket",  "bypass.not_of_interest", "bypass.not_ip"};
+
+struct FailOpenOptions {
+  std::string bpffs = "/run/stillwatch/bpf";
+  std::string port_a;            // interface names in this network namespace
+  std::string port_b;            // empty: one mirror port
+  bool forward = true;           // false: mirror ports; nothing is ever sent
+  int64_t timeout_ns = 20'000'000;
+};
+
+class FailOpen {
+ public:
+  // Refuses when another process's heart beats on these ports.
+  static Result<std::unique_ptr<FailOpen>> Install(const FailOpenOptions& options);
+  // What is pinned already, without changing it: bypass on|off while no daemon runs.
+  static Result<std::unique_ptr<FailOpen>> Open(const std::string& bpffs);
+  // Takes the programme off both ports and removes the pins (and the mount, if it was made for us). The ports
+  // no longer forward. Nothing pinned: ok.
+  static Status Uninstall(const std::string& bpffs);
+
+  ~FailOpen();
+  FailOpen(const FailOpen&) = delete;
+  FailOpen& operator=(const FailOpen&) = delete;
+
+  Heart& heart() { return *heart_; }
+  void SetTimeout(int64_t timeout_ns);
+  void SetBypass(bool on);
+  bool bypass() const;
+  // While it is being changed all TCP is of interest.
+  Status SetInterest(const Interest& interest);
+
+  void RefreshCounters();
+  const CounterBlock<BypassCounter>& counters() const { return counters_; }
+
+  // The programme was pinned before.
+  bool adopted() const { return adopted_; }
+  // It runs in the drivers of both ports; else in the kernel's generic (slower) place.
+  bool native() const { return native_; }
+
+ private:
+  struct PortFds;
+
+  FailOpen();
+  Status MapControl();
+
+  std::string bpffs_;
+  int control_fd_ = -1, prefix_fd_ = -1, port_fd_ = -1;
+  std::unique_ptr<PortFds> ports_;
+  sw_control* control_ = nullptr;  // shared with the kernel
+  std::unique_ptr<Heart> heart_;
+  bool adopted_ = false, native_ = true;
+  CounterBlock<BypassCounter> counters_{kBypassCounterNames};
+};
+
+}  // namespace stillwatch::dataplane

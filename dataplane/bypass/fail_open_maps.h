@@ -1,0 +1,32 @@
+// What the XDP programme and its loader share. Plain C. A change here raises SW_VERSION.
+#pragma once
+
+#include <linux/types.h>
+
+#define SW_VERSION 1
+#define SW_PREFIXES_MAX 4096
+
+// Entry 0 of control_map; the process maps it and stores with plain 8-byte stores.
+struct sw_control {
+  __u64 version;
+  __u64 beat_ns;          // CLOCK_MONOTONIC of the forwarder's last beat
+  __u64 timeout_ns;       // older than this: the heart is stale
+  __u64 bypass;           // not 0: everything goes to the peer
+  __u64 match_prefixes;   // not 0: only TCP from or to prefix_map's prefixes is of interest
+  __u64 match_ports;      // not 0: only TCP from or to port_map's ports is of interest
+};
+
+struct sw_prefix {
+  __u32 bits;
+  __u8 address[16];
+};
+
+enum {
+  SW_TO_PROCESS,       // given to the process
+  SW_HEART_STALE,      // sent to the peer: the heart did not beat in time
+  SW_BYPASS_ON,        // sent to the peer: bypass is switched on
+  SW_NO_SOCKET,        // sent to the peer: no process holds this queue
+  SW_NOT_OF_INTEREST,  // sent to the peer: IP that is not on the interest list
+  SW_NOT_IP,           // sent to the peer: control frames, ARP, other EtherTypes, cut headers
+  SW_COUNTERS
+};
