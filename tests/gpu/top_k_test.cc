@@ -1,0 +1,129 @@
+// Representatives top-k: every kernel of this machine against a sort of all dot products.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <climits>
+#include <random>
+
+#include "gpu/join/representatives.h"
+
+namespace stillwatch::gpu {
+namespace {
+
+std::vector<DotKernel> Kernels() {
+  std::vector<DotKernel> kernels = {ScalarDotKernel()};
+  for (const DotKernel& kernel : {Avx2DotKernel(), VnniDotKernel()}) {
+    if (kernel.tile != nullptr) kernels.push_back(kernel);
+  }
+  return kernels;
+}
+
+std::vector<RepresentativeMatch> BruteForce(const std::vector<int8_t>& rows,
+                                            const std::vector<int8_t>& queries, uint32_t k) {
+  std::vector<RepresentativeMatch> out;
+  for (size_t q = 0; q < queries.size(); q += kEmbeddingDims) {
+    std::vector<RepresentativeMatch> all;
+    for (size_t r = 0; r < rows.size(); r += kEmbeddingDims) {
+      int32_t dot = 0;
+      for (uint32_t d = 0; d < kEmbeddingDims; ++d) dot += rows[r + d] * queries[q + d];
+      all.push_back({static_cast<uint32_t>(r / kEmbeddingDims), dot});
+    }
+    std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.dot > b.dot; });
+    all.resize(k, {UINT32_MAX, INT32_MIN});
+    out.insert(out.end(), all.begin(), all.end());
+  }
+  return out;
+}
+
+// range: values in -range..range (128: all of int8), so that a small range makes many ties.
+std::vector<int8_t> Values(std::mt19937_64& random, size_t rows, int range) {
+  std::vector<int8_t> values(rows * kEmbeddingDims);
+  for (int8_t& value : values) {
+    value = range == 128 ? static_cast<int8_t>(random())
+                         : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
+  }
+  return values;
+}
+
+void Compare(const std::vector<int8_t>& rows, const std::vector<int8_t>& queries, uint32_t k) {
+  const std::vector<RepresentativeMatch> expected = BruteForce(rows, queries, k);
+  for (const DotKernel& kernel : Kernels()) {
+    auto table = Representatives::Make(700, kernel);
+    ASSERT_TRUE(table.ok());
+    ASSERT_TRUE(table.value().Set(rows).ok());
+    std::vector<RepresentativeMatch> got(expected.size());
+    ASSERT_TRUE(table.value().TopK(queries, k, got).ok());
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got[i].representative, expected[i].representative) << kernel.name << " place " << i;
+      ASSERT_EQ(got[i].dot, expected[i].dot) << kernel.name << " place " << i;
+    }
+  }
+}
+
+TEST(TopK, EqualsASortOfAllDots) {
+  std::mt19937_64 random(1);
+  for (const size_t rows : {0, 1, 5, 63, 64, 65, 200, 700}) {
+    for (const size_t queries : {1, 5, 6, 7, 13, 100}) {
+      for (const uint32_t k : {1u, 3u, 16u, 64u}) {
+        Compare(Values(random, rows, 128), Values(random, queries, 128), k);
+      }
+    }
+  }
+}
+
+TEST(TopK, TiesGoToTheLowerIndex) {
+  std::mt19937_64 random(2);
+  for (const int range : {0, 1}) {
+    for (const uint32_t k : {1u, 2u, 10u, 64u}) {
+      std::vector<int8_t> rows = Values(random, 300, range);
+      // Every row three times, in three places.
+      const std::vector<int8_t> copy = rows;
+      rows.insert(rows.end(), copy.begin(), copy.end());
+      Compare(rows, Values(random, 9, 1), k);
+    }
+  }
+}
+
+TEST(TopK, ExtremesOfInt8AreExact) {
+  const std::vector<int8_t> low(kEmbeddingDims * 3, -128), high(kEmbeddingDims * 3, 127);
+  Compare(low, low, 2);
+  Compare(low, high, 2);
+  Compare(high, low, 2);
+  Compare(high, high, 2);
+}
+
+TEST(TopK, ASecondTableReplacesTheFirst) {
+  std::mt19937_64 random(4);
+  const std::vector<int8_t> first = Values(random, 700, 128), second = Values(random, 70, 5);
+  const std::vector<int8_t> queries = Values(random, 3, 128);
+  for (const DotKernel& kernel : Kernels()) {
+    auto table = Representatives::Make(700, kernel);
+    ASSERT_TRUE(table.ok());
+    ASSERT_TRUE(table.value().Set(first).ok());
+    ASSERT_TRUE(table.value().Set(second).ok());
+    std::vector<RepresentativeMatch> got(3 * 8);
+    ASSERT_TRUE(table.value().TopK(queries, 8, got).ok());
+    const auto expected = BruteForce(second, queries, 8);
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got[i].representative, expected[i].representative);
+    }
+  }
+}
+
+TEST(TopK, RefusesWhatDoesNotFit) {
+  auto table = Representatives::Make(2, BestDotKernel());
+  ASSERT_TRUE(table.ok());
+  std::vector<int8_t> values(kEmbeddingDims * 3);
+  EXPECT_THAT(table.value().Set(values).message(), testing::HasSubstr("representatives_max is 2"));
+  EXPECT_FALSE(table.value().Set(std::span(values).first(100)).ok());
+  std::vector<RepresentativeMatch> out(3);
+  EXPECT_TRUE(table.value().TopK(values, 1, out).ok());
+  EXPECT_FALSE(table.value().TopK(values, 2, out).ok());
+  EXPECT_FALSE(table.value().TopK(values, 0, out).ok());
+  std::vector<RepresentativeMatch> many(3 * 65);
+  EXPECT_FALSE(table.value().TopK(values, 65, many).ok());
+}
+
+}  // namespace
+}  // namespace stillwatch::gpu
