@@ -1,0 +1,104 @@
+#include "pipeline/campaign/assembler.h"
+
+#include <algorithm>
+#include <map>
+
+#include "pipeline/campaign/judge.h"
+#include "pipeline/evidence/label_propagation.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+size_t CommonMembers(const Group& a, const Group& b) {
+  size_t common = 0;
+  for (size_t i = 0, j = 0; i < a.members.size() && j < b.members.size();) {
+    if (a.members[i].id == b.members[j].id) ++common, ++i, ++j;
+    else a.members[i].id < b.members[j].id ? ++i : ++j;
+  }
+  return common;
+}
+
+}  // namespace
+
+std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
+                               const Tunables& tunables, uint64_t* unknown) {
+  std::map<uint32_t, uint32_t> node_of;  // account index to node
+  std::vector<uint32_t> account_of;
+  struct Known {
+    uint32_t a, b;
+    const EdgeRecord* edge;
+  };
+  std::vector<Known> known;
+  const auto node = [&](uint32_t account) {
+    const auto [at, fresh] = node_of.try_emplace(account, static_cast<uint32_t>(account_of.size()));
+    if (fresh) account_of.push_back(account);
+    return at->second;
+  };
+  for (const EdgeRecord& edge : edges) {
+    if (edge.layer != Layer::kTemplate || edge.weight <= 0) continue;
+    const Profile* a = profiles.Find(edge.a);
+    const Profile* b = profiles.Find(edge.b);
+    if (a == nullptr || b == nullptr) {
+      ++*unknown;
+      continue;
+    }
+    known.push_back({node(profiles.IndexOf(a)), node(profiles.IndexOf(b)), &edge});
+  }
+  std::vector<WeightedEdge> weighted;
+  for (const Known& k : known) weighted.push_back({k.a, k.b, k.edge->weight});
+  const std::vector<uint32_t> label = PropagateLabels(static_cast<uint32_t>(account_of.size()), weighted);
+
+  std::map<uint32_t, Seed> seeds;
+  for (uint32_t n = 0; n < account_of.size(); ++n) seeds[label[n]].accounts.push_back(account_of[n]);
+  for (const Known& k : known) {
+    if (label[k.a] != label[k.b]) continue;
+    std::vector<uint32_t>& anchors = seeds[label[k.a]].anchors;
+    anchors.insert(anchors.end(), k.edge->cores, k.edge->cores + k.edge->cores_count);
+  }
+  std::vector<Seed> result;
+  for (auto& [unused, seed] : seeds) {
+    if (seed.accounts.size() < tunables.group_accounts_min) continue;
+    std::sort(seed.accounts.begin(), seed.accounts.end());
+    std::sort(seed.anchors.begin(), seed.anchors.end());
+    seed.anchors.erase(std::unique(seed.anchors.begin(), seed.anchors.end()), seed.anchors.end());
+    result.push_back(std::move(seed));
+  }
+  std::stable_sort(result.begin(), result.end(), [](const Seed& a, const Seed& b) {
+    return a.accounts.size() < b.accounts.size();
+  });
+  return result;
+}
+
+std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
+                                  const Tunables& tunables, uint64_t* unknown) {
+  const std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
+  std::vector<Group> groups;
+  if (seeds.empty()) return groups;
+  const Population population = MakePopulation(profiles.all());
+  for (const Seed& seed : seeds) {
+    std::optional<Group> group = FitGroup(population, seed, tunables);
+    if (!group) continue;
+    // One campaign found from two seeds: keep the larger.
+    bool merged = false;
+    for (Group& other : groups) {
+      const size_t common = CommonMembers(*group, other);
+      if (common * 100 < group->members.size() * tunables.merge_percent ||
+          common * 100 < other.members.size() * tunables.merge_percent) {
+        continue;
+      }
+      if (group->members.size() > other.members.size()) other = std::move(*group);
+      merged = true;
+      break;
+    }
+    if (!merged) groups.push_back(std::move(*group));
+  }
+  for (Group& group : groups) MeasureGroup(population, tunables, &group);
+  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+    return a.founding_anchor != b.founding_anchor ? a.founding_anchor < b.founding_anchor
+                                                  : a.members.size() > b.members.size();
+  });
+  return groups;
+}
+
+}  // namespace stillwatch::pipeline

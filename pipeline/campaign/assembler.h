@@ -1,0 +1,23 @@
+// Groups from edges. Reads only edges and profiles (contract): `replay --edges FILE` runs it alone. Edges
+// propose: label propagation over the accounts splits them into seeds; each seed is fitted and grown
+// (fit.h), small pure seeds first; groups that admit each other's members are one.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "pipeline/campaign/fit.h"
+#include "pipeline/evidence/edge.h"
+#include "pipeline/profile/profile_table.h"
+
+namespace stillwatch::pipeline {
+
+// Edges of accounts without a profile are left out; `unknown` counts them.
+std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
+                               const Tunables& tunables, uint64_t* unknown);
+
+// Measured groups, by founding anchor.
+std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
+                                  const Tunables& tunables, uint64_t* unknown);
+
+}  // namespace stillwatch::pipeline

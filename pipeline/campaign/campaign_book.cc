@@ -1,0 +1,139 @@
+#include "pipeline/campaign/campaign_book.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/endian.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+constexpr int64_t kSecondsPerDay = 86'400;
+// Below this probability of either label a group is not worth an analyst's look.
+constexpr uint32_t kObservable = 65'536 / 10;
+
+bool Observable(const Judgement& judgement) {
+  return judgement.pooled >= kObservable || judgement.distillation_like >= kObservable;
+}
+
+size_t Common(const std::vector<AccountId>& a, const std::vector<AccountId>& b) {
+  size_t common = 0;
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (a[i] == b[j]) ++common, ++i, ++j;
+    else a[i] < b[j] ? ++i : ++j;
+  }
+  return common;
+}
+
+}  // namespace
+
+std::vector<AccountId> MemberIds(const Group& group) {
+  std::vector<AccountId> ids;
+  for (const GroupMember& member : group.members) ids.push_back(member.id);
+  return ids;
+}
+
+std::string CampaignBook::IdOf(uint32_t anchor) const {
+  uint8_t bytes[5];
+  StoreBe32(bytes, anchor);
+  bytes[4] = 0;
+  const uint64_t high = KeyedHash64(Bytes(bytes, 5), salt_);
+  bytes[4] = 1;
+  return HexOf(high) + HexOf(KeyedHash64(Bytes(bytes, 5), salt_));
+}
+
+const Campaign* CampaignBook::Find(std::string_view id) const {
+  for (const auto& campaign : campaigns_) {
+    if (campaign->id == id) return campaign.get();
+  }
+  return nullptr;
+}
+
+// The oldest campaign that shares most members, at least a third of the smaller side.
+Campaign* CampaignBook::Match(const Group& group, const std::vector<Campaign*>& taken) {
+  const std::vector<AccountId> ids = MemberIds(group);
+  Campaign* best = nullptr;
+  size_t best_common = 0;
+  for (const auto& campaign : campaigns_) {
+    if (campaign->stage == Stage::kClosed || !campaign->superseded_by.empty()) continue;
+    if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
+    const std::vector<AccountId> before = MemberIds(campaign->group);
+    const size_t common = Common(ids, before);
+    const bool same_core = campaign->founding_anchor == group.founding_anchor;
+    if (common * 3 < std::min(ids.size(), before.size()) && !same_core) continue;
+    if (best == nullptr || common > best_common) best = campaign.get(), best_common = common;
+  }
+  return best;
+}
+
+void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, const Tunables& tunables) {
+  campaign->group = std::move(group);
+  campaign->judgement = std::move(judgement);
+  for (const GroupMember& member : campaign->group.members) {
+    campaign->evidence_s = std::max<int64_t>(campaign->evidence_s, member.last_s);
+  }
+  const Judgement& j = campaign->judgement;
+  if (!Observable(j)) campaign->stage = Stage::kWithdrawn;
+  else if (!j.explained && j.families >= 2 && j.distillation_like >= 62'259) campaign->stage = Stage::kConfirmed;
+  else campaign->stage = Stage::kSuspected;
+  if (!campaign->written) campaign->exposure = campaign->group.counts.hits;
+
+  const std::vector<AccountId> ids = MemberIds(campaign->group);
+  campaign->joined.clear(), campaign->left.clear();
+  std::set_difference(ids.begin(), ids.end(), campaign->members_written.begin(), campaign->members_written.end(),
+                      std::back_inserter(campaign->joined));
+  std::set_difference(campaign->members_written.begin(), campaign->members_written.end(), ids.begin(), ids.end(),
+                      std::back_inserter(campaign->left));
+  const size_t moved = campaign->joined.size() + campaign->left.size();
+  if (!campaign->written) campaign->changed = Observable(j), campaign->why = "new";
+  else if (campaign->stage != campaign->stage_written) campaign->changed = true, campaign->why = "state";
+  else if (moved * 100 >= campaign->members_written.size() * tunables.grown_percent && moved != 0) {
+    campaign->changed = true, campaign->why = "members";
+  }
+}
+
+void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judgements, int64_t now_s,
+                          const Tunables& tunables, uint64_t* dropped) {
+  std::vector<Campaign*> taken;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    Campaign* campaign = Match(groups[i], taken);
+    if (campaign == nullptr) {
+      if (!Observable(judgements[i])) continue;
+      if (campaigns_.size() >= campaigns_max_) {
+        ++*dropped;
+        continue;
+      }
+      campaigns_.push_back(std::make_unique<Campaign>());
+      campaign = campaigns_.back().get();
+      campaign->founding_anchor = groups[i].founding_anchor;
+      campaign->id = IdOf(campaign->founding_anchor);
+      for (uint32_t n = 1; std::count_if(campaigns_.begin(), campaigns_.end(),
+                                         [&](const auto& c) { return c->id == campaign->id; }) > 1; ++n) {
+        campaign->id = IdOf(campaign->founding_anchor + n);  // the core founded another one before
+      }
+    }
+    taken.push_back(campaign);
+    Renew(campaign, std::move(groups[i]), std::move(judgements[i]), tunables);
+  }
+  for (const auto& campaign : campaigns_) {
+    if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
+    if (campaign->stage == Stage::kClosed || campaign->stage == Stage::kWithdrawn) continue;
+    // Not proposed any more. Its members may have gone to another campaign, fallen silent, or been wrong.
+    const std::vector<AccountId> before = MemberIds(campaign->group);
+    for (Campaign* other : taken) {
+      if (Common(before, MemberIds(other->group)) * 2 > before.size()) campaign->superseded_by = other->id;
+    }
+    if (!campaign->superseded_by.empty()) campaign->stage = Stage::kClosed, campaign->why = "superseded";
+    else if (now_s - campaign->evidence_s > tunables.dormant_after_days * kSecondsPerDay) {
+      campaign->stage = Stage::kDormant, campaign->why = "silent";
+    } else {
+      campaign->stage = Stage::kWithdrawn, campaign->why = "no longer above the threshold";
+    }
+    campaign->joined.clear(), campaign->left.clear();
+    campaign->changed = campaign->written && campaign->stage != campaign->stage_written;
+  }
+}
+
+}  // namespace stillwatch::pipeline

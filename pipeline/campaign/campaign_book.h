@@ -1,0 +1,66 @@
+// Campaigns over time. Each evaluation gives groups anew; the book says which of them is which campaign
+// of before (by members in common), keeps a campaign's id while it grows, and says what changed: what must
+// be written. Bounded; batch thread only. Plain data, so that a snapshot is a copy.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "pipeline/campaign/group.h"
+#include "pipeline/campaign/judge.h"
+#include "pipeline/policy/tunables.h"
+
+namespace stillwatch::pipeline {
+
+enum class Stage : uint8_t { kSuspected = 1, kConfirmed, kDormant, kClosed, kWithdrawn };
+
+struct Campaign {
+  std::string id;               // 32 hex digits, a keyed hash of the founding core
+  uint32_t founding_anchor = 0;
+  Stage stage = Stage::kSuspected;
+  Group group;                  // as last seen
+  Judgement judgement;
+  std::vector<AccountId> joined, left;  // since the last record
+  std::vector<AccountId> members_written;  // sorted
+  std::vector<AccountId> advised;          // sorted: those with standing advice
+  std::string why;              // of the last change
+  std::string superseded_by;
+  Stage stage_written = Stage::kWithdrawn;
+  bool written = false, changed = false;
+  uint32_t parts_written = 0;
+  int64_t evidence_s = 0;       // newest hit, seconds of traffic time
+  uint64_t exposure = 0;        // hits before the first record
+};
+
+class CampaignBook {
+ public:
+  CampaignBook(Salt salt, uint32_t campaigns_max)
+      : salt_(DeriveSalt(salt, "campaign")), campaigns_max_(campaigns_max) {}
+
+  // Matches groups with campaigns and marks what changed. `observable`: whether a judgement reaches a
+  // verdict at all (else the campaign is withdrawn, or never begun). Campaigns given up because the book
+  // is full: *dropped.
+  void Update(std::vector<Group> groups, std::vector<Judgement> judgements, int64_t now_s,
+              const Tunables& tunables, uint64_t* dropped);
+
+  std::vector<std::unique_ptr<Campaign>>& campaigns() { return campaigns_; }
+  const std::vector<std::unique_ptr<Campaign>>& campaigns() const { return campaigns_; }
+  const Campaign* Find(std::string_view id) const;
+
+ private:
+  std::string IdOf(uint32_t anchor) const;
+  Campaign* Match(const Group& group, const std::vector<Campaign*>& taken);
+  static void Renew(Campaign* campaign, Group group, Judgement judgement, const Tunables& tunables);
+
+  const Salt salt_;
+  const uint32_t campaigns_max_;
+  std::vector<std::unique_ptr<Campaign>> campaigns_;  // in order of founding
+};
+
+// Members of a campaign as of now, as sorted ids.
+std::vector<AccountId> MemberIds(const Group& group);
+
+}  // namespace stillwatch::pipeline

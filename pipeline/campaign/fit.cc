@@ -1,0 +1,313 @@
+#include "pipeline/campaign/fit.h"
+
+#include <algorithm>
+#include <map>
+
+#include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/template_layer.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+// A model and its parameters, as one key.
+uint32_t TupleOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.model) << 16 | r.parameters; }
+
+// Occurrences by owner, at most three of each: no single owner sets a rate.
+constexpr uint32_t kOwnerCap = 3;
+
+class Fit {
+ public:
+  Fit(const Population& population, const Tunables& tunables)
+      : population_(population), tunables_(tunables), is_member_(population.profiles.size(), false),
+        is_suspect_(population.profiles.size(), false) {}
+
+  std::optional<Group> Run(const Seed& seed) {
+    std::vector<RequestRef> linked = LinkedRequests(seed);
+    for (uint32_t round = 0; round <= tunables_.growth_rounds; ++round) {
+      if (linked.empty()) return std::nullopt;
+      Learn(linked);
+      const bool same = Admit(&linked);
+      if (Owners() < tunables_.group_accounts_min) return std::nullopt;
+      if (same) break;
+    }
+    return Finish();
+  }
+
+ private:
+  std::vector<RequestRef> LinkedRequests(const Seed& seed) {
+    for (uint32_t account : seed.accounts) is_member_[account] = true;
+    std::vector<RequestRef> linked;
+    for (const RequestRef& ref : population_.requests) {
+      if (!is_member_[ref.account]) continue;
+      for (uint32_t fragment : ref.request->shingles()) {
+        if (!std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment)) continue;
+        linked.push_back(ref);
+        break;
+      }
+    }
+    return linked;
+  }
+
+  void Learn(const std::vector<RequestRef>& linked) {
+    cores_ = FindCores(linked, {.owners_min = tunables_.core_owners_min,
+                                .texts_min = tunables_.core_texts_min,
+                                .merge_percent = tunables_.core_merge_percent,
+                                .entries_max = tunables_.index_entries_max});
+    const size_t n = cores_.cores.size();
+    group_with_core_.assign(n, 0);
+    group_requests_ = 0;
+    group_tuples_.clear(), group_models_.clear();
+    std::vector<uint32_t> held;
+    for (const RequestRef& ref : linked) {
+      ++group_requests_;
+      ++group_tuples_[TupleOf(*ref.request)];
+      ++group_models_[ref.request->model];
+      cores_.CoresOf(*ref.request, &held);
+      for (uint32_t core : held) ++group_with_core_[core];
+    }
+    outside_with_core_.assign(n, 0);
+    outside_requests_ = 0;
+    outside_tuples_.clear(), outside_models_.clear();
+    std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
+    uint32_t tuple_owner = UINT32_MAX;
+    std::vector<uint32_t> seen;  // tuples of this owner
+    for (const RequestRef& ref : population_.requests) {
+      if (is_member_[ref.account] || is_suspect_[ref.account]) continue;
+      ++outside_requests_;
+      if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
+      const uint32_t tuple = TupleOf(*ref.request);
+      if (std::count(seen.begin(), seen.end(), tuple) < kOwnerCap) {
+        seen.push_back(tuple);
+        ++outside_tuples_[tuple];
+        ++outside_models_[ref.request->model];
+      }
+      cores_.CoresOf(*ref.request, &held);
+      for (uint32_t core : held) {
+        if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
+        if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
+      }
+    }
+  }
+
+  struct Own {
+    std::map<uint32_t, uint32_t> cores, tuples, models;
+    uint32_t requests = 0;
+  };
+
+  static uint32_t Count(const std::map<uint32_t, uint32_t>& counts, uint32_t key) {
+    const auto at = counts.find(key);
+    return at == counts.end() ? 0 : at->second;
+  }
+
+  int32_t CoreNats(uint32_t core, uint32_t own, uint32_t own_requests) const {
+    const uint64_t with = group_with_core_[core] - own, of = group_requests_ - own_requests;
+    const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
+                         LnRatioQ8(2ull * outside_with_core_[core] + 1, 2ull * outside_requests_ + 2);
+    return std::clamp(nats, 0, tunables_.core_nats_max);
+  }
+
+  // Parameters given the model: which model is asked says little, how it is asked says more.
+  int32_t TupleNats(uint32_t tuple, const Own& own) const {
+    const uint32_t model = tuple >> 16;
+    const uint64_t with = Count(group_tuples_, tuple) - Count(own.tuples, tuple);
+    const uint64_t of = Count(group_models_, model) - Count(own.models, model);
+    const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
+                         LnRatioQ8(2ull * Count(outside_tuples_, tuple) + 1, 2ull * Count(outside_models_, model) + 2);
+    return std::clamp(nats, -tunables_.tuple_nats_max, tunables_.tuple_nats_max);
+  }
+
+  // Scores the requests of one account, refs [begin, end).
+  GroupMember Score(std::span<const RequestRef> mine, std::vector<uint64_t>* core_masks) const {
+    GroupMember member;
+    member.account = mine.front().account, member.owner = mine.front().owner;
+    member.id = population_.profiles[member.account].id;
+    member.requests = static_cast<uint32_t>(mine.size());
+    Own own;
+    std::vector<uint32_t> held;
+    if (is_member_[member.account]) {
+      for (const RequestRef& ref : mine) {
+        if (!(in_fit_[ref.account] >> RequestIndex(ref) & 1)) continue;
+        ++own.requests;
+        ++own.tuples[TupleOf(*ref.request)];
+        ++own.models[ref.request->model];
+        cores_.CoresOf(*ref.request, &held);
+        for (uint32_t core : held) ++own.cores[core];
+      }
+    }
+    core_masks->clear();
+    for (const RequestRef& ref : mine) {
+      cores_.CoresOf(*ref.request, &held);
+      Hit hit{RequestIndex(ref), 0, 0, 0};
+      int32_t best = 0;
+      for (uint32_t core : held) {
+        const int32_t nats = CoreNats(core, Count(own.cores, core), own.requests);
+        hit.content_nats += nats;
+        if (nats > best) best = nats, hit.core = core;
+      }
+      if (hit.content_nats < tunables_.request_hit_nats) continue;
+      hit.tuple_nats = TupleNats(TupleOf(*ref.request), own);
+      if (hit.content_nats + hit.tuple_nats < tunables_.request_hit_nats) continue;
+      member.hits.push_back(hit);
+      for (uint32_t core : held) {
+        if (CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;
+        core_masks->push_back(static_cast<uint64_t>(core) << 32 | 1u << hit.request);
+      }
+    }
+    return member;
+  }
+
+  // Enough cores through different requests, each shared with enough other members.
+  bool Linked(const GroupMember& member, std::vector<uint64_t>* core_masks, uint32_t* cores) const {
+    std::sort(core_masks->begin(), core_masks->end());
+    std::vector<std::pair<uint32_t, uint32_t>> masks;
+    for (uint64_t entry : *core_masks) {
+      const uint32_t core = static_cast<uint32_t>(entry >> 32), bit = static_cast<uint32_t>(entry);
+      if (masks.empty() || masks.back().first != core) masks.push_back({core, 0});
+      masks.back().second |= bit;
+    }
+    const uint32_t self = is_member_[member.account] ? 1 : 0;
+    std::erase_if(masks, [&](const auto& m) { return owners_with_core_[m.first] < tunables_.member_links_min + self; });
+    *cores = static_cast<uint32_t>(masks.size());
+    for (size_t i = 0; i < masks.size(); ++i) {
+      for (size_t j = i + 1; j < masks.size(); ++j) {
+        const uint32_t a = masks[i].second, b = masks[j].second;
+        if ((a & ~b) != 0 && (b & ~a) != 0) return true;
+      }
+    }
+    return false;
+  }
+
+  // Tests every account; replaces members, suspects and the requests of the next fit. True: no change.
+  bool Admit(std::vector<RequestRef>* linked) {
+    in_fit_.assign(population_.profiles.size(), 0);
+    for (const RequestRef& ref : *linked) in_fit_[ref.account] |= 1u << RequestIndex(ref);
+    owners_with_core_.assign(cores_.cores.size(), 0);
+    for (size_t i = 0; i < cores_.cores.size(); ++i) owners_with_core_[i] = cores_.cores[i].owners;
+
+    struct Tested {
+      GroupMember member;
+      bool linked;
+      uint32_t first, count;  // refs
+    };
+    std::vector<Tested> tested;
+    std::vector<uint64_t> masks;
+    uint64_t outside = 0, outside_hits = 0;
+    const auto& refs = population_.requests;
+    for (size_t i = 0; i < refs.size();) {
+      size_t end = i;
+      while (end < refs.size() && refs[end].account == refs[i].account) ++end;
+      Tested t{Score({&refs[i], end - i}, &masks), false, static_cast<uint32_t>(i), static_cast<uint32_t>(end - i)};
+      t.linked = !t.member.hits.empty() && Linked(t.member, &masks, &t.member.cores);
+      if (!is_member_[t.member.account]) {
+        is_suspect_[t.member.account] = t.linked && t.member.hits.size() >= 2;
+        if (!is_suspect_[t.member.account]) {
+          outside += t.member.requests;
+          outside_hits += std::min<size_t>(t.member.hits.size(), kOwnerCap);
+        }
+      }
+      if (t.linked) tested.push_back(std::move(t));
+      i = end;
+    }
+    benign_requests_ = static_cast<uint32_t>(outside);
+    benign_hits_ = static_cast<uint32_t>(outside_hits);
+    benign_ppm_ = static_cast<uint32_t>(
+        std::max<uint64_t>(tunables_.benign_rate_floor_ppm, (outside_hits + 1) * 1'000'000 / (outside + 1000)));
+
+    std::vector<bool> next(is_member_.size(), false);
+    members_.clear();
+    linked->clear();
+    for (Tested& t : tested) {
+      const uint64_t expected_q8 = static_cast<uint64_t>(t.member.requests) * benign_ppm_ * 256 / 1'000'000;
+      t.member.score = ExcessNats(t.member.hits.size(), expected_q8);
+      if (t.member.hits.size() < 2 || t.member.score < tunables_.member_nats) continue;
+      if (!FitsTuple(t.member)) continue;
+      next[t.member.account] = true;
+      for (const Hit& hit : t.member.hits) {
+        const RememberedRequest* request = &population_.profiles[t.member.account].requests[hit.request];
+        for (uint32_t k = t.first; k < t.first + t.count; ++k) {
+          if (refs[k].request == request) linked->push_back(refs[k]);
+        }
+      }
+      members_.push_back(std::move(t.member));
+    }
+    const bool same = next == is_member_;
+    is_member_ = std::move(next);
+    return same;
+  }
+
+  // A borrower of a known prompt sends it with parameters of its own.
+  static bool FitsTuple(const GroupMember& member) {
+    size_t fits = 0;
+    for (const Hit& hit : member.hits) fits += hit.tuple_nats > -256;
+    return fits * 2 >= member.hits.size();
+  }
+
+  uint32_t Owners() const {
+    uint32_t owners = 0, last = UINT32_MAX;
+    for (const GroupMember& member : members_) {  // in owner order
+      owners += member.owner != last;
+      last = member.owner;
+    }
+    return owners;
+  }
+
+  std::optional<Group> Finish() {
+    Group group;
+    group.counts.owners = Owners();
+    group.members = std::move(members_);
+    for (GroupMember& member : group.members) {
+      member.first_s = UINT32_MAX;
+      for (const Hit& hit : member.hits) {
+        const uint32_t time = population_.profiles[member.account].requests[hit.request].time_s;
+        member.first_s = std::min(member.first_s, time);
+        member.last_s = std::max(member.last_s, time);
+      }
+    }
+    std::sort(group.members.begin(), group.members.end(),
+              [](const GroupMember& a, const GroupMember& b) { return a.id < b.id; });
+    group.core_hits.assign(cores_.cores.size(), 0);
+    for (const GroupMember& member : group.members) {
+      for (const Hit& hit : member.hits) ++group.core_hits[hit.core];
+    }
+    uint32_t most = 0;
+    for (const Core& core : cores_.cores) {
+      if (core.owners > most) most = core.owners, group.founding_anchor = core.anchor;
+    }
+    group.cores = std::move(cores_);
+    group.counts.benign_requests = benign_requests_;
+    group.counts.benign_hits = benign_hits_;
+    group.counts.benign_rate_ppm = benign_ppm_;
+    return group;
+  }
+
+  uint32_t RequestIndex(const RequestRef& ref) const {
+    return static_cast<uint32_t>(ref.request - population_.profiles[ref.account].requests);
+  }
+
+  const Population& population_;
+  const Tunables& tunables_;
+  std::vector<bool> is_member_, is_suspect_;  // by account
+  std::vector<uint32_t> in_fit_;              // by account, bit set of requests
+  CoreSet cores_;
+  std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
+  uint32_t group_requests_ = 0, outside_requests_ = 0;
+  std::map<uint32_t, uint32_t> group_tuples_, group_models_, outside_tuples_, outside_models_;
+  std::vector<GroupMember> members_;
+  uint32_t benign_requests_ = 0, benign_hits_ = 0, benign_ppm_ = 0;
+};
+
+}  // namespace
+
+Population MakePopulation(std::span<const Profile> profiles) {
+  Population population{profiles, {}, {}, 0};
+  population.owner_of = OwnerIndexes(profiles, &population.owners);
+  population.requests = AllRequests(profiles, population.owner_of);
+  return population;
+}
+
+std::optional<Group> FitGroup(const Population& population, const Seed& seed, const Tunables& tunables) {
+  return Fit(population, tunables).Run(seed);
+}
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,34 @@
+// From a proposed set of accounts to a fitted group. The cores are found in the requests that made the
+// links (never in all requests of the accounts: cover would dilute them); every request of every account
+// is then scored alone, by its likelihood ratio against requests from outside, with the account itself
+// left out; accounts are admitted or let go, and the fit is made again, at most `growth_rounds` times.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "pipeline/campaign/group.h"
+#include "pipeline/evidence/core_finder.h"
+#include "pipeline/policy/tunables.h"
+
+namespace stillwatch::pipeline {
+
+// What all fits of one evaluation share.
+struct Population {
+  std::span<const Profile> profiles;
+  std::vector<uint32_t> owner_of;   // by account
+  std::vector<RequestRef> requests;  // sorted by owner
+  uint32_t owners = 0;
+};
+Population MakePopulation(std::span<const Profile> profiles);
+
+struct Seed {
+  std::vector<uint32_t> accounts;  // sorted
+  std::vector<uint32_t> anchors;   // fragments named by the edges, sorted
+};
+
+// Nothing when fewer than group_accounts_min owners remain.
+std::optional<Group> FitGroup(const Population& population, const Seed& seed, const Tunables& tunables);
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,67 @@
+// One group of accounts as the assembler sees it: who is in it, which cores carry it, and the counts that
+// its judgement rests on. Plain data, made anew at each evaluation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "pipeline/evidence/core_finder.h"
+#include "pipeline/profile/profile.h"
+
+namespace stillwatch::pipeline {
+
+struct Hit {
+  uint32_t request;       // index in the account's profile
+  uint32_t core;          // the core that says most
+  int32_t content_nats;
+  int32_t tuple_nats;
+};
+
+struct GroupMember {
+  uint32_t account = 0, owner = 0;
+  AccountId id;
+  int32_t score = 0;      // 1/256 nat: its hits against the benign rate, itself left out of the fit
+  uint32_t requests = 0;  // remembered
+  uint32_t cores = 0;     // distinct
+  uint32_t first_s = 0, last_s = 0;
+  std::vector<Hit> hits;
+};
+
+// Counts over the hits of a group, for the families and the look-alike checks.
+struct GroupCounts {
+  uint32_t owners = 0;
+  uint32_t hits = 0;
+  uint32_t benign_requests = 0, benign_hits = 0;  // of accounts outside, suspects left out
+  uint32_t benign_rate_ppm = 0;                   // never below the floor
+  uint32_t templates = 0;          // cores that enough owners hold and that go apart from one another
+  uint32_t mixing_owners = 0;      // owners with hits of two templates
+  uint32_t overlapping_hits = 0;   // text that another owner sent too
+  uint32_t payload_hits = 0;       // carry a payload of their own
+  uint32_t conversation_hits = 0;  // with earlier turns
+  uint32_t eliciting_hits = 0;
+  uint32_t days = 0;               // traffic days with hits
+  // Division of work.
+  uint64_t payload_pairs = 0;      // of different owners under one core
+  uint64_t collisions = 0;         // ... with equal payload
+  uint64_t expected_q8 = 0;        // collisions expected of unrelated people
+  uint32_t crossing_pairs = 0;     // one payload under two cores, two owners
+  uint32_t continuity_own_ppm = 0, continuity_other_ppm = 0;  // payload fragments that come back
+  bool continuity_known = false;
+};
+
+struct GroupEvidence {
+  int32_t content = 0, work = 0, stack = 0, elicitation = 0;  // 1/256 nat, capped
+  int32_t content_without_parameters = 0;
+};
+
+struct Group {
+  std::vector<GroupMember> members;  // sorted by id
+  CoreSet cores;
+  std::vector<uint32_t> core_hits;   // by core
+  uint32_t founding_anchor = 0;
+  GroupCounts counts;
+  GroupEvidence evidence;
+};
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,243 @@
+#include "pipeline/campaign/judge.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/work_division.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+constexpr uint32_t kSecondsPerDay = 86'400;
+
+const RememberedRequest& RequestOf(const Population& population, const GroupMember& member, const Hit& hit) {
+  return population.profiles[member.account].requests[hit.request];
+}
+
+// Every hit as a work item: what remains of it without the group's cores.
+std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
+  std::vector<WorkItem> items;
+  for (const GroupMember& member : group.members) {
+    for (const Hit& hit : member.hits) {
+      const RememberedRequest& request = RequestOf(population, member, hit);
+      WorkItem item{member.owner, hit.core, request.text_hash, {}};
+      for (uint32_t fragment : request.shingles()) {
+        if (group.cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
+      }
+      std::sort(item.payload.begin(), item.payload.end());
+      items.push_back(std::move(item));
+    }
+  }
+  return items;
+}
+
+// Of the hits' client choices, counted once an owner, against everyone outside: log likelihood ratio less
+// what the choice of the values costs. `given` conditions (parameters given the model).
+int32_t ConcentrationNats(const std::map<std::pair<uint32_t, uint32_t>, uint32_t>& inside,
+                          const std::map<std::pair<uint32_t, uint32_t>, uint32_t>& outside) {
+  std::map<uint32_t, uint32_t> inside_of, outside_of;
+  for (const auto& [key, n] : inside) inside_of[key.first] += n;
+  for (const auto& [key, n] : outside) outside_of[key.first] += n;
+  int64_t nats = 0;
+  uint32_t total = 0;
+  for (const auto& [key, n] : inside) {
+    const auto at = outside.find(key);
+    const uint64_t seen = at == outside.end() ? 0 : at->second;
+    const uint64_t of = outside_of.contains(key.first) ? outside_of.at(key.first) : 0;
+    nats += static_cast<int64_t>(n) * (LnRatioQ8(n, inside_of[key.first]) - LnRatioQ8(2 * seen + 1, 2 * of + 2));
+    total += n;
+  }
+  nats -= static_cast<int64_t>(inside.size()) * LnQ8(total + 1);
+  return SaturateQ8(std::max<int64_t>(nats, 0));
+}
+
+// The value that most of an account's listed requests have; ties by the smaller.
+template <typename Requests, typename Value>
+auto MajorityOf(const Requests& requests, Value value) {
+  std::map<decltype(value(*requests.front())), uint32_t> counts;
+  for (const RememberedRequest* r : requests) ++counts[value(*r)];
+  return std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
+           return a.second < b.second;
+         })->first;
+}
+
+// Layers 7 (parameters, client) and 5, which need the accounts outside.
+void MeasureAgainstOutside(const Population& population, const Tunables& tunables, Group* group) {
+  std::vector<bool> member_owner(population.owners, false);
+  for (const GroupMember& member : group->members) member_owner[member.owner] = true;
+  using Counts = std::map<std::pair<uint32_t, uint32_t>, uint32_t>;
+  Counts tuples_in, tuples_out, stacks_in, stacks_out;
+  const auto tuple = [](const RememberedRequest& r) { return std::pair<uint32_t, uint32_t>(r.model, r.parameters); };
+  const auto stack = [](const RememberedRequest& r) { return std::pair<uint32_t, uint32_t>(0, r.stack); };
+  const uint8_t asks = static_cast<uint8_t>(std::min(tunables.elicitation_nats / 16, 255));
+
+  uint64_t out_asking = 0, out_requests = 0;
+  std::vector<const RememberedRequest*> mine;
+  const auto& refs = population.requests;
+  for (size_t i = 0; i < refs.size();) {
+    const uint32_t owner = refs[i].owner;
+    mine.clear();
+    for (; i < refs.size() && refs[i].owner == owner; ++i) mine.push_back(refs[i].request);
+    if (member_owner[owner]) continue;
+    ++tuples_out[MajorityOf(mine, tuple)];
+    ++stacks_out[MajorityOf(mine, stack)];
+    out_requests += mine.size();
+    for (const RememberedRequest* r : mine) out_asking += r->elicitation >= asks;
+  }
+  // Members by owner: the same question of their hits only.
+  std::map<uint32_t, std::vector<const RememberedRequest*>> hits_of;
+  for (const GroupMember& member : group->members) {
+    for (const Hit& hit : member.hits) hits_of[member.owner].push_back(&RequestOf(population, member, hit));
+  }
+  uint64_t asking_owners = 0;
+  for (const auto& [owner, hits] : hits_of) {
+    ++tuples_in[MajorityOf(hits, tuple)];
+    ++stacks_in[MajorityOf(hits, stack)];
+    uint32_t asking = 0;
+    for (const RememberedRequest* r : hits) asking += r->elicitation >= asks;
+    group->counts.eliciting_hits += asking;
+    asking_owners += asking * 2 >= hits.size();
+  }
+  group->evidence.stack = std::min(tunables.stack_nats_max,
+      std::max(ConcentrationNats(tuples_in, tuples_out), ConcentrationNats(stacks_in, stacks_out)));
+  // Owners that mostly ask for reasoning or rubrics, against the share of such requests outside.
+  const uint64_t expected_q8 = hits_of.size() * (out_asking + 1) * 256 / (out_requests + 2);
+  group->evidence.elicitation =
+      std::min(tunables.elicitation_nats_max, ExcessNats(asking_owners, expected_q8));
+}
+
+void CountTemplates(const Population& population, const Tunables& tunables, Group* group) {
+  // A template: a core that carries hits of enough owners. `hit.core` is the core that says most, so two
+  // runs of one sentence count once.
+  std::map<uint32_t, std::set<uint32_t>> owners_of;
+  std::map<uint32_t, std::set<uint32_t>> cores_of;
+  for (const GroupMember& member : group->members) {
+    for (const Hit& hit : member.hits) owners_of[hit.core].insert(member.owner);
+  }
+  for (const auto& [core, owners] : owners_of) group->counts.templates += owners.size() >= tunables.core_owners_min;
+  for (const GroupMember& member : group->members) {
+    for (const Hit& hit : member.hits) {
+      if (owners_of[hit.core].size() >= tunables.core_owners_min) cores_of[member.owner].insert(hit.core);
+    }
+  }
+  for (const auto& [owner, cores] : cores_of) group->counts.mixing_owners += cores.size() >= 2;
+  std::set<uint32_t> days;
+  std::map<uint32_t, std::pair<uint32_t, bool>> texts;  // first owner, another owner too
+  for (const GroupMember& member : group->members) {
+    for (const Hit& hit : member.hits) {
+      const RememberedRequest& request = RequestOf(population, member, hit);
+      ++group->counts.hits;
+      group->counts.conversation_hits += (request.flags & kConversation) != 0;
+      days.insert(request.time_s / kSecondsPerDay);
+      const auto [at, fresh] = texts.try_emplace(request.text_hash, member.owner, false);
+      if (!fresh && at->second.first != member.owner) at->second.second = true;
+    }
+  }
+  for (const GroupMember& member : group->members) {
+    for (const Hit& hit : member.hits) {
+      group->counts.overlapping_hits += texts[RequestOf(population, member, hit).text_hash].second;
+    }
+  }
+  group->counts.days = static_cast<uint32_t>(days.size());
+}
+
+std::string Share(uint64_t part, uint64_t whole) {
+  return std::to_string(part) + " of " + std::to_string(whole);
+}
+
+uint64_t SquareRoot(uint64_t x) {
+  uint64_t root = 0;
+  for (uint64_t bit = 1ull << 31; bit != 0; bit >>= 1) {
+    if ((root + bit) * (root + bit) <= x) root += bit;
+  }
+  return root;
+}
+
+}  // namespace
+
+void MeasureGroup(const Population& population, const Tunables& tunables, Group* group) {
+  CountTemplates(population, tunables, group);
+  GroupCounts& counts = group->counts;
+
+  const std::vector<WorkItem> items = WorkItems(population, *group);
+  for (const WorkItem& item : items) counts.payload_hits += item.payload.size() >= tunables.payload_fragments_min;
+  const WorkDivision work = MeasureWorkDivision(items, tunables);
+  counts.payload_pairs = work.pairs;
+  counts.collisions = work.collisions;
+  counts.expected_q8 = work.expected_q8;
+  counts.crossing_pairs = static_cast<uint32_t>(std::min<uint64_t>(work.crossing, UINT32_MAX));
+  counts.continuity_own_ppm = work.own_ppm;
+  counts.continuity_other_ppm = work.other_ppm;
+  counts.continuity_known = work.continuity_known;
+  group->evidence.work = work.nats;
+
+  std::vector<int32_t> scores;
+  for (const GroupMember& member : group->members) scores.push_back(member.score);
+  std::nth_element(scores.begin(), scores.begin() + static_cast<ptrdiff_t>(scores.size() / 2), scores.end());
+  group->evidence.content = std::min(scores[scores.size() / 2], tunables.content_nats_max);
+  MeasureAgainstOutside(population, tunables, group);
+}
+
+Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
+  const GroupCounts& c = group.counts;
+  Judgement j;
+  j.evidence = group.evidence;
+  const auto check = [&](std::string_view name, bool known, bool look_alike, std::string text) {
+    j.checks.push_back({name, !known ? Verdict::kNoData : look_alike ? Verdict::kFailed : Verdict::kPassed, std::move(text)});
+    j.explained |= known && look_alike;
+    return known && look_alike;
+  };
+
+  if (check("classroom", c.hits != 0, c.overlapping_hits * 100ull > c.hits * tunables.overlap_percent_max,
+            Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too")) {
+    j.evidence.content = j.evidence.work = 0;
+  }
+  if (check("same_question", c.hits != 0, c.payload_hits * 100ull < c.hits * tunables.payload_percent_min,
+            Share(c.payload_hits, c.hits) + " matching requests carry a payload of their own")) {
+    j.evidence.content = j.evidence.work = 0;
+  }
+  if (check("shared_app", true, c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners,
+            std::to_string(c.templates) + " prompt cores; " + Share(c.mixing_owners, c.owners) +
+                " accounts use two or more of them")) {
+    j.evidence.content /= 2;
+    j.evidence.work = 0;
+  }
+  if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max,
+            Share(c.conversation_hits, c.hits) + " matching requests continue a conversation")) {
+    j.evidence.content /= 2;
+    j.evidence.work = 0;
+  }
+  if (check("own_subjects", c.continuity_known,
+            c.continuity_own_ppm > static_cast<uint64_t>(tunables.continuity_ratio) * std::max(c.continuity_other_ppm, 5'000u),
+            "payload words come back " + std::to_string(c.continuity_own_ppm / 1000) +
+                " times in 1,000 within an account and " + std::to_string(c.continuity_other_ppm / 1000) +
+                " times between accounts")) {
+    j.evidence.content /= 2;
+    j.evidence.work = 0;
+  }
+  check("aged_accounts", false, false, "no account directory says how old these accounts are");
+  check("authorised", false, false, "not on the allow-list; contracts outside it are not known here");
+
+  for (int32_t nats : {j.evidence.content, j.evidence.work, j.evidence.stack}) j.families += nats >= tunables.family_nats;
+  j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + j.evidence.work / 2);
+  j.distillation_like = ProbabilityOf(tunables.prior_distillation + j.evidence.content + j.evidence.work +
+                                      j.evidence.elicitation + j.evidence.stack / 2);
+  if (j.families < 2) j.distillation_like = std::min(j.distillation_like, 32'768u);
+
+  // P(group wrong) n + sum of (1 - p_i) given that the group is right; two Poisson deviations on top.
+  const uint64_t n = group.members.size();
+  uint64_t wrong_q16 = 0;
+  for (const GroupMember& member : group.members) wrong_q16 += 65'536 - ProbabilityOf(member.score - tunables.family_nats);
+  const uint64_t p = j.distillation_like;
+  const uint64_t expected_q16 = (65'536 - p) * n + wrong_q16 * p / 65'536;
+  j.innocents_high_q16 = std::min(n << 16, expected_q16 + 2 * SquareRoot(expected_q16 << 16));
+  const uint64_t spread = 2 * SquareRoot(expected_q16 << 16);
+  j.innocents_low = (expected_q16 > spread ? expected_q16 - spread : 0) >> 16;
+  j.innocents_high = (j.innocents_high_q16 + 65'535) >> 16;
+  return j;
+}
+
+}  // namespace stillwatch::pipeline

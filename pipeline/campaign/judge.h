@@ -1,0 +1,39 @@
+// From a fitted group to evidence by family, look-alike checks, labels and innocents. Inside a family the
+// strongest counts, never the sum. A check that fails is an explanation: it takes away the evidence that
+// it explains (never the account, or an alibi could be bought).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pipeline/campaign/fit.h"
+#include "pipeline/campaign/group.h"
+#include "pipeline/policy/tunables.h"
+
+namespace stillwatch::pipeline {
+
+enum class Verdict : uint8_t { kPassed, kFailed, kNoData };  // of a look-alike check; passed: no look-alike
+
+struct LookAlike {
+  std::string_view name;
+  Verdict verdict;
+  std::string text;
+};
+
+struct Judgement {
+  GroupEvidence evidence;       // after explanations
+  std::vector<LookAlike> checks;
+  bool explained = false;       // a check failed: the verdict stays at observe
+  uint32_t families = 0;        // that reach family_nats
+  uint32_t pooled = 0, distillation_like = 0;  // 1/65,536
+  uint64_t innocents_low = 0, innocents_high = 0;
+  uint64_t innocents_high_q16 = 0;  // accounts in 1/65,536, before rounding up
+};
+
+// Fills group->counts and group->evidence (before explanations).
+void MeasureGroup(const Population& population, const Tunables& tunables, Group* group);
+
+Judgement JudgeGroup(const Group& group, const Tunables& tunables);
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,59 @@
+// Finds cores: runs of fragments that recur together in the instructions of unrelated owners. Fragments
+// that meet in most of their owners' requests are one core (so a rigid sentence counts once, not once for
+// each of its words), whatever a slot between them holds. Used on the whole population (layer 1) and on
+// the requests of one proposed group (the fit). Deterministic: cores come sorted by anchor.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "pipeline/evidence/flat_map.h"
+#include "pipeline/profile/profile.h"
+
+namespace stillwatch::pipeline {
+
+// One remembered request and whose it is. `owner` is a dense index; lists are sorted by owner.
+struct RequestRef {
+  uint32_t account;  // index in the profile table
+  uint32_t owner;
+  const RememberedRequest* request;
+};
+
+struct CoreOptions {
+  uint32_t owners_min = 3;
+  uint32_t owners_max = UINT32_MAX;
+  uint32_t texts_min = 3;
+  uint32_t merge_percent = 60;
+  uint32_t entries_max = 4u << 20;  // above: fragments are sampled by hash
+};
+
+struct Core {
+  uint32_t anchor = 0;     // its smallest fragment: the core's name
+  uint32_t fragments = 0;  // how many make it up
+  uint32_t owners = 0;
+  uint32_t requests = 0;
+  uint32_t needed = 1;     // fragments a request must hold to hold the core
+};
+
+class CoreSet {
+ public:
+  std::vector<Core> cores;
+
+  // The cores that a request holds, ascending, replacing *out.
+  void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
+  // Index of the core that a fragment belongs to, or UINT32_MAX.
+  uint32_t CoreOfFragment(uint32_t fragment) const {
+    const uint32_t* core = by_fragment_.Find(fragment);
+    return core == nullptr ? UINT32_MAX : *core;
+  }
+  uint32_t sampled_one_in = 1;  // fragments were thinned by hash to bound the work
+
+ private:
+  friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);
+  FlatMap<uint32_t> by_fragment_;
+};
+
+CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options);
+
+}  // namespace stillwatch::pipeline

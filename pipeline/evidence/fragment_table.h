@@ -1,0 +1,70 @@
+// How many owners have used a fragment. A fragment enters on its second distinct owner (a doorkeeper
+// holds those seen from one); then 64 four-bit registers estimate the distinct owners (HyperLogLog,
+// Flajolet et al. 2007, with linear counting for few), in integers. Both tables are bounded and
+// set-associative: when a set is full the fragment with the fewest owners, then the oldest, goes, counted.
+// Batch thread only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/counters.h"
+
+namespace stillwatch::pipeline {
+
+enum class FragmentCounter {
+  kAdmitted,           // fragments that reached a second owner
+  kEvicted,            // fragments given up because a set of the table was full
+  kDoorkeeperReplaced, // fragments of one owner forgotten because the doorkeeper was full
+  kCount
+};
+inline constexpr CounterNames<FragmentCounter> kFragmentCounterNames{
+    "fragment.admitted", "fragment.evicted", "fragment.doorkeeper_replaced"};
+
+// 64 registers of 4 bits: rank of owners' hashes. Plain data.
+struct OwnerRegisters {
+  uint64_t words[4] = {};
+
+  void Add(uint64_t owner_hash);
+  uint32_t Estimate() const;  // exact to within one for fewer than about 10, 13 % above
+};
+
+class FragmentTable {
+ public:
+  // Rounded up to powers of two, at least 64.
+  FragmentTable(uint32_t rows_max, uint32_t doorkeeper_rows);
+
+  // Starts fetching the lines that Note will read.
+  void Prefetch(uint32_t fragment) const;
+  // Counts one use; returns the owners estimated so far, this one included.
+  uint32_t Note(uint32_t fragment, uint64_t owner, uint16_t day);
+  // 0 or 1 owners read as 1.
+  uint32_t OwnersOf(uint32_t fragment) const;
+
+  CounterBlock<FragmentCounter>& counters() { return counters_; }
+  uint64_t memory_bytes() const { return rows_.size() * sizeof(Row) + door_.size() * sizeof(Door); }
+
+ private:
+  struct alignas(64) Row {
+    uint32_t fragment = 0;
+    uint32_t uses = 0;  // 0: empty
+    uint16_t first_day = 0, last_day = 0;
+    uint32_t owners = 0;  // Estimate() at the last change
+    OwnerRegisters registers;
+  };
+  struct Door {
+    uint32_t fragment = 0;
+    uint32_t owner = 0;  // 0: empty
+  };
+  static constexpr uint32_t kWays = 4;
+
+  Row* SetOf(uint32_t fragment);
+  const Row* Find(uint32_t fragment) const;
+
+  std::vector<Row> rows_;
+  std::vector<Door> door_;
+  uint32_t row_sets_mask_, door_mask_;
+  CounterBlock<FragmentCounter> counters_{kFragmentCounterNames};
+};
+
+}  // namespace stillwatch::pipeline

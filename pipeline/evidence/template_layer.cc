@@ -1,0 +1,291 @@
+#include "pipeline/evidence/template_layer.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/label_propagation.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+// A core that an account holds, and in which of its requests.
+struct Holding {
+  uint32_t core;
+  uint32_t requests;  // bit set
+};
+static_assert(kRequestsRemembered <= 32);
+
+struct AccountCores {
+  uint32_t account, owner;
+  uint32_t first, count;  // into holdings
+};
+
+struct Holdings {
+  std::vector<AccountCores> accounts;
+  std::vector<Holding> all;
+  std::span<const Holding> of(const AccountCores& a) const { return {all.data() + a.first, a.count}; }
+};
+
+// Through different requests: each has one that the other has not.
+bool Apart(uint32_t a, uint32_t b) { return (a & ~b) != 0 && (b & ~a) != 0; }
+
+Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const Profile> profiles,
+                         const CoreSet& cores, uint32_t cores_max) {
+  Holdings result;
+  std::vector<uint32_t> held;
+  std::vector<Holding> mine;
+  for (size_t i = 0; i < requests.size();) {
+    const uint32_t account = requests[i].account;
+    AccountCores entry{account, requests[i].owner, static_cast<uint32_t>(result.all.size()), 0};
+    mine.clear();
+    for (; i < requests.size() && requests[i].account == account; ++i) {
+      const uint32_t bit = static_cast<uint32_t>(requests[i].request - profiles[account].requests);
+      cores.CoresOf(*requests[i].request, &held);
+      for (uint32_t core : held) {
+        if (cores.cores[core].fragments >= 2) mine.push_back({core, 1u << bit});
+      }
+    }
+    std::sort(mine.begin(), mine.end(), [](const Holding& a, const Holding& b) { return a.core < b.core; });
+    size_t kept = 0;
+    for (const Holding& holding : mine) {
+      if (kept != 0 && mine[kept - 1].core == holding.core) mine[kept - 1].requests |= holding.requests;
+      else mine[kept++] = holding;
+    }
+    mine.resize(kept);
+    if (mine.size() > cores_max) {  // the rarest say most
+      std::sort(mine.begin(), mine.end(), [&](const Holding& a, const Holding& b) {
+        const uint32_t oa = cores.cores[a.core].owners, ob = cores.cores[b.core].owners;
+        return oa != ob ? oa < ob : a.core < b.core;
+      });
+      mine.resize(cores_max);
+      std::sort(mine.begin(), mine.end(), [](const Holding& a, const Holding& b) { return a.core < b.core; });
+    }
+    result.all.insert(result.all.end(), mine.begin(), mine.end());
+    entry.count = static_cast<uint32_t>(mine.size());
+    if (entry.count != 0) result.accounts.push_back(entry);
+  }
+  return result;
+}
+
+// N * sum(n^2) / (sum n)^2 in 1/256, n: an account's remembered requests. Independent use makes busy
+// accounts hold many cores; capped, so that a busy campaign cannot explain itself away.
+uint64_t VolumeFactorQ8(std::span<const Profile> profiles, uint32_t factor_max) {
+  uint64_t sum = 0, squares = 0, accounts = 0;
+  for (const Profile& profile : profiles) {
+    const uint64_t n = profile.requests_count;
+    if (n == 0) continue;
+    ++accounts, sum += n, squares += n * n;
+  }
+  if (sum == 0) return 256;
+  const uint64_t factor = accounts * squares * 256 / (sum * sum);
+  return std::clamp<uint64_t>(factor, 256, factor_max * 256ull);
+}
+
+// Pairs of cores that go together over owners.
+std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cores, uint32_t owners,
+                                    uint64_t volume_q8, const Tunables& tunables) {
+  struct Together {
+    uint32_t owners = 0;
+    uint32_t last_owner = UINT32_MAX;
+  };
+  FlatMap<Together> together(holdings.all.size());
+  std::vector<uint64_t> keys;
+  for (const AccountCores& account : holdings.accounts) {
+    const auto mine = holdings.of(account);
+    for (size_t i = 0; i < mine.size(); ++i) {
+      for (size_t j = i + 1; j < mine.size(); ++j) {
+        if (!Apart(mine[i].requests, mine[j].requests)) continue;
+        const uint64_t key = static_cast<uint64_t>(mine[i].core) << 32 | mine[j].core;
+        Together& entry = together[key];
+        if (entry.owners == 0) keys.push_back(key);
+        if (entry.last_owner != account.owner) ++entry.owners;
+        entry.last_owner = account.owner;
+      }
+    }
+  }
+  std::vector<WeightedEdge> links;
+  for (uint64_t key : keys) {
+    const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
+    const uint32_t seen = together.Find(key)->owners;
+    if (seen < tunables.link_owners_min) continue;
+    const uint64_t expected_q8 = static_cast<uint64_t>(cores.cores[a].owners) * cores.cores[b].owners *
+                                 volume_q8 / std::max(owners, 1u);
+    const int32_t nats = ExcessNats(seen, expected_q8);
+    if (nats >= tunables.link_nats) links.push_back({a, b, nats});
+  }
+  std::sort(links.begin(), links.end(), [](const WeightedEdge& x, const WeightedEdge& y) {
+    return x.a != y.a ? x.a < y.a : x.b < y.b;
+  });
+  return links;
+}
+
+struct Member {
+  uint32_t bundle;
+  uint32_t account, owner;
+  uint32_t first, count;  // its holdings in this bundle
+};
+
+// Two cores through different requests at least.
+bool HoldsTwoApart(std::span<const Holding> mine) {
+  for (size_t i = 0; i < mine.size(); ++i) {
+    for (size_t j = i + 1; j < mine.size(); ++j) {
+      if (Apart(mine[i].requests, mine[j].requests)) return true;
+    }
+  }
+  return false;
+}
+
+// Accounts that belong to a bundle, and what they hold of it.
+std::vector<Member> MembersOf(const Holdings& holdings, std::span<const uint32_t> bundle_of_core,
+                              std::vector<Holding>* kept) {
+  std::vector<Member> members;
+  std::vector<std::pair<uint32_t, Holding>> mine;
+  std::vector<Holding> one;
+  for (const AccountCores& account : holdings.accounts) {
+    mine.clear();
+    for (const Holding& holding : holdings.of(account)) {
+      if (bundle_of_core[holding.core] != UINT32_MAX) mine.push_back({bundle_of_core[holding.core], holding});
+    }
+    std::stable_sort(mine.begin(), mine.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 0; i < mine.size();) {
+      const uint32_t bundle = mine[i].first;
+      one.clear();
+      for (; i < mine.size() && mine[i].first == bundle; ++i) one.push_back(mine[i].second);
+      if (!HoldsTwoApart(one)) continue;
+      members.push_back({bundle, account.account, account.owner, static_cast<uint32_t>(kept->size()),
+                         static_cast<uint32_t>(one.size())});
+      kept->insert(kept->end(), one.begin(), one.end());
+    }
+  }
+  return members;
+}
+
+EdgeRecord MakeEdge(std::span<const Profile> profiles, const Member& x, const Member& y,
+                    const std::vector<Holding>& held, const CoreSet& cores, uint32_t owners) {
+  EdgeRecord edge;
+  edge.a = std::min(profiles[x.account].id, profiles[y.account].id);
+  edge.b = std::max(profiles[x.account].id, profiles[y.account].id);
+  edge.first_s = UINT32_MAX;
+  const auto note = [&](const Member& m, uint32_t requests) {
+    for (; requests != 0; requests &= requests - 1) {
+      const uint32_t time = profiles[m.account].requests[std::countr_zero(requests)].time_s;
+      edge.first_s = std::min(edge.first_s, time);
+      edge.last_s = std::max(edge.last_s, time);
+      ++edge.count;
+    }
+  };
+  int64_t weight = 0;
+  for (uint32_t i = x.first, j = y.first; i < x.first + x.count && j < y.first + y.count;) {
+    if (held[i].core != held[j].core) {
+      held[i].core < held[j].core ? ++i : ++j;
+      continue;
+    }
+    const Core& core = cores.cores[held[i].core];
+    ++edge.shared_cores;
+    weight += LnRatioQ8(owners, core.owners);
+    if (edge.cores_count < kEdgeCores) edge.cores[edge.cores_count++] = core.anchor;
+    note(x, held[i].requests);
+    note(y, held[j].requests);
+    ++i, ++j;
+  }
+  // Busy accounts share more by chance: the sum is divided by how much both hold.
+  edge.weight = SaturateQ8(std::max<int64_t>(weight * 2 / std::max(1u, std::min(x.count, y.count) + 1), 1));
+  return edge;
+}
+
+}  // namespace
+
+std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* owners) {
+  FlatMap<uint32_t> index(profiles.size());
+  std::vector<uint32_t> result(profiles.size());
+  *owners = 0;
+  for (size_t i = 0; i < profiles.size(); ++i) {
+    uint32_t& dense = index[profiles[i].owner];
+    if (dense == 0) dense = ++*owners;
+    result[i] = dense - 1;
+  }
+  return result;
+}
+
+std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners) {
+  std::vector<uint32_t> order(profiles.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return owners[a] < owners[b]; });
+  std::vector<RequestRef> requests;
+  for (uint32_t account : order) {
+    for (const RememberedRequest& request : profiles[account].remembered()) {
+      requests.push_back({account, owners[account], &request});
+    }
+  }
+  return requests;
+}
+
+TemplateLayerResult FindTemplateEdges(std::span<Profile> profiles, const Tunables& tunables) {
+  TemplateLayerResult result;
+  uint32_t owners = 0;
+  const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &owners);
+  const std::vector<RequestRef> requests = AllRequests(profiles, owner_of);
+  const CoreSet cores = FindCores(
+      requests, {.owners_min = tunables.core_owners_min,
+                 .owners_max = std::max(owners / tunables.core_owner_share_max, tunables.group_accounts_min),
+                 .texts_min = tunables.core_texts_min,
+                 .merge_percent = tunables.core_merge_percent,
+                 .entries_max = tunables.index_entries_max});
+  result.cores = static_cast<uint32_t>(cores.cores.size());
+  result.sampled_one_in = cores.sampled_one_in;
+
+  const Holdings holdings = CollectHoldings(requests, profiles, cores, tunables.account_cores_max);
+  const std::vector<WeightedEdge> links =
+      LinkCores(holdings, cores, owners, VolumeFactorQ8(profiles, tunables.volume_factor_max), tunables);
+  result.links = static_cast<uint32_t>(links.size());
+  std::vector<uint32_t> bundle_of_core = PropagateLabels(result.cores, links);
+  std::vector<bool> linked(result.cores, false);
+  for (const WeightedEdge& link : links) linked[link.a] = linked[link.b] = true;
+  for (uint32_t core = 0; core < result.cores; ++core) {
+    if (!linked[core]) bundle_of_core[core] = UINT32_MAX;
+  }
+
+  std::vector<Holding> held;
+  const std::vector<Member> members = MembersOf(holdings, bundle_of_core, &held);
+  for (Profile& profile : profiles) {
+    for (RememberedRequest& request : profile.remembered()) request.flags &= static_cast<uint8_t>(~kLinked);
+  }
+  std::vector<std::vector<uint32_t>> holders(result.cores);  // members, by core
+  for (uint32_t m = 0; m < members.size(); ++m) {
+    for (uint32_t i = members[m].first; i < members[m].first + members[m].count; ++i) {
+      holders[held[i].core].push_back(m);
+      for (uint32_t bits = held[i].requests; bits != 0; bits &= bits - 1) {
+        profiles[members[m].account].requests[std::countr_zero(bits)].flags |= kLinked;
+      }
+    }
+  }
+  FlatMap<uint8_t> done(members.size() * 8);
+  std::vector<uint32_t> bundles;
+  for (std::vector<uint32_t>& list : holders) {
+    // A ring in a fixed order that has nothing to do with arrival: each links to the next few.
+    std::sort(list.begin(), list.end(), [&](uint32_t x, uint32_t y) {
+      return profiles[members[x].account].id < profiles[members[y].account].id;
+    });
+    for (size_t i = 0; i < list.size(); ++i) {
+      for (size_t step = 1; step <= tunables.edge_neighbours && step < list.size(); ++step) {
+        const uint32_t x = list[i], y = list[(i + step) % list.size()];
+        if (members[x].owner == members[y].owner) continue;
+        uint8_t& seen = done[static_cast<uint64_t>(std::min(x, y)) << 32 | std::max(x, y)];
+        if (seen) continue;
+        seen = 1;
+        result.edges.push_back(MakeEdge(profiles, members[x], members[y], held, cores, owners));
+        bundles.push_back(members[x].bundle);
+      }
+    }
+  }
+  std::sort(bundles.begin(), bundles.end());
+  result.bundles = static_cast<uint32_t>(std::unique(bundles.begin(), bundles.end()) - bundles.begin());
+  std::sort(result.edges.begin(), result.edges.end(),
+            [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
+  return result;
+}
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,523 @@
+#include "pipeline/pipeline.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "pipeline/batch/records.h"
+#include "pipeline/campaign/assembler.h"
+#include "pipeline/evidence/template_layer.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+using dataplane::ExchangeHeader;
+using dataplane::ExchangeView;
+using dataplane::Part;
+
+constexpr size_t kEventsHeldMax = 200'000;
+constexpr uint32_t kSharedKept = 16;  // of the fragments remembered; the rest stays for the payload
+constexpr uint32_t kEpochRows = 1u << 20;  // exchanges in one epoch of the similarity window
+
+uint32_t Low32(uint64_t x) { return static_cast<uint32_t>(x); }
+
+uint16_t ParametersOf(const ExchangeHeader& h) {
+  constexpr uint32_t kCounted = dataplane::kHasTemperature | dataplane::kHasTopP | dataplane::kHasMaxTokens |
+                                dataplane::kHasN | dataplane::kResponseFormat | dataplane::kLogprobs;
+  uint64_t x = h.flags & kCounted;
+  for (uint64_t value : {static_cast<uint64_t>(static_cast<uint32_t>(h.temperature_milli)),
+                         static_cast<uint64_t>(static_cast<uint32_t>(h.top_p_milli)),
+                         static_cast<uint64_t>(h.max_tokens), static_cast<uint64_t>(h.n)}) {
+    x = Mix64(x * 31 + value + 1);
+  }
+  return static_cast<uint16_t>(x >> 48);
+}
+
+AccountId IdOf(const ExchangeHeader& h) {
+  AccountId id;
+  std::memcpy(id.bytes, h.key_id, sizeof id.bytes);
+  return id;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, CounterRegistry* registry)
+    : options_(std::move(options)),
+      backend_(backend),
+      sink_(sink),
+      registry_(registry),
+      profiles_(options_.tunables.profiles_max),
+      fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
+      book_(options_.salt, options_.tunables.campaigns_max) {
+  if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
+  if (registry_ == nullptr) return;
+  registry_->Register(counters_);
+  registry_->Register(profiles_.counters());
+  registry_->Register(fragments_.counters());
+}
+
+Pipeline::~Pipeline() {
+  if (registry_ == nullptr) return;
+  registry_->Unregister(counters_);
+  registry_->Unregister(profiles_.counters());
+  registry_->Unregister(fragments_.counters());
+}
+
+// --- Batches ------------------------------------------------------------------------------------------
+
+// A batch holds the exchanges of one tick of traffic time, so a watermark that ends the tick and the
+// first exchange of the next tick cut at the same place.
+void Pipeline::OnExchange(const ExchangeView& exchange) {
+  const int64_t tick_ns = options_.tunables.batch_traffic_ms * kNsPerMs;
+  const int64_t tick = std::max(newest_ns_, exchange.header().response_end_ns) / tick_ns;
+  if (!block_at_.empty() && (tick != batch_tick_ || block_at_.size() >= options_.tunables.batch_exchanges)) {
+    CloseBatch();
+  }
+  batch_tick_ = tick;
+  newest_ns_ = std::max(newest_ns_, exchange.header().response_end_ns);
+  const Bytes block = exchange.block();
+  block_at_.push_back(blocks_.size());
+  blocks_.resize(blocks_.size() + (block.size() + 7) / 8);
+  std::memcpy(blocks_.data() + block_at_.back(), block.data(), block.size());
+  counters_.Add(PipelineCounter::kExchanges);
+}
+
+void Pipeline::OnFlowRecord(const dataplane::FlowRecord&) { counters_.Add(PipelineCounter::kFlowRecords); }
+
+void Pipeline::OnWatermark(uint64_t, int64_t traffic_time_ns) {
+  if (block_at_.empty()) return;
+  if (traffic_time_ns / (options_.tunables.batch_traffic_ms * kNsPerMs) > batch_tick_) CloseBatch();
+}
+
+void Pipeline::CloseBatch() {
+  counters_.Add(PipelineCounter::kBatches);
+  if (backend_ != nullptr) ComputeSketches();
+  for (size_t at : block_at_) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(blocks_.data() + at);
+    ExchangeHeader header;
+    std::memcpy(&header, bytes, sizeof header);
+    NoteExchange(ExchangeView(Bytes(bytes, dataplane::ExchangeBytes(header))));
+  }
+  block_at_.clear();
+  blocks_.clear();
+  if (EvaluationIsDue()) Evaluate();
+  Deliver();
+}
+
+void Pipeline::ComputeSketches() {
+  std::vector<uint32_t> tokens, offsets{0}, cuts;
+  std::vector<uint64_t> ids;
+  std::vector<const ExchangeHeader*> headers;
+  for (size_t at : block_at_) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(blocks_.data() + at);
+    const auto* header = reinterpret_cast<const ExchangeHeader*>(bytes);
+    const ExchangeView view(Bytes(bytes, dataplane::ExchangeBytes(*header)));
+    const auto instruction = view.tokens(Part::kInstruction);
+    tokens.insert(tokens.end(), instruction.begin(), instruction.end());
+    offsets.push_back(static_cast<uint32_t>(tokens.size()));
+    cuts.push_back(view.truncated(Part::kInstruction) ? static_cast<uint32_t>(instruction.size() / 2) : 0);
+    ids.push_back(rows_++);
+    headers.push_back(header);
+    if (rows_ % kEpochRows == 0) backend_->AdvanceEpoch();
+  }
+  sketches_.resize(cuts.size());
+  std::vector<gpu::Candidate> candidates;
+  Status status = backend_->ComputeSketches({tokens, offsets, cuts}, sketches_);
+  if (status.ok()) status = backend_->ProbeAndInsert(sketches_, ids, &candidates);
+  if (!status.ok()) {
+    if (counters_.Get(PipelineCounter::kSketchFailed) == 0) Log(LogLevel::kWarning, "sketches: " + status.message());
+    counters_.Add(PipelineCounter::kSketchFailed);
+    return;
+  }
+  counters_.Add(PipelineCounter::kNearDuplicates, candidates.size());
+  if (!options_.write_request_sketches) return;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const ExchangeHeader& h = *headers[i];
+    if (sketches_[i].tokens == 0 || !(h.flags & dataplane::kHasKey)) continue;
+    auto record = std::make_unique<v1::RequestSketch>();
+    const auto* bytes = reinterpret_cast<const uint8_t*>(headers[i]);
+    const ExchangeView view(Bytes(bytes, dataplane::ExchangeBytes(h)));
+    Stamp(record->mutable_meta());
+    record->set_account(TextOf(IdOf(h)));
+    record->set_dialect(std::string(NameOf(h.dialect)));
+    record->set_api(std::string(NameOf(h.api)));
+    record->set_model(std::string(view.model()));
+    record->set_status(h.status);
+    record->set_finish_reason(std::string(NameOf(h.finish)));
+    record->set_refusal(view.has(dataplane::kRefusal));
+    record->set_tokens_in(h.tokens_in);
+    record->set_tokens_out(h.tokens_out);
+    for (uint32_t band : sketches_[i].bands) record->add_bands(band);
+    record->set_oph(sketches_[i].oph, sizeof sketches_[i].oph);
+    record->set_simhash(sketches_[i].simhash, sizeof sketches_[i].simhash);
+    record->mutable_epoch()->set_sketch(sketches_[i].versions.sketch);
+    record->mutable_epoch()->set_salt_id(sketches_[i].versions.salt_id);
+    record->mutable_epoch()->set_rarity_id(sketches_[i].versions.rarity_id);
+    record->mutable_epoch()->set_table_id(sketches_[i].versions.table_id);
+    record->set_request_time(h.request_start_ns);
+    std::string key = record->account();
+    Emit(Topic::kRequestSketch, std::move(key), std::move(record));
+  }
+}
+
+// --- Profiles -----------------------------------------------------------------------------------------
+
+void Pipeline::NoteExchange(const ExchangeView& exchange) {
+  const ExchangeHeader& h = exchange.header();
+  if (!exchange.has(dataplane::kRequestSeen) || !exchange.has(dataplane::kResponseSeen)) {
+    counters_.Add(PipelineCounter::kOneSided);
+  }
+  if (!exchange.has(dataplane::kHasKey)) {
+    counters_.Add(PipelineCounter::kNoKey);
+    return;
+  }
+  const bool answered = h.status >= 200 && h.status < 300;
+  Profile* profile = profiles_.FindOrEarn(IdOf(h), answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
+  if (profile == nullptr) return;
+  if (profile->exchanges == 0) profile->first_ns = h.request_start_ns;
+  if (h.organisation_id != 0) profile->organisation = h.organisation_id;
+  uint64_t key;
+  std::memcpy(&key, h.key_id, sizeof key);
+  profile->owner = profile->organisation != 0 ? profile->organisation : key;
+  ++profile->exchanges;
+  profile->tokens_in += h.tokens_in;
+  profile->tokens_out += h.tokens_out;
+  profile->refusals += exchange.has(dataplane::kRefusal);
+  profile->rate_limited += exchange.has(dataplane::kRateLimited);
+  profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
+  profile->dialects |= 1u << static_cast<uint32_t>(h.dialect);
+  if (exchange.tokens(Part::kInstruction).size() < 2) {
+    counters_.Add(PipelineCounter::kNoInstruction);
+    return;
+  }
+  RememberInstruction(exchange, profile);
+}
+
+void Pipeline::RememberInstruction(const ExchangeView& exchange, Profile* profile) {
+  const ExchangeHeader& h = exchange.header();
+  const auto tokens = exchange.tokens(Part::kInstruction);
+  const uint32_t cut = exchange.truncated(Part::kInstruction) ? static_cast<uint32_t>(tokens.size() / 2) : 0;
+  RememberedRequest request{};
+  request.time_s = static_cast<uint32_t>(std::max<int64_t>(h.request_start_ns, 0) / kNsPerSecond);
+  request.request_id_hash = h.request_id_hash;
+  request.text_hash = Low32(h.part_hash[static_cast<size_t>(Part::kInstruction)]);
+  if (request.text_hash == 0) {  // a maker of exchanges without text hashes: the tokens tell
+    uint64_t x = 0;
+    for (uint32_t token : tokens) x = Mix64(x + token);
+    request.text_hash = Low32(x);
+  }
+  request.model = static_cast<uint16_t>(KeyedHash64(exchange.model(), options_.salt));
+  request.parameters = ParametersOf(h);
+  request.stack = Low32(h.agent_family_hash);
+  request.tokens = static_cast<uint16_t>(std::min<size_t>(tokens.size(), 65'535));
+  request.tokens_out = static_cast<uint16_t>(std::min<uint32_t>(h.tokens_out, 65'535));
+  if (elicitation_) {
+    const Elicitation found = elicitation_->Judge(tokens);
+    request.elicitation = found.sixteenths;
+    request.elicitation_classes = found.classes;
+  }
+  // The system message counts as a turn in some dialects, so a conversation is what has a tail.
+  if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;
+  if (h.tools != 0) request.flags |= kToolsOffered;
+  if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
+  FragmentsOf(tokens, cut, &considered_);
+  ChooseFragments(profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
+  if (Remember(profile, request)) profiles_.counters().Add(ProfileCounter::kRequestsPushedOut);
+  ++remembered_;
+}
+
+// Shared fragments first (what a template is made of), but never all places: the rest tells payloads apart.
+void Pipeline::ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request) {
+  for (const Fragment& fragment : considered_) fragments_.Prefetch(fragment.hash);
+  struct Choice {
+    Fragment fragment;
+    bool shared;
+  };
+  Choice choices[kFragmentsConsidered];
+  uint32_t count = 0, shared = 0;
+  const uint32_t owners_max = std::max(profiles_.size() / options_.tunables.core_owner_share_max,
+                                       options_.tunables.group_accounts_min);
+  for (const Fragment& fragment : considered_) {
+    const uint32_t owners = fragments_.Note(fragment.hash, owner, day);
+    choices[count++] = {fragment, owners >= options_.tunables.core_owners_min && owners <= owners_max};
+    shared += choices[count - 1].shared;
+  }
+  const auto by_hash = [](const Choice& a, const Choice& b) {
+    return a.shared != b.shared ? a.shared : a.fragment.hash < b.fragment.hash;
+  };
+  if (count > kRequestFragments) {
+    std::sort(choices, choices + count, by_hash);
+    const uint32_t others = count - shared;
+    const uint32_t shared_kept = std::min(shared, std::max(kSharedKept, kRequestFragments - std::min(others, kRequestFragments)));
+    std::copy(choices + shared, choices + shared + (kRequestFragments - shared_kept), choices + shared_kept);
+    count = kRequestFragments;
+  }
+  std::sort(choices, choices + count,
+            [](const Choice& a, const Choice& b) { return a.fragment.position < b.fragment.position; });
+  for (uint32_t i = 0; i < count; ++i) request->fragments[i] = choices[i].fragment.hash;
+  request->fragments_count = static_cast<uint8_t>(count);
+}
+
+// --- Judging ------------------------------------------------------------------------------------------
+
+// Often while there is little, seldom when much is remembered already: the work of a look is paid by the
+// requests that came since the last one.
+bool Pipeline::EvaluationIsDue() const {
+  const Tunables& t = options_.tunables;
+  if (newest_ns_ - evaluated_ns_ < t.evaluate_every_s * kNsPerSecond || remembered_ == 0) return false;
+  uint64_t held = 0;
+  for (const Profile& profile : profiles_.all()) held += profile.requests_count;
+  const uint64_t needed = std::max<uint64_t>(t.evaluate_requests_min, held / t.evaluate_growth_share);
+  return remembered_ >= needed || newest_ns_ - evaluated_ns_ >= t.evaluate_at_least_h * kNsPerHour;
+}
+
+void Pipeline::Evaluate() {
+  const Tunables& t = options_.tunables;
+  counters_.Add(PipelineCounter::kEvaluations);
+  evaluated_ns_ = newest_ns_;
+  remembered_ = 0;
+  const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(t.retention_days) * 86'400;
+  for (Profile& profile : profiles_.all()) {
+    ExpireBefore(&profile, static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
+  }
+  const TemplateLayerResult layer = FindTemplateEdges(profiles_.all(), t);
+  if (layer.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
+  counters_.Set(PipelineCounter::kEdges, layer.edges.size());
+  uint64_t unknown = 0, dropped = 0;
+  std::vector<Group> groups = AssembleGroups(layer.edges, profiles_, t, &unknown);
+  std::vector<Judgement> judgements;
+  for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
+  book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
+  counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);
+  counters_.Add(PipelineCounter::kCampaignsDropped, dropped);
+  counters_.Set(PipelineCounter::kCampaigns, book_.campaigns().size());
+  if (options_.write_edges) WriteEdges(layer.edges);
+  WriteCampaigns();
+  if (options_.write_account_profiles) WriteProfiles(false);
+}
+
+// --- Events -------------------------------------------------------------------------------------------
+
+// New edges, and those whose weight moved by a quarter.
+void Pipeline::WriteEdges(const std::vector<EdgeRecord>& edges) {
+  const RecordContext context{&profiles_, &options_.tunables, &options_.policy,
+                              backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
+                              options_.salt, {}, newest_ns_};
+  for (const EdgeRecord& edge : edges) {
+    uint64_t a, b;
+    std::memcpy(&a, edge.a.bytes, 8);
+    std::memcpy(&b, edge.b.bytes, 8);
+    int32_t& written = edge_weights_[Mix64(a * 31 + static_cast<uint64_t>(edge.layer)) ^ b];
+    if (written != 0 && std::abs(edge.weight - written) * 4 < written) continue;
+    written = edge.weight;
+    auto record = std::make_unique<v1::Edge>();
+    Stamp(record->mutable_meta());
+    FillEdge(edge, context, record.get());
+    std::string key = record->account_a() + "/" + record->account_b() + "/" + std::to_string(record->layer());
+    Emit(Topic::kEdge, std::move(key), std::move(record));
+  }
+  if (edge_weights_.size() > 4u * options_.tunables.profiles_max) edge_weights_.Clear();  // written again
+}
+
+bool Pipeline::OwnersKnown(const Campaign& campaign) const {
+  return std::all_of(campaign.group.members.begin(), campaign.group.members.end(), [&](const GroupMember& m) {
+    const Profile* profile = profiles_.Find(m.id);
+    return profile != nullptr && profile->organisation != 0;
+  });
+}
+
+bool Pipeline::AllowListed(const AccountId& id) {
+  const auto& list = options_.policy.allow_owners;
+  if (list.empty()) return false;
+  const Profile* profile = profiles_.Find(id);
+  const std::string organisation = profile == nullptr ? "" : HexOf(profile->organisation);
+  return std::find(list.begin(), list.end(), TextOf(id)) != list.end() ||
+         (profile != nullptr && profile->organisation != 0 &&
+          std::find(list.begin(), list.end(), organisation) != list.end());
+}
+
+v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
+  const bool known = OwnersKnown(campaign);
+  const RecordContext context{&profiles_, &options_.tunables, &options_.policy,
+                              backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
+                              options_.salt,
+                              {counters_.Get(PipelineCounter::kExchanges), counters_.Get(PipelineCounter::kNoKey),
+                               counters_.Get(PipelineCounter::kOneSided), false},
+                              newest_ns_};
+  v1::CampaignVerdict verdict;
+  const bool live = campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed;
+  AdviceGiven advice = live ? Advise(campaign.judgement, campaign.group.members.size(), known, options_.policy, options_.tunables)
+                            : AdviceGiven{Rung::kObserve, false, true, "revoked"};
+  FillVerdict(campaign, advice, known, context, &verdict);
+  return verdict;
+}
+
+void Pipeline::WriteCampaigns() {
+  for (const auto& campaign : book_.campaigns()) {
+    if (campaign->changed) WriteCampaign(campaign.get());
+  }
+}
+
+void Pipeline::WriteCampaign(Campaign* campaign) {
+  const v1::CampaignVerdict whole = VerdictOf(*campaign);
+  const uint32_t per_part = options_.tunables.accounts_per_part;
+  const uint32_t parts = std::max(1u, (static_cast<uint32_t>(whole.accounts_size()) + per_part - 1) / per_part);
+  for (uint32_t part = 1; part <= parts; ++part) {
+    auto verdict = std::make_unique<v1::CampaignVerdict>(PartOf(whole, part, parts, per_part));
+    Stamp(verdict->mutable_meta());
+    auto state = std::make_unique<v1::CampaignStateRecord>();
+    Stamp(state->mutable_meta());
+    state->set_campaign_id(campaign->id);
+    state->set_part(part);
+    state->set_parts(parts);
+    state->set_state(verdict->state());
+    for (const Core& core : campaign->group.cores.cores) {
+      if (state->cores_size() < 256) state->add_cores(ExportedCore(core.anchor, options_.salt));
+    }
+    state->set_first_seen(INT64_MAX);
+    for (const v1::AccountInCampaign& account : verdict->accounts()) {
+      state->add_accounts(account.id());
+      state->set_first_seen(std::min(state->first_seen(), account.first_seen()));
+      state->set_last_seen(std::max(state->last_seen(), account.last_seen()));
+    }
+    *state->mutable_epoch() = verdict->epoch();
+    Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
+    Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
+  }
+  WriteAdvice(campaign, {static_cast<Rung>(whole.advice().action()), whole.advice().needs_human(),
+                         whole.advice().reversible(), whole.advice().reason_code()});
+  campaign->members_written = MemberIds(campaign->group);
+  campaign->stage_written = campaign->stage;
+  campaign->written = true;
+  campaign->changed = false;
+  campaign->parts_written = parts;
+}
+
+// One record for each account from step-up on; a tombstone where advice given before no longer stands.
+void Pipeline::WriteAdvice(Campaign* campaign, const AdviceGiven& advice) {
+  std::vector<AccountId> advised;
+  if (advice.rung >= Rung::kStepUp) {
+    for (const GroupMember& member : campaign->group.members) {
+      if (AllowListed(member.id)) {
+        counters_.Add(PipelineCounter::kAllowListed);
+        Audit("policy " + options_.policy.version, "allow_list_hit", TextOf(member.id), "campaign " + campaign->id);
+        continue;
+      }
+      auto record = std::make_unique<v1::EnforcementAdvice>();
+      Stamp(record->mutable_meta());
+      record->set_account(TextOf(member.id));
+      record->set_campaign_id(campaign->id);
+      record->mutable_advice()->set_action(static_cast<v1::Action>(advice.rung));
+      record->mutable_advice()->set_expires(newest_ns_ + options_.policy.advice_ttl_hours * kNsPerHour);
+      record->mutable_advice()->set_needs_human(advice.needs_human);
+      record->mutable_advice()->set_reversible(advice.reversible);
+      record->mutable_advice()->set_reason_code(advice.reason_code);
+      record->set_probability(campaign->judgement.distillation_like);
+      std::string key = record->account();
+      Emit(Topic::kEnforcementAdvice, std::move(key), std::move(record));
+      advised.push_back(member.id);
+    }
+  }
+  std::vector<AccountId> revoked;
+  std::set_difference(campaign->advised.begin(), campaign->advised.end(), advised.begin(), advised.end(),
+                      std::back_inserter(revoked));
+  for (const AccountId& id : revoked) {
+    v1::Meta meta;
+    Stamp(&meta);
+    pending_.push_back({Topic::kEnforcementAdvice, TextOf(id), nullptr, meta.event_id()});
+  }
+  campaign->advised = std::move(advised);
+}
+
+// Profiles that doubled since they were written; `all`: those that changed at all.
+void Pipeline::WriteProfiles(bool all) {
+  for (Profile& profile : profiles_.all()) {
+    const uint64_t written = profile.exchanges_at_publish;
+    if (profile.exchanges == written || (!all && profile.exchanges < std::max<uint64_t>(2 * written, 8))) continue;
+    profile.exchanges_at_publish = profile.exchanges;
+    auto record = std::make_unique<v1::AccountProfile>();
+    Stamp(record->mutable_meta());
+    FillProfile(profile, record.get());
+    std::string key = record->account();
+    Emit(Topic::kAccountProfile, std::move(key), std::move(record));
+  }
+}
+
+void Pipeline::Audit(std::string actor, std::string action, std::string subject, std::string detail) {
+  auto record = std::make_unique<v1::Audit>();
+  Stamp(record->mutable_meta());
+  record->set_actor(std::move(actor));
+  record->set_action(std::move(action));
+  record->set_subject(std::move(subject));
+  record->set_detail(std::move(detail));
+  Emit(Topic::kAudit, options_.box, std::move(record));
+}
+
+void Pipeline::Stamp(v1::Meta* meta) {
+  meta->set_event_id(options_.box + "-" + std::to_string(options_.epoch) + "-" + std::to_string(++sequence_));
+  meta->set_event_time(newest_ns_);
+  meta->set_box(options_.box);
+  meta->set_config_generation(options_.config_generation);
+  meta->set_schema(1);
+}
+
+void Pipeline::Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message) {
+  pending_.push_back({topic, std::move(key), std::move(message)});
+}
+
+void Pipeline::Deliver() {
+  if (pending_.empty()) return;
+  const Status status = sink_->Write(pending_);
+  if (status.ok()) {
+    counters_.Add(PipelineCounter::kEventsWritten, pending_.size());
+    pending_.clear();
+  } else {
+    if (counters_.Get(PipelineCounter::kEventsHeld) == 0) Log(LogLevel::kWarning, "events are held: " + status.message());
+    if (pending_.size() > kEventsHeldMax) {
+      const size_t over = pending_.size() - kEventsHeldMax;
+      counters_.Add(PipelineCounter::kEventsDropped, over);
+      pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(over));
+    }
+  }
+  counters_.Set(PipelineCounter::kEventsHeld, pending_.size());
+}
+
+Status Pipeline::Finish() {
+  if (!block_at_.empty()) CloseBatch();
+  if (remembered_ != 0) Evaluate();
+  for (const auto& campaign : book_.campaigns()) {
+    const bool moved = MemberIds(campaign->group) != campaign->members_written;
+    if (campaign->written && moved && campaign->stage_written == campaign->stage) {
+      campaign->why = "end";
+      WriteCampaign(campaign.get());
+    }
+  }
+  if (options_.write_account_profiles) WriteProfiles(true);
+  Deliver();
+  if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
+  return sink_->Flush();
+}
+
+void Pipeline::SwapPolicy(PolicyOptions policy, uint64_t config_generation) {
+  options_.policy = std::move(policy);
+  options_.config_generation = config_generation;
+}
+
+std::vector<v1::CampaignVerdict> Pipeline::Campaigns() const {
+  std::vector<v1::CampaignVerdict> verdicts;
+  for (const auto& campaign : book_.campaigns()) {
+    if (campaign->written) verdicts.push_back(VerdictOf(*campaign));
+  }
+  return verdicts;
+}
+
+std::unique_ptr<v1::CampaignVerdict> Pipeline::FindCampaign(std::string_view id) const {
+  const Campaign* campaign = book_.Find(id);
+  if (campaign == nullptr || !campaign->written) return nullptr;
+  return std::make_unique<v1::CampaignVerdict>(VerdictOf(*campaign));
+}
+
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,154 @@
+// From exchanges to events: batch, sketches, account profiles, evidence, edges, campaigns, advice. One
+// thread (the batch thread) calls everything here. Memory is bounded by Tunables; what passes a bound is
+// counted. Deterministic: the same exchanges in the same order give the same events, byte for byte,
+// however calls to OnWatermark fall between them.
+//
+//   Pipeline pipeline(options, backend.get(), &sink, &registry);
+//   pipeline.OnExchange(view);            // in OrderKey order, from all workers merged
+//   pipeline.OnWatermark(packet, time);   // no exchange older than this will follow
+//   pipeline.Finish();                    // closes the last batch, judges once more, flushes
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/hash.h"
+#include "base/result.h"
+#include "dataplane/llm/exchange.h"
+#include "dataplane/llm/flow_record.h"
+#include "gpu/backend.h"
+#include "pipeline/campaign/campaign_book.h"
+#include "pipeline/evidence/edge.h"
+#include "pipeline/evidence/elicitation.h"
+#include "pipeline/evidence/flat_map.h"
+#include "pipeline/evidence/fragment_table.h"
+#include "pipeline/evidence/instruction.h"
+#include "pipeline/policy/ladder.h"
+#include "pipeline/policy/tunables.h"
+#include "pipeline/profile/profile_table.h"
+#include "pipeline/proto/stillwatch.pb.h"
+#include "pipeline/sink/sink.h"
+
+namespace stillwatch::pipeline {
+
+struct PipelineOptions {
+  std::string box = "box-1";
+  uint64_t epoch = 1;              // raised durably before the first event (store/epoch.h); replay: 1
+  uint64_t config_generation = 1;
+  Salt salt;
+  TokenHash token_hash;            // how the dataplane hashes one token; null: layer 5 is off
+  bool write_request_sketches = false;
+  bool write_account_profiles = true;
+  bool write_edges = true;
+  PolicyOptions policy;
+  Tunables tunables;
+};
+
+enum class PipelineCounter {
+  kExchanges,            // taken in
+  kBatches,              // logical batches closed
+  kFlowRecords,          // taken in (not yet evidence)
+  kNoKey,                // exchanges without a credential: no account to hold them
+  kNoInstruction,        // exchanges without instruction text: counted for the account, no content evidence
+  kOneSided,             // exchanges of which one direction was unseen
+  kNearDuplicates,       // near-duplicate instructions of another row found in the window
+  kSketchFailed,         // batches whose sketches the backend could not compute
+  kEvaluations,          // looks at the groups
+  kEvaluationSampled,    // looks that thinned fragments to stay within tunables.index_entries_max
+  kEdges,                // edges at the last look (gauge)
+  kEdgesUnknownAccount,  // edges of accounts that have no profile any more
+  kCampaigns,            // campaigns held (gauge)
+  kCampaignsDropped,     // groups left out because campaigns_max was reached
+  kAllowListed,          // accounts spared advice by the allow-list
+  kEventsWritten,        // events the sink took
+  kEventsHeld,           // events that wait because the sink refused (gauge)
+  kEventsDropped,        // events given up because too many were held
+  kCount
+};
+inline constexpr CounterNames<PipelineCounter> kPipelineCounterNames{
+    "pipeline.exchanges", "pipeline.batches", "pipeline.flow_records", "pipeline.no_key",
+    "pipeline.no_instruction", "pipeline.one_sided", "pipeline.near_duplicates",
+    "pipeline.sketch_failed", "pipeline.evaluations", "pipeline.evaluation_sampled", "pipeline.edges",
+    "pipeline.edges_unknown_account", "pipeline.campaigns", "pipeline.campaigns_dropped",
+    "pipeline.allow_listed", "pipeline.events_written", "pipeline.events_held",
+    "pipeline.events_dropped"};
+
+class Pipeline {
+ public:
+  // `backend` may be null (no sketches). All pointers outlive the pipeline.
+  Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, CounterRegistry* registry);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  void OnExchange(const dataplane::ExchangeView& exchange);
+  void OnFlowRecord(const dataplane::FlowRecord& record);
+  void OnWatermark(uint64_t packet, int64_t traffic_time_ns);
+  // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
+  Status Finish();
+
+  // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged.
+  void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
+  void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
+  // Writes an audit record (reloads, bypass).
+  void Audit(std::string actor, std::string action, std::string subject, std::string detail);
+
+  // For stillctl: as of now, accounts of all parts together. Find: nothing when unknown.
+  std::vector<v1::CampaignVerdict> Campaigns() const;
+  std::unique_ptr<v1::CampaignVerdict> FindCampaign(std::string_view id) const;
+
+  const ProfileTable& profiles() const { return profiles_; }
+  const CounterBlock<PipelineCounter>& counters() const { return counters_; }
+
+ private:
+  void CloseBatch();
+  void ComputeSketches();
+  void NoteExchange(const dataplane::ExchangeView& exchange);
+  void RememberInstruction(const dataplane::ExchangeView& exchange, Profile* profile);
+  void ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request);
+  bool EvaluationIsDue() const;
+  void Evaluate();
+  void WriteEdges(const std::vector<EdgeRecord>& edges);
+  void WriteCampaigns();
+  void WriteCampaign(Campaign* campaign);
+  void WriteAdvice(Campaign* campaign, const AdviceGiven& advice);
+  void WriteProfiles(bool all);
+  bool OwnersKnown(const Campaign& campaign) const;
+  bool AllowListed(const AccountId& id);
+  void Stamp(v1::Meta* meta);
+  v1::CampaignVerdict VerdictOf(const Campaign& campaign) const;
+  void Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message);
+  void Deliver();
+
+  PipelineOptions options_;
+  gpu::Backend* const backend_;
+  Sink* const sink_;
+  CounterRegistry* const registry_;
+
+  // The open batch: blocks one after another.
+  std::vector<uint64_t> blocks_;
+  std::vector<size_t> block_at_;  // word offsets
+  int64_t batch_tick_ = 0;
+  int64_t newest_ns_ = 0;         // newest traffic time of an exchange
+  uint64_t rows_ = 0;             // exchanges ever, the window's ids
+
+  ProfileTable profiles_;
+  FragmentTable fragments_;
+  std::unique_ptr<ElicitationExpert> elicitation_;
+  std::vector<Fragment> considered_;  // reused
+  std::vector<gpu::Sketch> sketches_;
+
+  CampaignBook book_;
+  FlatMap<int32_t> edge_weights_;  // last written, by hash of the edge's key
+  uint64_t remembered_ = 0;        // requests remembered since the last look
+  int64_t evaluated_ns_ = 0;
+
+  uint64_t sequence_ = 0;
+  std::vector<Event> pending_;
+  CounterBlock<PipelineCounter> counters_{kPipelineCounterNames};
+};
+
+}  // namespace stillwatch::pipeline

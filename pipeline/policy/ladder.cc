@@ -1,0 +1,38 @@
+#include "pipeline/policy/ladder.h"
+
+namespace stillwatch::pipeline {
+
+AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_known,
+                   const PolicyOptions& policy, const Tunables& tunables) {
+  AdviceGiven advice;
+  if (judgement.explained) {
+    advice.reason_code = "look_alike";
+    return advice;
+  }
+  if (judgement.families < 2) {
+    advice.reason_code = "one_family";
+    return advice;
+  }
+  const uint64_t permille = static_cast<uint64_t>(judgement.distillation_like) * 1000 / 65'536;
+  advice.reason_code = "probability";
+  if (permille >= policy.block_permille) advice.rung = Rung::kBlock;
+  else if (permille >= policy.degrade_permille) advice.rung = Rung::kDegrade;
+  else if (permille >= policy.throttle_permille) advice.rung = Rung::kThrottle;
+  else if (permille >= policy.step_up_permille) advice.rung = Rung::kStepUp;
+
+  const auto cap = [&](Rung most, const char* reason) {
+    if (advice.rung <= most) return;
+    advice.rung = most;
+    advice.reason_code = reason;
+  };
+  if (judgement.innocents_high_q16 * 100 > (accounts << 16) * tunables.innocents_percent_throttle) {
+    cap(Rung::kStepUp, "innocents");
+  }
+  cap(policy.action_max, "action_max");
+  if (!owners_known && !policy.owner_unknown_lifts) cap(Rung::kStepUp, "owner_unknown");
+  advice.needs_human = advice.rung >= Rung::kDegrade;
+  advice.reversible = advice.rung != Rung::kBlock;
+  return advice;
+}
+
+}  // namespace stillwatch::pipeline

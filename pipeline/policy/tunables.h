@@ -1,0 +1,78 @@
+// Every number that detection can be tuned by, in one place: unit, reason, starting value. For
+// PipelineOptions, docs/detection.md and whoever tunes on development seeds. Plain data; nothing else
+// in pipeline/ holds a threshold. Evidence is in 1/256 nat ("q8"); 4.6 nats is a likelihood ratio of 100.
+#pragma once
+
+#include <cstdint>
+
+namespace stillwatch::pipeline {
+
+inline constexpr int32_t Nats(int32_t tenths) { return tenths * 256 / 10; }  // 46 -> 4.6 nats
+
+struct Tunables {
+  // --- Memory -------------------------------------------------------------------------------------
+  uint32_t profiles_max = 65'536;       // accounts; 4 KiB each
+  uint32_t fragment_rows_max = 1u << 20;  // fragments seen from two owners or more; 64 bytes each
+  uint32_t doorkeeper_rows = 1u << 22;  // fragments seen from one owner; 8 bytes each
+  uint32_t index_entries_max = 4u << 20;  // (fragment, request) pairs in one evaluation; above, sampled
+  uint32_t campaigns_max = 256;         // held at one time; the smallest is given up, counted
+  uint32_t accounts_per_part = 1'000;   // of one verdict record, so that it stays below Kafka's 1 MB
+  uint32_t retention_days = 60;         // content evidence does not decay, it expires
+
+  // --- When ---------------------------------------------------------------------------------------
+  uint32_t batch_exchanges = 4'096;     // logical batch
+  uint32_t batch_traffic_ms = 1'000;    // ... or this much traffic time
+  uint32_t evaluate_every_s = 10;       // traffic time between two looks at the groups
+  uint32_t evaluate_growth_share = 16;  // a look waits until remembered requests grew by 1/16
+  uint32_t evaluate_requests_min = 32;  // ... and at least by so many
+  uint32_t evaluate_at_least_h = 6;     // h; with anything new, look at least so often
+
+  // --- Layer 1: template collision ----------------------------------------------------------------
+  uint32_t core_owners_min = 3;         // owners that must share a fragment before it counts
+  uint32_t core_texts_min = 3;          // distinct texts among them: copies of one text are no template
+  uint32_t core_owner_share_max = 3;    // a fragment of more than 1/3 of all owners is everyone's
+  uint32_t core_merge_percent = 60;     // fragments that meet in this share of owners are one core
+  uint32_t account_cores_max = 24;      // rarest cores of one account that are paired; bounds the work
+  uint32_t link_owners_min = 3;         // owners that must hold both cores of a link
+  int32_t link_nats = Nats(50);         // a link of two cores, against independent use
+  uint32_t volume_factor_max = 4;       // busy accounts hold many cores: corrects by at most this
+  uint32_t edge_neighbours = 6;         // edges an account gets for each core (kNN, not a clique)
+
+  // --- Group: fit and growth ----------------------------------------------------------------------
+  uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
+  int32_t request_hit_nats = Nats(40);  // likelihood ratio from which one request counts as a hit
+  int32_t core_nats_max = Nats(60);     // what one core may add to a request
+  int32_t tuple_nats_max = Nats(20);    // what parameters may add or take: cheap to vary
+  uint32_t benign_rate_floor_ppm = 300;  // no claim below 3e-4 benign hits a request
+  int32_t member_nats = Nats(92);       // an account's hits against the benign rate: 1e-4
+  uint32_t member_links_min = 3;        // members that an account must share a core with
+  uint32_t growth_rounds = 3;           // refits; more lets a group drift
+  uint32_t merge_percent = 30;          // two groups are one when each admits this share of the other
+
+  // --- Layer 3: division of work ------------------------------------------------------------------
+  uint32_t collision_one_in = 64;       // unrelated people who share a prompt share the task: p2
+  uint32_t collision_expected_min = 3;  // below, the deficit says nothing
+  uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
+  uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
+
+  // --- Layer 5: elicitation -----------------------------------------------------------------------
+  int32_t elicitation_nats = Nats(25);  // a request that asks for reasoning, rubrics, n-best, schemas
+
+  // --- Families, labels ---------------------------------------------------------------------------
+  int32_t family_nats = Nats(46);       // two families this strong, or the verdict stays at observe
+  int32_t content_nats_max = Nats(100);  // caps: no family decides alone
+  int32_t work_nats_max = Nats(70);
+  int32_t stack_nats_max = Nats(60);
+  int32_t elicitation_nats_max = Nats(40);
+  int32_t prior_pooled = Nats(-92);     // before evidence: one group in 10,000 that is proposed
+  int32_t prior_distillation = Nats(-115);  // one in 100,000
+  uint32_t overlap_percent_max = 30;    // hits whose text another owner sent too: a class, not a campaign
+  uint32_t payload_percent_min = 50;    // hits that carry a payload of their own
+  uint32_t conversation_percent_max = 50;  // hits inside longer conversations: an agent or a chat
+  uint32_t templates_min = 3;           // cores that carry the group; one core alone is a shared app
+  uint32_t innocents_percent_throttle = 1;  // throttle needs the upper bound at or below this
+  uint32_t grown_percent = 10;          // a verdict is written again when the group grew by this
+  uint32_t dormant_after_days = 7;      // without a new hit
+};
+
+}  // namespace stillwatch::pipeline

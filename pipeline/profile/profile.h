@@ -1,0 +1,79 @@
+// What is remembered of one account: at most 4 KiB, no text. Counters over its life, and up to 30
+// requests with the fragments of their instructions, so that evidence can be counted request by request
+// (an average over an account hides a few harvesting requests in much cover). Plain data: a snapshot is
+// its bytes. Fragments are salted hashes that a holder of the salt could look up: memory only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include "base/hash.h"
+
+namespace stillwatch::pipeline {
+
+inline constexpr uint32_t kRequestFragments = 24;
+inline constexpr uint32_t kRequestsRemembered = 30;
+
+enum RequestFlags : uint8_t {
+  kConversation = 1u << 0,  // earlier turns came with it
+  kLinked = 1u << 1,        // held a core at the last evaluation: kept before others
+  kToolsOffered = 1u << 2,
+  kAnswered = 1u << 3,      // a 2xx response was seen
+};
+
+struct RememberedRequest {
+  uint32_t fragments[kRequestFragments];  // two-token shingles, in text order
+  uint64_t request_id_hash;               // resolvable in the provider's log only
+  uint32_t time_s;                        // traffic time, seconds since 1970
+  uint32_t text_hash;                     // of the whole instruction, exact
+  uint16_t model;                         // hash of its name
+  uint16_t parameters;                    // hash of temperature, top_p, max tokens, n, formats
+  uint32_t stack;                         // client family
+  uint16_t tokens;                        // of the instruction; saturates
+  uint8_t fragments_count;
+  uint8_t elicitation;                    // 1/16 nat, saturates
+  uint8_t flags;                          // RequestFlags
+  uint8_t elicitation_classes;            // bit set, see evidence/elicitation.h
+  uint16_t tokens_out;                    // of the answer; saturates
+
+  std::span<const uint32_t> shingles() const { return {fragments, fragments_count}; }
+};
+static_assert(sizeof(RememberedRequest) == 128);
+
+struct AccountId {
+  uint8_t bytes[16] = {};
+  bool operator==(const AccountId&) const = default;
+  auto operator<=>(const AccountId&) const = default;
+};
+
+struct Profile {
+  AccountId id;
+  uint64_t owner;           // organisation if known, else from the key: see OwnerOf
+  uint64_t organisation;    // 0: unknown
+  uint64_t exchanges;
+  uint64_t tokens_in, tokens_out;
+  uint64_t refusals, rate_limited, evicted;  // evicted: requests pushed out
+  int64_t first_ns, last_ns;
+  int64_t created_s;        // from the directory; 0: unknown
+  uint64_t exchanges_at_publish;  // when the account-profile record was last written
+  uint32_t dialects;        // bit set
+  uint32_t requests_count;
+  uint32_t cores;           // distinct cores held at the last evaluation
+  uint32_t reserved[25];
+  RememberedRequest requests[kRequestsRemembered];
+
+  std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }
+  std::span<RememberedRequest> remembered() { return {requests, requests_count}; }
+};
+static_assert(sizeof(Profile) <= 4096, "an account costs at most 4 KiB");
+static_assert(std::is_trivially_copyable_v<Profile>);
+
+// Keeps `request` in the profile. When full: the oldest request that is not linked goes first, then the
+// oldest of all. True when one was pushed out.
+bool Remember(Profile* profile, const RememberedRequest& request);
+
+// Forgets requests before `time_s`.
+void ExpireBefore(Profile* profile, uint32_t time_s);
+
+}  // namespace stillwatch::pipeline

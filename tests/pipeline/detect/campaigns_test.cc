@@ -1,0 +1,129 @@
+// Whole detection on synthetic crowds over several seeds: are the campaigns found, is nobody else advised
+// against? The figures are printed; the floors asserted are modest on purpose (synthetic crowds say
+// little about real ones).
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "pipeline/pipeline.h"
+#include "pipeline/sink/memory_sink.h"
+#include "tests/pipeline/detect/crowd.h"
+
+namespace stillwatch::pipeline {
+namespace {
+
+using crowd::Crowd;
+using crowd::CrowdOptions;
+
+struct Outcome {
+  std::map<std::string, double> recall;  // by campaign, at step-up or above
+  std::map<std::string, double> recall_observe;
+  std::map<std::string, int> innocents;  // by kind, at step-up or above
+  double us_per_exchange = 0;
+  std::string ndjson;
+};
+
+PipelineOptions Options() {
+  PipelineOptions options;
+  options.token_hash = crowd::TokenOf;
+  options.tunables.profiles_max = 8192;
+  options.tunables.fragment_rows_max = 1 << 17;
+  options.tunables.doorkeeper_rows = 1 << 19;
+  return options;
+}
+
+Outcome RunCrowd(const Crowd& crowd, bool verbose) {
+  MemorySink sink;
+  CounterRegistry registry;
+  Pipeline pipeline(Options(), nullptr, &sink, &registry);
+  dataplane::ExchangeBuilder builder;
+  uint64_t order = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (const crowd::Request& request : crowd.requests) {
+    pipeline.OnExchange(crowd::BuildExchange(crowd, request, order++, &builder));
+  }
+  EXPECT_TRUE(pipeline.Finish().ok());
+  Outcome outcome;
+  outcome.us_per_exchange =
+      std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(order);
+
+  std::map<std::string, const crowd::Account*> accounts;
+  std::map<std::string, int> members;
+  for (const crowd::Account& account : crowd.accounts) {
+    accounts[account.id] = &account;
+    if (account.campaign >= 0) ++members[account.kind];
+  }
+  std::map<std::string, std::set<std::string>> flagged, observed;
+  for (const v1::CampaignVerdict& verdict : pipeline.Campaigns()) {
+    const bool live = verdict.state() == v1::CAMPAIGN_STATE_SUSPECTED || verdict.state() == v1::CAMPAIGN_STATE_CONFIRMED;
+    std::map<std::string, int> kinds;
+    for (const auto& account : verdict.accounts()) {
+      const std::string& kind = accounts.at(account.id())->kind;
+      ++kinds[kind];
+      if (live) observed[kind].insert(account.id());
+      if (live && verdict.advice().action() >= v1::ACTION_STEP_UP) flagged[kind].insert(account.id());
+    }
+    if (!verbose) continue;
+    std::printf("    %s %s pooled %.3f distil %.3f action %d (%s):", verdict.campaign_id().substr(0, 6).c_str(),
+                v1::CampaignState_Name(verdict.state()).c_str() + 15, verdict.labels().pooled() / 65536.0,
+                verdict.labels().distillation_like() / 65536.0, verdict.advice().action(), verdict.advice().reason_code().c_str());
+    for (const auto& [kind, n] : kinds) std::printf(" %s %d", kind.c_str(), n);
+    std::printf(" | nats");
+    for (const auto& evidence : verdict.evidence()) std::printf(" %d:%.1f", evidence.layer(), evidence.weight() / 256.0);
+    for (const auto& check : verdict.checks()) {
+      if (check.result() == v1::CHECK_RESULT_FAILED) std::printf(" !%s", check.name().c_str());
+    }
+    std::printf("\n");
+  }
+  for (const auto& [name, count] : members) {
+    outcome.recall[name] = static_cast<double>(flagged[name].size()) / count;
+    outcome.recall_observe[name] = static_cast<double>(observed[name].size()) / count;
+  }
+  for (const auto& [kind, ids] : flagged) {
+    if (!members.contains(kind)) outcome.innocents[kind] = static_cast<int>(ids.size());
+  }
+  if (verbose) std::printf("    %zu exchanges, %zu accounts, %.1f us an exchange, %lu evaluations\n", crowd.requests.size(), crowd.accounts.size(), outcome.us_per_exchange, pipeline.counters().Get(PipelineCounter::kEvaluations));
+  return outcome;
+}
+
+void Measure(const char* title, CrowdOptions options, const char* campaign, double recall_floor) {
+  double sum = 0;
+  int seeds = 0, innocents = 0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    options.seed = seed;
+    const Crowd crowd = crowd::MakeCrowd(options);
+    std::printf("  %s seed %lu\n", title, seed);
+    const Outcome outcome = RunCrowd(crowd, true);
+    for (const auto& [name, recall] : outcome.recall) {
+      std::printf("    %s recall %.2f (observe %.2f)\n", name.c_str(), recall, outcome.recall_observe.at(name));
+    }
+    for (const auto& [kind, n] : outcome.innocents) {
+      std::printf("    innocents %s %d\n", kind.c_str(), n);
+      innocents += n;
+    }
+    sum += outcome.recall.contains(campaign) ? outcome.recall.at(campaign) : 0;
+    ++seeds;
+  }
+  std::printf("  %s: mean recall of %s %.2f, innocents %d over %d seeds\n", title, campaign, sum / seeds, innocents, seeds);
+  EXPECT_EQ(innocents, 0) << title;
+  EXPECT_GE(sum / seeds, recall_floor) << title;
+}
+
+TEST(Campaigns, TemplateSweepIsFoundAndNobodyElse) {
+  Measure("T1", {.t1 = true, .t4 = false}, "T1", 0.6);
+}
+TEST(Campaigns, ElicitationIsFoundAndNobodyElse) {
+  Measure("T4", {.t1 = false, .t4 = true}, "T4", 0.5);
+}
+TEST(Campaigns, LowAndSlowIsFoundAndNobodyElse) {
+  Measure("T6", {.t1 = false, .t4 = false, .t6 = true}, "T6", 0.4);
+}
+TEST(Campaigns, OrdinaryCrowdsRaiseNothing) {
+  Measure("none", {.t1 = false, .t4 = false}, "", 0);
+}
+
+}  // namespace
+}  // namespace stillwatch::pipeline
