@@ -1,0 +1,164 @@
+#include "dataplane/dpdk/inline_pair.h"
+
+#include <rte_errno.h>
+#include <rte_ether.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "dataplane/dpdk/device.h"
+
+namespace stillwatch::dataplane {
+
+namespace {
+
+constexpr uint32_t kPollsABeat = 16;
+constexpr uint32_t kPollsAWatch = 64;  // how often free buffers are counted
+
+constexpr ForwardCounter kReceived[] = {ForwardCounter::kReceivedA, ForwardCounter::kReceivedB};
+constexpr ForwardCounter kSent[] = {ForwardCounter::kSentA, ForwardCounter::kSentB};
+
+}  // namespace
+
+struct InlinePair::Devices {
+  Pool pool;  // freed last
+  std::vector<std::unique_ptr<Device>> list;
+  bool forward = false;
+  size_t first = 0;  // whose turn it is to be polled first
+};
+
+InlinePair::InlinePair(std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock)
+    : devices_(std::move(devices)), heart_(heart), clock_(clock) {}
+
+InlinePair::~InlinePair() = default;
+
+Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& options, Heart* heart, const Clock* clock) {
+  const size_t count = options.b.empty() ? 1 : 2;
+  if (options.forward && count != 2) return Error{"ports.b: is empty; inline needs two ports"};
+  if (Status s = CheckPoolSize(options, count); !s.ok()) return Error{s.message()};
+  auto devices = std::make_unique<Devices>();
+  devices->forward = options.forward;
+  // One pool for both ports: AF_XDP sends a buffer without copying it only from its own.
+  devices->pool = Pool(rte_pktmbuf_pool_create("stillwatch", options.mbufs, 256, 0, DataRoomOf(options.driver, options.mtu),
+                                               SOCKET_ID_ANY));
+  if (devices->pool == nullptr) {
+    return Error{"ports.mbufs: no memory for " + std::to_string(options.mbufs) + " packet buffers: " + rte_strerror(rte_errno) +
+                 "; raise eal.memory_mib"};
+  }
+  for (size_t side = 0; side < count; ++side) {
+    auto device = Device::Open(options, side == 0 ? 'a' : 'b', devices->pool.get());
+    if (!device.ok()) return device.error();
+    devices->list.push_back(std::move(device).value());
+  }
+  return std::unique_ptr<InlinePair>(new InlinePair(std::move(devices), heart, clock));
+}
+
+void InlinePair::OnPollingThread() {
+  // Gives this thread its own cache of free buffers. Without one every free takes the shared ring.
+  if (rte_lcore_id() == LCORE_ID_ANY) rte_thread_register();
+}
+
+size_t InlinePair::Receive(std::span<Frame> frames) {
+  const int64_t now_ns = clock_->MonotonicNs();
+  if (heart_->Stale(now_ns)) Flush();
+  // The first beat says that both ports are ready. An idle thread may sleep between polls, so each poll beats.
+  if (polls_ % kPollsABeat == 0 || idle_) heart_->Beat(now_ns);
+  if (polls_ % kPollsAWatch == 0) WatchBuffers();
+  ++polls_;
+
+  const size_t sides = devices_->list.size();
+  size_t count = 0;
+  int64_t time_ns = 0;
+  for (size_t i = 0; i < sides && count < frames.size(); ++i) {
+    const size_t side = (devices_->first + i) % sides;
+    if (time_ns == 0) time_ns = clock_->UnixNs();
+    count += ReceiveFrom(side, frames.subspan(count), time_ns);
+  }
+  devices_->first = (devices_->first + 1) % sides;
+  idle_ = count == 0;
+  return count;
+}
+
+size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time_ns) {
+  rte_mbuf* mbufs[kBurstMax];
+  const auto room = static_cast<uint16_t>(std::min(frames.size(), kBurstMax));
+  const uint16_t received = rte_eth_rx_burst(devices_->list[side]->id(), 0, mbufs, room);
+  if (received == 0) return 0;
+  counters_.Add(kReceived[side], received);
+  const Device* peer = devices_->forward ? devices_->list[1 - side].get() : nullptr;
+  time_ns = traffic_clock_.Observe(time_ns);
+
+  uint16_t count = 0;
+  for (uint16_t i = 0; i < received; ++i) {
+    rte_mbuf* mbuf = mbufs[i];
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&mbuf) != 0) {
+      counters_.Add(ForwardCounter::kVlanFailed);
+      rte_pktmbuf_free(mbuf);
+      continue;
+    }
+    mbuf->ol_flags = 0;  // what reception found must not ask the sender for anything
+    const bool chained = mbuf->nb_segs > 1;
+    if (chained && rte_pktmbuf_linearize(mbuf) != 0 && (peer == nullptr || !peer->sends_chains())) {
+      counters_.Add(ForwardCounter::kLineariseFailed);
+      rte_pktmbuf_free(mbuf);
+      continue;
+    }
+    // Of a chain that could not be made one, the first buffer is looked at.
+    frames[count] = Frame{{rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)}, rte_pktmbuf_pkt_len(mbuf),
+                          static_cast<uint16_t>(side), ++number_, time_ns, reinterpret_cast<uint64_t>(mbuf)};
+    mbufs[count++] = mbuf;
+  }
+  if (peer == nullptr) return count;
+
+  // One reference for looking, one that sending takes.
+  for (uint16_t i = 0; i < count; ++i) rte_pktmbuf_refcnt_update(mbufs[i], 1);
+  uint16_t sent = rte_eth_tx_burst(peer->id(), 0, mbufs, count);
+  if (sent < count) [[unlikely]] {
+    sent = static_cast<uint16_t>(sent + rte_eth_tx_burst(peer->id(), 0, mbufs + sent, static_cast<uint16_t>(count - sent)));
+    for (uint16_t i = sent; i < count; ++i) rte_pktmbuf_free(mbufs[i]);
+    counters_.Add(ForwardCounter::kTxFull, static_cast<uint64_t>(count - sent));
+  }
+  counters_.Add(kSent[1 - side], sent);
+  return count;
+}
+
+void InlinePair::Release(std::span<const Frame> frames) {
+  for (const Frame& frame : frames) rte_pktmbuf_free(reinterpret_cast<rte_mbuf*>(frame.handle));
+}
+
+// Discards what waited in the receive rings while the kernel was bypassing us.
+void InlinePair::Flush() {
+  rte_mbuf* mbufs[kBurstMax];
+  for (const auto& device : devices_->list) {
+    // Bounded: new frames may come in while this runs.
+    for (size_t bursts = 0; bursts < 32'768 / kBurstMax; ++bursts) {
+      const uint16_t count = rte_eth_rx_burst(device->id(), 0, mbufs, kBurstMax);
+      if (count == 0) break;
+      rte_pktmbuf_free_bulk(mbufs, count);
+      counters_.Add(ForwardCounter::kStale, count);
+    }
+  }
+}
+
+void InlinePair::WatchBuffers() {
+  const rte_mempool* pool = devices_->pool.get();
+  scarce_ = rte_mempool_avail_count(pool) < pool->size / 4;
+}
+
+void InlinePair::RefreshDeviceCounters() {
+  uint64_t missed = 0, no_buffer = 0, errors = 0;
+  for (const auto& device : devices_->list) {
+    rte_eth_stats stats{};
+    if (rte_eth_stats_get(device->id(), &stats) != 0) continue;
+    missed += stats.imissed;
+    no_buffer += stats.rx_nombuf;
+    errors += stats.ierrors;
+  }
+  device_counters_.Set(DeviceCounter::kMissed, missed);
+  device_counters_.Set(DeviceCounter::kNoBuffer, no_buffer);
+  device_counters_.Set(DeviceCounter::kErrors, errors);
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,216 @@
+#include "dataplane/dpdk/inline_pair.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/port/capture_reader.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+class EalEnvironment : public testing::Environment {
+ public:
+  void SetUp() override {
+    EalOptions options;
+    options.huge_pages = false;
+    options.memory_mib = 256;
+    auto eal = Eal::Start(options);
+    ASSERT_TRUE(eal.ok()) << eal.message();
+    eal_ = std::move(eal).value();
+  }
+  void TearDown() override { eal_.reset(); }
+
+ private:
+  std::unique_ptr<Eal> eal_;
+};
+const auto* const kEnvironment = testing::AddGlobalTestEnvironment(new EalEnvironment);
+
+// A pair of DPDK's own capture devices: what is in a.pcap "comes in" by a, what is sent by b lands in b-out.pcap.
+class InlinePairTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("stillwatch-dpdk-" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void WriteCapture(const std::string& name, const std::vector<std::string>& frames) {
+    std::ofstream file(folder_ / name, std::ios::binary);
+    const auto put32 = [&](uint32_t v) { file.write(reinterpret_cast<const char*>(&v), 4); };
+    for (const uint32_t word : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 65535u, 1u}) put32(word);
+    for (const std::string& frame : frames) {
+      for (const auto word : {uint32_t{1}, uint32_t{0}, static_cast<uint32_t>(frame.size()), static_cast<uint32_t>(frame.size())}) put32(word);
+      file << frame;
+    }
+  }
+  std::vector<std::string> ReadCapture(const std::string& name) {
+    auto reader = CaptureReader::Open(folder_ / name);
+    EXPECT_TRUE(reader.ok()) << reader.message();
+    std::vector<std::string> frames;
+    CaptureRecord record;
+    while (reader.ok() && reader.value()->Next(&record) == ReadResult::kRecord) frames.emplace_back(AsText(record.bytes));
+    return frames;
+  }
+  static std::vector<std::string> RandomFrames(size_t count, unsigned seed) {
+    std::mt19937 random(seed);
+    std::vector<std::string> frames(count);
+    for (std::string& frame : frames) {
+      frame.resize(60 + random() % 1454);
+      for (char& c : frame) c = static_cast<char>(random());
+    }
+    return frames;
+  }
+  InlinePairOptions Options() const {
+    InlinePairOptions options;
+    options.driver = PortDriver::kVirtual;
+    options.a = "net_pcap_a,rx_pcap=" + (folder_ / "a.pcap").string() + ",tx_pcap=" + (folder_ / "a-out.pcap").string();
+    options.b = "net_pcap_b,rx_pcap=" + (folder_ / "b.pcap").string() + ",tx_pcap=" + (folder_ / "b-out.pcap").string();
+    return options;
+  }
+  std::unique_ptr<InlinePair> Open(const InlinePairOptions& options) {
+    auto pair = InlinePair::Open(options, &heart_, &clock_);
+    EXPECT_TRUE(pair.ok()) << pair.message();
+    return pair.ok() ? std::move(pair).value() : nullptr;
+  }
+
+  std::filesystem::path folder_;
+  FakeClock clock_{1'000 * kNsPerSecond};
+  Heart heart_;
+};
+
+TEST_F(InlinePairTest, EveryFrameGoesOutUnchangedByTheOtherPortAndIsLookedAtOnce) {
+  const auto from_a = RandomFrames(300, 1), from_b = RandomFrames(200, 2);
+  WriteCapture("a.pcap", from_a);
+  WriteCapture("b.pcap", from_b);
+  auto pair = Open(Options());
+  ASSERT_NE(pair, nullptr);
+  pair->OnPollingThread();
+  std::vector<std::string> seen[2];
+  uint64_t number = 0;
+  for (int polls = 0; polls < 100; ++polls) {
+    Frame frames[kBurstMax];
+    const size_t count = pair->Receive(frames);
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(frames[i].number, ++number);
+      EXPECT_EQ(frames[i].time_ns, clock_.UnixNs());
+      seen[frames[i].port].emplace_back(AsText(frames[i].bytes));
+    }
+    pair->Release(std::span(frames).first(count));
+  }
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kReceivedA), 300u);
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 300u);
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentA), 200u);
+  pair.reset();
+  EXPECT_EQ(seen[0], from_a);
+  EXPECT_EQ(seen[1], from_b);
+  EXPECT_EQ(ReadCapture("b-out.pcap"), from_a);
+  EXPECT_EQ(ReadCapture("a-out.pcap"), from_b);
+}
+
+TEST_F(InlinePairTest, AMirrorPortNeverSends) {
+  WriteCapture("a.pcap", RandomFrames(100, 3));
+  WriteCapture("b.pcap", RandomFrames(100, 4));
+  InlinePairOptions options = Options();
+  options.forward = false;
+  auto pair = Open(options);
+  ASSERT_NE(pair, nullptr);
+  size_t seen = 0;
+  for (int polls = 0; polls < 100; ++polls) {
+    Frame frames[kBurstMax];
+    const size_t count = pair->Receive(frames);
+    seen += count;
+    pair->Release(std::span(frames).first(count));
+  }
+  EXPECT_EQ(seen, 200u);
+  pair.reset();
+  EXPECT_TRUE(ReadCapture("a-out.pcap").empty());
+  EXPECT_TRUE(ReadCapture("b-out.pcap").empty());
+}
+
+TEST_F(InlinePairTest, LendingMostBuffersIsNoticedWhileForwardingGoesOn) {
+  WriteCapture("a.pcap", std::vector<std::string>(14'000, std::string(60, 'x')));
+  WriteCapture("b.pcap", {});
+  auto pair = Open(Options());
+  ASSERT_NE(pair, nullptr);
+  std::vector<Frame> held;
+  bool scarce = false;
+  for (int polls = 0; polls < 700; ++polls) {
+    Frame frames[kBurstMax];
+    const size_t count = pair->Receive(frames);
+    scarce |= pair->buffers_scarce();
+    held.insert(held.end(), frames, frames + count);
+  }
+  EXPECT_TRUE(scarce);
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 14'000u);
+  pair->Release(held);
+  for (int polls = 0; polls < 64; ++polls) {
+    Frame frames[kBurstMax];
+    EXPECT_EQ(pair->Receive(frames), 0u);
+  }
+  EXPECT_FALSE(pair->buffers_scarce());
+}
+
+TEST_F(InlinePairTest, WhatWaitedWhileTheProcessStoodStillIsDiscarded) {
+  WriteCapture("a.pcap", RandomFrames(200, 5));
+  WriteCapture("b.pcap", {});
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = 20 * kNsPerMs;
+  Heart heart(&beat_ns, &timeout_ns);
+  auto opened = InlinePair::Open(Options(), &heart, &clock_);
+  ASSERT_TRUE(opened.ok());
+  InlinePair& pair = *opened.value();
+  Frame frames[kBurstMax];
+  EXPECT_EQ(beat_ns, 0u);
+  size_t count = pair.Receive(frames);
+  EXPECT_EQ(count, kBurstMax);
+  EXPECT_EQ(beat_ns, static_cast<uint64_t>(clock_.MonotonicNs()));
+  pair.Release(std::span(frames).first(count));
+  clock_.Advance(kNsPerSecond);
+  count = pair.Receive(frames);
+  EXPECT_EQ(count, 0u);
+  EXPECT_EQ(pair.counters().Get(ForwardCounter::kStale), 200u - kBurstMax);
+  EXPECT_EQ(pair.counters().Get(ForwardCounter::kSentB), kBurstMax);
+}
+
+TEST_F(InlinePairTest, AChainThatCannotBeSentIsCounted) {
+  WriteCapture("a.pcap", {std::string(9'000, 'j'), std::string(100, 'n')});
+  WriteCapture("b.pcap", {});
+  auto pair = Open(Options());
+  ASSERT_NE(pair, nullptr);
+  Frame frames[kBurstMax];
+  const size_t count = pair->Receive(frames);
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kLineariseFailed), 1u);
+  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 1u);
+  pair->Release(std::span(frames).first(count));
+}
+
+TEST_F(InlinePairTest, ErrorsNameTheKeyAndTheMend) {
+  const auto error = [&](auto change) {
+    InlinePairOptions options = Options();
+    change(options);
+    auto pair = InlinePair::Open(options, &heart_, &clock_);
+    return pair.ok() ? std::string("opened") : pair.message();
+  };
+  EXPECT_NE(error([](auto& o) { o.mbufs = 4'095; }).find("set ports.mbufs = 16383"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.b.clear(); }).find("ports.b: is empty"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kAfPacket; o.a = "no-such-if"; }).find("ports.a: no-such-if: no such interface"),
+            std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kEthdev; o.a = "0000:99:00.0"; }).find("dpdk-devbind.py"), std::string::npos);
+  // The loopback interface has an MTU of 65,536.
+  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kAfPacket; o.a = "lo"; }).find("raise ports.mtu"), std::string::npos);
+}
+
+TEST(EalTest, StartsOnceInAProcess) {
+  auto second = Eal::Start({});
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.message().find("once in a process"), std::string::npos) << second.message();
+}
+
+}  // namespace
+}  // namespace stillwatch::dataplane
