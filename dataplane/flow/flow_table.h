@@ -17,9 +17,10 @@ enum class FlowPhase : uint8_t {
   kOpening,  // no payload so far
   kActive,
   kQuiet,    // no packet for a while: its flow record is out
+  kReset,    // a RST was seen; ends soon unless it was forged and data goes on
   kClosed,   // over; kept a little so that late copies do not look like a new flow
 };
-inline constexpr size_t kFlowPhases = 4;
+inline constexpr size_t kFlowPhases = 5;
 
 enum class Protocol : uint8_t { kUndecided, kHttp, kTls, kOther };
 
@@ -28,6 +29,7 @@ inline constexpr uint8_t kSniffBytes = 24;
 struct Direction {
   Reassembly stream;
   int64_t early_since_ns = 0;
+  uint32_t isn = 0;  // of the SYN
   uint32_t fin_seq = 0;
   bool syn_seen = false, fin_seen = false, ended = false;
   uint8_t sniff_size = 0;

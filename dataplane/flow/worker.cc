@@ -16,6 +16,9 @@ namespace {
 
 constexpr int64_t kQuietNs = 60 * kNsPerSecond;    // flow record goes out after this silence
 constexpr int64_t kClosedNs = 10 * kNsPerSecond;   // late copies after a close
+constexpr int64_t kResetNs = 2 * kNsPerSecond;     // a forged RST is followed by data within this
+// Room for timeouts above any time stamp that a capture may hold.
+constexpr int64_t kTimeMaxNs = std::numeric_limits<int64_t>::max() - 2 * kNsPerDay;
 constexpr int64_t kEarlyWaitNs = 2 * kNsPerSecond; // one-sided: a hole is given up after this
 
 ClientAddress ToClientAddress(const uint8_t* bytes, uint8_t length) {
@@ -115,7 +118,7 @@ void FlowWorker::CountUndecoded(DecodeStatus status) {
 
 LookResult FlowWorker::Look(const Frame& frame) {
   packet_ = frame.number;
-  now_ns_ = frame.time_ns;
+  now_ns_ = std::min(frame.time_ns, kTimeMaxNs);
   work_ = {};
   Count(FlowCounter::kPackets);
   Packet packet;
@@ -137,8 +140,8 @@ Flow* FlowWorker::FlowOf(const Packet& packet) {
   const bool opens = (packet.flags & (kSyn | kAck | kRst)) == kSyn;
   if (flow != nullptr && opens) {
     const Direction& side = flow->direction[from_low == flow->client_is_low ? 0 : 1];
-    const bool again = side.syn_seen && side.stream.next_offset() == 0 && packet.seq + 1 == side.stream.next_seq();
-    if (!again && (side.stream.started() || flow->phase == FlowPhase::kClosed)) {
+    const bool again = side.syn_seen && packet.seq == side.isn;
+    if (flow->phase == FlowPhase::kClosed || (!again && side.stream.started())) {
       Count(FlowCounter::kPortReused);
       if (flow->phase != FlowPhase::kClosed) CloseFlow(flow, HttpEnd::kFlowEnded);
       table_.Remove(flow);
@@ -161,7 +164,7 @@ Flow* FlowWorker::Open(const Packet& packet, const FlowKey& key, uint64_t hash, 
   if (flow == nullptr) {
     Count(FlowCounter::kEvicted);
     Flow* victim = nullptr;
-    for (const FlowPhase phase : {FlowPhase::kClosed, FlowPhase::kQuiet, FlowPhase::kOpening, FlowPhase::kActive}) {
+    for (const FlowPhase phase : {FlowPhase::kClosed, FlowPhase::kReset, FlowPhase::kQuiet, FlowPhase::kOpening, FlowPhase::kActive}) {
       if ((victim = table_.Oldest(phase)) != nullptr) break;
     }
     if (victim->phase != FlowPhase::kClosed) CloseFlow(victim, HttpEnd::kFlowEnded);
@@ -210,9 +213,11 @@ void FlowWorker::OnTcp(const Packet& packet) {
   }
   Direction& direction = flow->direction[side];
   if ((packet.flags & kSyn) != 0) {
-    if (!direction.stream.started()) {
+    // Again with another number and nothing carried yet: the peer started over (a SYN that was refused).
+    if (!direction.stream.started() || (direction.stream.next_offset() == 0 && !direction.stream.holds_early())) {
       direction.stream.Start(packet.seq + 1);
       direction.syn_seen = true;
+      direction.isn = packet.seq;
     }
     if ((packet.flags & kAck) == 0) flow->syn_ns = now_ns_;
     else flow->syn_ack_ns = now_ns_;
@@ -228,8 +233,11 @@ void FlowWorker::OnTcp(const Packet& packet) {
     direction.fin_seq = packet.seq + packet.payload_wire + ((packet.flags & kSyn) != 0 ? 1 : 0);
     if (!direction.stream.started()) direction.stream.Start(direction.fin_seq);
   }
-  if (flow->phase != FlowPhase::kOpening) table_.Move(flow, FlowPhase::kActive);
-  else table_.Move(flow, packet.payload_wire != 0 ? FlowPhase::kActive : FlowPhase::kOpening);
+  // After a RST bare acknowledgements change nothing; data shows that the RST was none of the peer's.
+  const bool data = packet.payload_wire != 0;
+  if (data || flow->phase != FlowPhase::kReset) {
+    table_.Move(flow, data || flow->phase != FlowPhase::kOpening ? FlowPhase::kActive : FlowPhase::kOpening);
+  }
   work_.sides[work_.count++] = static_cast<uint8_t>(side);
   if ((packet.flags & kRst) != 0) {
     const int64_t ahead = direction.stream.OffsetOf(packet.seq) - static_cast<int64_t>(direction.stream.next_offset());
@@ -237,10 +245,8 @@ void FlowWorker::OnTcp(const Packet& packet) {
       Count(FlowCounter::kResetOutOfWindow);
       return;
     }
-    Drain(flow);
     Count(FlowCounter::kReset);
-    CloseFlow(flow, HttpEnd::kFlowEnded);
-    work_ = {};
+    table_.Move(flow, FlowPhase::kReset);
   }
 }
 
@@ -476,7 +482,7 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
 
 void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
   packet_ = packet;
-  now_ns_ = time_ns;
+  now_ns_ = time_ns = std::min(time_ns, kTimeMaxNs);
   while (Flow* flow = table_.Oldest(FlowPhase::kClosed)) {
     if (flow->last_ns + kClosedNs > time_ns) break;
     table_.Remove(flow);
@@ -496,15 +502,20 @@ void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
        flow != nullptr && flow->last_ns + options_.syn_idle_ns <= time_ns; flow = flow->newer) {
     expiring_.push_back(flow);
   }
+  for (Flow* flow = table_.Oldest(FlowPhase::kReset);
+       flow != nullptr && flow->last_ns + kResetNs <= time_ns; flow = flow->newer) {
+    expiring_.push_back(flow);
+  }
   for (Flow* flow = table_.Oldest(FlowPhase::kQuiet);
        flow != nullptr && flow->last_ns + options_.flow_idle_ns <= time_ns; flow = flow->newer) {
     expiring_.push_back(flow);
   }
   std::sort(expiring_.begin(), expiring_.end(), [](const Flow* a, const Flow* b) { return a->hash < b->hash; });
   for (Flow* flow : expiring_) {
-    Count(FlowCounter::kTimedOut);
-    CloseFlow(flow, HttpEnd::kTimedOut);
-    table_.Remove(flow);
+    const bool reset = flow->phase == FlowPhase::kReset;
+    if (!reset) Count(FlowCounter::kTimedOut);
+    CloseFlow(flow, reset ? HttpEnd::kFlowEnded : HttpEnd::kTimedOut);
+    if (!reset) table_.Remove(flow);
   }
 }
 
@@ -512,7 +523,7 @@ void FlowWorker::Finish(uint64_t packet, int64_t time_ns) {
   packet_ = packet;
   now_ns_ = time_ns;
   expiring_.clear();
-  for (const FlowPhase phase : {FlowPhase::kOpening, FlowPhase::kActive, FlowPhase::kQuiet}) {
+  for (const FlowPhase phase : {FlowPhase::kOpening, FlowPhase::kActive, FlowPhase::kQuiet, FlowPhase::kReset}) {
     for (Flow* flow = table_.Oldest(phase); flow != nullptr; flow = flow->newer) expiring_.push_back(flow);
   }
   std::sort(expiring_.begin(), expiring_.end(), [](const Flow* a, const Flow* b) { return a->hash < b->hash; });

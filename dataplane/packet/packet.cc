@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kEthernetHeader = 14;
 constexpr int kTagsMax = 4;
 constexpr int kExtensionsMax = 8;
-constexpr uint8_t kProtoTcp = 6, kProtoUdp = 17;
+constexpr int kTunnelsMax = 4;
+constexpr uint8_t kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoGre = 47;
+constexpr uint16_t kTypeIpv4 = 0x0800, kTypeArp = 0x0806, kTypeEthernet = 0x6558, kTypeIpv6 = 0x86dd;
 
 void SetAddress(const uint8_t* at, uint8_t length, Address* out) {
   std::memcpy(out->bytes, at, length);
@@ -31,16 +33,82 @@ bool TcpChecksumRight(const Packet& packet, Bytes segment) {
   return FoldSum(sum) == 0;
 }
 
+// What an encapsulation carries: an Ethernet frame or an IP packet at `at` of `outer`.
+DecodeStatus DecodeInner(uint16_t type, Bytes outer, uint32_t outer_wire, size_t at, const DecodeOptions& options,
+                         Packet* packet) {
+  if (at >= outer.size() || packet->tunnels >= kTunnelsMax) return DecodeStatus::kOtherTransport;
+  ++packet->tunnels;
+  const uint32_t wire = outer_wire - static_cast<uint32_t>(at);
+  if (type == kTypeEthernet) return DecodeFrame(outer.subspan(at), wire, options, packet);
+  if (type == kTypeIpv4 || type == kTypeIpv6) return DecodeIp(outer.subspan(at), wire, options, packet);
+  return DecodeStatus::kOtherTransport;
+}
+
+// RFC 2784 and 2890; version 1 (PPTP) is not opened.
+DecodeStatus DecodeGre(Bytes gre, uint32_t wire, const DecodeOptions& options, Packet* packet) {
+  if (gre.size() < 4) return DecodeStatus::kOtherTransport;
+  const uint16_t flags = LoadBe16(&gre[0]);
+  if ((flags & 7) != 0) return DecodeStatus::kOtherTransport;
+  const size_t header = 4 + ((flags & 0x8000) != 0 ? 4 : 0) + ((flags & 0x2000) != 0 ? 4 : 0) +
+                        ((flags & 0x1000) != 0 ? 4 : 0);
+  return DecodeInner(LoadBe16(&gre[2]), gre, wire, header, options, packet);
+}
+
+// 3GPP TS 29.281: user data (G-PDU) with optional sequence and extension headers.
+DecodeStatus DecodeGtp(Bytes gtp, uint32_t wire, const DecodeOptions& options, Packet* packet) {
+  if (gtp.size() < 12 || (gtp[0] & 0xf0) != 0x30 || gtp[1] != 0xff) return DecodeStatus::kOtherTransport;
+  size_t at = 8;
+  if ((gtp[0] & 7) != 0) {
+    uint8_t next = gtp[11];
+    at = 12;
+    for (int extensions = 0; next != 0 && (gtp[0] & 4) != 0 && extensions < kExtensionsMax; ++extensions) {
+      if (at >= gtp.size() || gtp[at] == 0 || at + gtp[at] * 4u > gtp.size()) return DecodeStatus::kOtherTransport;
+      at += gtp[at] * 4u;
+      next = gtp[at - 1];
+    }
+  }
+  if (at >= gtp.size()) return DecodeStatus::kOtherTransport;
+  return DecodeInner(gtp[at] >> 4 == 6 ? kTypeIpv6 : kTypeIpv4, gtp, wire, at, options, packet);
+}
+
+// The well-known ports: VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U, GRE in UDP (RFC 8086).
+DecodeStatus DecodeUdpTunnel(uint16_t port, Bytes data, uint32_t wire, const DecodeOptions& options, Packet* packet) {
+  if (data.size() < 8) return DecodeStatus::kOtherTransport;
+  switch (port) {
+    case 4789:
+      if ((data[0] & 0x08) == 0) return DecodeStatus::kOtherTransport;
+      return DecodeInner(kTypeEthernet, data, wire, 8, options, packet);
+    case 6081:
+      if (data[0] >> 6 != 0) return DecodeStatus::kOtherTransport;
+      return DecodeInner(LoadBe16(&data[2]), data, wire, 8 + (data[0] & 0x3fu) * 4u, options, packet);
+    case 2152: return DecodeGtp(data, wire, options, packet);
+    case 4754: return DecodeGre(data, wire, options, packet);
+    default: return DecodeStatus::kOtherTransport;
+  }
+}
+
+DecodeStatus DecodeUdp(Bytes segment, uint32_t segment_wire, const DecodeOptions& options, Packet* packet) {
+  if (segment.size() < 8) return DecodeStatus::kTruncatedHeader;
+  packet->src_port = LoadBe16(segment.data());
+  packet->dst_port = LoadBe16(segment.data() + 2);
+  Packet inner = *packet;  // what looks like a tunnel and is none stays UDP
+  const DecodeStatus status = DecodeUdpTunnel(packet->dst_port, segment.subspan(8), segment_wire - 8, options, &inner);
+  if (status != DecodeStatus::kTcp && status != DecodeStatus::kFragment) return DecodeStatus::kUdp;
+  *packet = inner;
+  return status;
+}
+
 // `segment`: what was captured; `segment_wire`: its length by the IP header.
 DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeOptions& options,
                              Packet* packet) {
-  if (packet->protocol == kProtoUdp) {
-    if (segment.size() < 8) return DecodeStatus::kTruncatedHeader;
-    packet->src_port = LoadBe16(segment.data());
-    packet->dst_port = LoadBe16(segment.data() + 2);
-    return DecodeStatus::kUdp;
+  switch (packet->protocol) {
+    case kProtoTcp: break;
+    case kProtoUdp: return DecodeUdp(segment, segment_wire, options, packet);
+    case kProtoGre: return DecodeGre(segment, segment_wire, options, packet);
+    case kProtoIpv4: return DecodeInner(kTypeIpv4, segment, segment_wire, 0, options, packet);
+    case kProtoIpv6: return DecodeInner(kTypeIpv6, segment, segment_wire, 0, options, packet);
+    default: return DecodeStatus::kOtherTransport;
   }
-  if (packet->protocol != kProtoTcp) return DecodeStatus::kOtherTransport;
   if (segment.size() < 20) {
     return segment_wire < 20 ? DecodeStatus::kBadTcpHeader : DecodeStatus::kTruncatedHeader;
   }
@@ -170,6 +238,40 @@ DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& optio
   return DecodeStatus::kBadIpHeader;
 }
 
+namespace {
+
+// Below an Ethernet header: the IP packet's place, through MPLS labels or a PPPoE header.
+DecodeStatus DecodeEtherType(uint16_t type, Bytes frame, uint32_t wire_length, size_t at, const DecodeOptions& options,
+                             Packet* packet) {
+  if (type == kTypeArp) return DecodeStatus::kArp;
+  if (type == kTypeIpv4 || type == kTypeIpv6) {
+    if (at >= frame.size()) return DecodeStatus::kTruncatedHeader;
+    if ((type == kTypeIpv4) != (frame[at] >> 4 == 4)) return DecodeStatus::kBadIpHeader;
+    return DecodeIp(frame.subspan(at), wire_length - static_cast<uint32_t>(at), options, packet);
+  }
+  if (type == 0x8847 || type == 0x8848) {  // MPLS (RFC 3032): labels until the bottom of the stack
+    for (int labels = 0; labels < kExtensionsMax && at + 4 < frame.size(); ++labels) {
+      const bool bottom = (frame[at + 2] & 1) != 0;
+      at += 4;
+      if (!bottom) continue;
+      if (frame[at] >> 4 == 4) return DecodeInner(kTypeIpv4, frame, wire_length, at, options, packet);
+      if (frame[at] >> 4 == 6) return DecodeInner(kTypeIpv6, frame, wire_length, at, options, packet);
+      return DecodeInner(kTypeEthernet, frame, wire_length, at + (frame[at] >> 4 == 0 ? 4 : 0), options, packet);
+    }
+  }
+  if (type == 0x8864 && at + 8 <= frame.size()) {  // PPPoE session (RFC 2516)
+    const bool compressed = (frame[at + 6] & 1) != 0;  // RFC 1661, section 6.5
+    const uint16_t protocol = compressed ? frame[at + 6] : LoadBe16(&frame[at + 6]);
+    at += compressed ? 7 : 8;
+    if (protocol == 0x0021) return DecodeInner(kTypeIpv4, frame, wire_length, at, options, packet);
+    if (protocol == 0x0057) return DecodeInner(kTypeIpv6, frame, wire_length, at, options, packet);
+  }
+  if (type == 0x88e7) return DecodeInner(kTypeEthernet, frame, wire_length, at + 4, options, packet);  // 802.1ah
+  return DecodeStatus::kNonIp;
+}
+
+}  // namespace
+
 DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
   if (frame.size() < kEthernetHeader) return DecodeStatus::kTruncatedHeader;
   size_t at = 12;
@@ -180,13 +282,7 @@ DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions&
     if (at + 2 > frame.size()) return DecodeStatus::kTruncatedHeader;
     type = LoadBe16(&frame[at]);
   }
-  at += 2;
-  if (type == 0x0806) return DecodeStatus::kArp;
-  if (type != 0x0800 && type != 0x86dd) return DecodeStatus::kNonIp;
-  const Bytes ip = frame.subspan(at);
-  if (ip.empty()) return DecodeStatus::kTruncatedHeader;
-  if ((type == 0x0800) != (ip[0] >> 4 == 4)) return DecodeStatus::kBadIpHeader;
-  return DecodeIp(ip, static_cast<uint32_t>(wire_length - at), options, packet);
+  return DecodeEtherType(type, frame, wire_length, at + 2, options, packet);
 }
 
 }  // namespace stillwatch::dataplane

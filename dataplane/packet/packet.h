@@ -1,8 +1,10 @@
 // One decoded packet, and the decoder that makes it from a frame. Pure functions over read-only bytes, any
 // thread, no state, bounded work: at most 4 VLAN tags and 8 IPv6 extension headers.
 //
-// Ethernet, 802.1Q/802.1ad tags (RFC 8200 extension headers, RFC 791 options, RFC 9293 header and options).
-// Ethernet padding is cut by the IP length. Every reason not to look at a frame has its own status.
+// Ethernet, 802.1Q/802.1ad tags, IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP (RFC 9293).
+// Encapsulations are opened down to the innermost packet, at most 4 deep: MPLS, PPPoE, PBB, IP in IP, GRE, and over
+// UDP by their ports VXLAN, Geneve, GTP-U and GRE. Ethernet padding is cut by the IP length. Every reason not to
+// look at a frame has its own status.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +54,7 @@ struct Packet {
   uint32_t fragment_offset = 0;  // bytes
   bool more_fragments = false;
   Bytes ip_packet;  // from the IP header on, without padding
+  uint8_t tunnels = 0;  // encapsulations that were opened
 };
 
 struct DecodeOptions {

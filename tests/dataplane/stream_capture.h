@@ -1,0 +1,144 @@
+// Replays a capture through one worker and keeps what the observers saw. For tests against expectations.
+#pragma once
+
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "dataplane/port/capture_file.h"
+#include "dataplane/worker.h"
+
+namespace stillwatch::testing {
+
+inline std::string AddressText(const dataplane::ClientAddress& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(address.length == 4 ? AF_INET : AF_INET6, address.bytes, text, sizeof text);
+  return text;
+}
+
+// Feeds every frame with ticks each 100 ms of traffic time, as the engine does.
+inline void ReplayInto(dataplane::Port* port, dataplane::Worker* worker) {
+  using namespace dataplane;
+  constexpr int64_t kTickNs = 100'000'000;
+  Frame frames[kBurstMax];
+  int64_t next_tick = 0, now = 0;
+  uint64_t number = 0;
+  while (!port->at_end()) {
+    const size_t count = port->Receive(frames);
+    for (size_t i = 0; i < count; ++i) {
+      now = frames[i].time_ns;
+      number = frames[i].number;
+      if (now >= next_tick) {
+        worker->Tick(number, now);
+        next_tick = now - now % kTickNs + kTickNs;
+      }
+      for (LookResult more = worker->Look(frames[i]); more == LookResult::kMore; more = worker->Continue()) {
+      }
+    }
+    port->Release({frames, count});
+  }
+  worker->Finish(number + 1, now);
+}
+
+// One direction's digest.
+struct StreamSeen {
+  dataplane::ClientAddress client, server;
+  uint16_t client_port, server_port;
+  uint64_t bytes[2] = {}, gaps[2] = {};
+  std::string sha256[2];
+};
+
+// Collects all TCP directions in order of first byte (flows without payload in order of their end).
+class StreamCollector final : public dataplane::StreamObserver {
+ public:
+  ~StreamCollector() override {
+    for (auto& [id, open] : open_) {
+      for (EVP_MD_CTX* digest : open.digest) EVP_MD_CTX_free(digest);
+    }
+  }
+  void OnStreamBytes(const dataplane::StreamContext& at, bool from_client, uint64_t skipped, Bytes data) override {
+    Open& open = OpenOf(at);
+    StreamSeen& seen = flows_[open.index];
+    const int side = from_client ? 0 : 1;
+    seen.gaps[side] += skipped;
+    seen.bytes[side] += data.size();
+    EVP_DigestUpdate(open.digest[side], data.data(), data.size());
+  }
+  void OnStreamEnd(const dataplane::StreamContext& at, bool from_client) override {
+    Open& open = OpenOf(at);
+    const int side = from_client ? 0 : 1;
+    uint8_t digest[32];
+    unsigned size = 0;
+    EVP_DigestFinal_ex(open.digest[side], digest, &size);
+    flows_[open.index].sha256[side] = HexOf(Bytes(digest, size));
+  }
+  const std::vector<StreamSeen>& flows() const { return flows_; }
+
+ private:
+  struct Open {
+    size_t index;
+    EVP_MD_CTX* digest[2];
+  };
+  Open& OpenOf(const dataplane::StreamContext& at) {
+    const auto [entry, fresh] = open_.try_emplace(at.flow_id);
+    if (fresh) {
+      entry->second.index = flows_.size();
+      flows_.push_back({at.client, at.server, at.client_port, at.server_port, {}, {}, {}});
+      for (EVP_MD_CTX*& digest : entry->second.digest) {
+        digest = EVP_MD_CTX_new();
+        EVP_DigestInit_ex(digest, EVP_sha256(), nullptr);
+      }
+    }
+    return entry->second;
+  }
+  std::map<uint64_t, Open> open_;
+  std::vector<StreamSeen> flows_;
+};
+
+// Splits one CSV line (RFC 4180 quotes).
+inline std::vector<std::string> CsvFields(const std::string& line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
+      fields.back() += '"';
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      fields.emplace_back();
+    } else if (c != '\r' || i + 1 < line.size()) {
+      fields.back() += c;
+    }
+  }
+  return fields;
+}
+
+// Rows of a CSV file as maps from heading to field.
+inline std::vector<std::map<std::string, std::string>> ReadCsv(const std::string& path) {
+  std::vector<std::map<std::string, std::string>> rows;
+  std::ifstream file(path);
+  std::string line;
+  std::vector<std::string> heading;
+  while (std::getline(file, line)) {
+    const std::vector<std::string> fields = CsvFields(line);
+    if (heading.empty()) {
+      heading = fields;
+      continue;
+    }
+    auto& row = rows.emplace_back();
+    for (size_t i = 0; i < heading.size() && i < fields.size(); ++i) row[heading[i]] = fields[i];
+  }
+  return rows;
+}
+
+}  // namespace stillwatch::testing
