@@ -14,7 +14,7 @@
 
 namespace stillwatch::pipeline {
 
-inline constexpr uint64_t kReplayEpoch = 0;
+inline constexpr uint64_t kReplayEpoch = 1;
 
 // The epoch after `last`. Never below the wall clock's seconds: where an operator deleted the store, the
 // count starts anew, yet consumers that remember the old ids must not drop the new events.
