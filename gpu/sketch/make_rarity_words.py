@@ -11,11 +11,21 @@ import json
 import math
 import re
 import sys
+import unicodedata
 from collections import Counter, defaultdict
 
 TEXTS_OF_A_SET = 800
-# As the tokenizer splits: runs of letters, runs of digits folded to one class, runs of punctuation.
-TOKEN = re.compile(r"[^\W\d_]+|[^\w\s]+")
+# Near enough to docs/text.md for these scripts; the loader hashes every word by the real tokenizer and
+# refuses one that it cuts in two.
+TOKEN = re.compile(r"\w+|[^\w\s]+")
+SCRIPTS_END = "\u0530"  # Latin, Greek, Cyrillic
+
+
+def tokens_of(text):
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    folded = "".join(c for c in folded if not unicodedata.combining(c))
+    return TOKEN.findall(re.sub(r"\d", "0", unicodedata.normalize("NFC", folded)))
+
 
 FUNCTION_WORDS = """
 de la que el en y a los del las un por con no una su para es al lo como más pero sus le ya o este sí
@@ -40,19 +50,20 @@ def main(paths):
         step = max(1, len(lines) // TEXTS_OF_A_SET)
         for line in lines[::step][:TEXTS_OF_A_SET]:
             texts += 1
-            for token in set(TOKEN.findall(json.loads(line)["text"].lower())):
-                if len(token.encode()) <= 255 and "\\" not in token and '"' not in token:
+            for token in set(tokens_of(json.loads(line)["text"])):
+                if len(token.encode()) <= 64 and max(token) < SCRIPTS_END:
                     texts_with[token] += 1
                     sets_with[token].add(path)
     classes = {}
     for token, count in texts_with.items():
         if count >= 6 and len(sets_with[token]) >= 3:
             classes[token] = min(255, max(1, math.floor(16 * math.log2(texts / count))))
-    for token in FUNCTION_WORDS.split():
+    for token in tokens_of(FUNCTION_WORDS):
         classes.setdefault(token, 64)
     print("// Made by make_rarity_words.py; see it for what the classes mean. Do not edit.")
     for token, rarity_class in sorted(classes.items(), key=lambda item: (item[1], item[0])):
-        print(f'{{"{token}", {rarity_class}}},')
+        quoted = token.replace("\\", "\\\\").replace('"', '\\"')
+        print(f'{{"{quoted}", {rarity_class}}},')
 
 
 main(sys.argv[1:])

@@ -148,7 +148,7 @@ def emit(name, tokens, cut, rarity):
 
 def main():
     rarity = {}
-    words = re.findall(r'^\{"(.*)", (\d+)\},$', open(sys.argv[1], encoding="utf-8").read(), re.M)
+    words = re.findall(r'^\{"(\w+)", (\d+)\},$', open(sys.argv[1], encoding="utf-8").read(), re.M)
     for word, rarity_class in words:  # words that are not ASCII hash only after folding: not used below
         rarity.setdefault(token_hash(word), int(rarity_class))
     print("# Made by tests/gpu/golden_sketch.py; 32-bit numbers as hex digits, bytes in memory order.")

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -89,6 +92,74 @@ TEST(Sketch, ThousandsOfRandomTexts) {
   const std::vector<Sketch> expected = SketchAll(*Scalar(7), texts);
   const std::vector<Sketch> got = SketchAll(*fast.value(), texts);
   for (size_t row = 0; row < expected.size(); ++row) ASSERT_TRUE(Equal(got[row], expected[row]));
+}
+
+// Texts that end where readable memory ends.
+TEST(Sketch, ReadsNothingPastTheText) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* memory = mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_EQ(mprotect(static_cast<char*>(memory) + 2 * page, page, PROT_NONE), 0);
+  auto* end = reinterpret_cast<uint32_t*>(static_cast<char*>(memory) + 2 * page);
+  auto plain = Scalar();
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    auto made = MakeCpuBackend(SmallOptions());
+    hwy::SetSupportedTargetsForTest(0);
+    ASSERT_TRUE(made.ok());
+    for (uint32_t length = 0; length <= 300; ++length) {
+      for (uint32_t i = 1; i <= length; ++i) *(end - i) = i * 2654435761u;
+      const uint32_t offsets[] = {0, length};
+      const uint32_t cuts[] = {length / 3};
+      Sketch got, expected;
+      const TokenBatch batch = {{end - length, length}, offsets, cuts};
+      ASSERT_TRUE(made.value()->ComputeSketches(batch, std::span(&got, 1)).ok());
+      ASSERT_TRUE(plain->ComputeSketches(batch, std::span(&expected, 1)).ok());
+      ASSERT_TRUE(Equal(got, expected)) << length;
+    }
+  }
+  munmap(memory, 3 * page);
+}
+
+// The figures of docs/sketches.md, within what 4,000 pairs allow.
+TEST(Sketch, CandidatesAndEstimatesFollowTheory) {
+  auto made = MakeCpuBackend(SmallOptions(42));
+  ASSERT_TRUE(made.ok());
+  struct Case {
+    uint32_t tokens, shared_shingles;
+    double candidate_low, candidate_high, rmse_max;
+  };
+  for (const Case& c : {Case{8, 4, 0.84, 0.90, 0.075}, Case{100, 65, 0.83, 0.89, 0.050},
+                        Case{1000, 665, 0.85, 0.90, 0.048}, Case{100, 0, 0, 0, 0.028}}) {
+    std::mt19937_64 random(c.tokens);
+    const double jaccard = static_cast<double>(c.shared_shingles) /
+                           (2 * ShinglesOf(c.tokens) - c.shared_shingles);
+    double candidates = 0, error = 0, square = 0;
+    constexpr int kPairs = 4000;
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const std::vector<uint32_t> a = RandomText(random, c.tokens);
+      std::vector<uint32_t> b = RandomText(random, c.tokens);
+      if (c.shared_shingles != 0) std::copy_n(a.begin(), c.shared_shingles + 2, b.begin());
+      const Sketch x = SketchOf(*made.value(), a), y = SketchOf(*made.value(), b);
+      bool shares = false;
+      for (uint32_t band = 0; band < kBands; ++band) shares |= x.bands[band] == y.bands[band];
+      candidates += shares;
+      double equal = 0;
+      for (uint32_t i = 0; i < kOphBins / 2; i += 8) {
+        uint64_t p, q;
+        std::memcpy(&p, x.oph + i, 8);
+        std::memcpy(&q, y.oph + i, 8);
+        equal += EqualNibbles(p, q);
+      }
+      const double estimate = (equal / 128 - 1.0 / 16) / (15.0 / 16);
+      error += estimate - jaccard;
+      square += (estimate - jaccard) * (estimate - jaccard);
+    }
+    EXPECT_GE(candidates / kPairs, c.candidate_low) << c.tokens;
+    EXPECT_LE(candidates / kPairs, c.candidate_high) << c.tokens;
+    EXPECT_NEAR(error / kPairs, 0, 0.004) << c.tokens;
+    EXPECT_LT(std::sqrt(square / kPairs), c.rmse_max) << c.tokens;
+  }
 }
 
 TEST(Sketch, EmptyTextIsAllZero) {

@@ -250,7 +250,7 @@ TEST(WindowOracleTest, FloodsIntoOneBucket) {
 
 TEST(WindowOracleTest, TheRingComesRound) {
   CompareWithOracle({.families = 3000, .shared_max = 4, .flood = 0, .repeated_key = 0, .empty = 0.01,
-                     .rows_max = 4096, .texts = 70'000, .epoch_chance = 0.02,
+                     .rows_max = 4096, .texts = 60'000, .epoch_chance = 0.02,
                      .options = {.bucket_pairs_max = 32, .epochs_kept = 2}}, 5);
 }
 
