@@ -29,11 +29,16 @@ void AppendInteger(Integer value, std::string* out) {
   out->append(text, end);
 }
 
-void AppendHex(uint64_t value, size_t digits, std::string* out) {
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+void AppendHex(uint64_t value, int digits, std::string* out) {
   out->push_back('"');
-  out->append(HexOf(value).substr(16 - digits));
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out->push_back(kHexDigits[value >> shift & 15]);
   out->push_back('"');
 }
+
+// Needs no escape and is a character of its own.
+bool IsPlain(char c) { return c >= 0x20 && c != '"' && c != '\\'; }
 
 // One value of `field`: the singular one, or element `at` of a repeated field.
 class Value {
@@ -234,13 +239,16 @@ void AppendLine(const Event& event, std::string* out) {
 void AppendJsonString(std::string_view text, std::string* out) {
   out->push_back('"');
   while (!text.empty()) {
-    const char c = text.front();
-    const size_t length = Utf8SequenceLength(text);
-    if (length == 0) {
-      out->append("\xef\xbf\xbd");
-    } else if (length > 1) {
+    size_t length = 0;  // of the run that is copied as it is
+    while (length < text.size() && IsPlain(text[length])) ++length;
+    if (length == 0) length = static_cast<unsigned char>(text.front()) < 0x80 ? 0 : Utf8SequenceLength(text);
+    if (length != 0) {
       out->append(text.substr(0, length));
-    } else if (c == '"' || c == '\\') {
+      text.remove_prefix(length);
+      continue;
+    }
+    const char c = text.front();
+    if (c == '"' || c == '\\') {
       out->push_back('\\');
       out->push_back(c);
     } else if (c == '\n') {
@@ -251,11 +259,12 @@ void AppendJsonString(std::string_view text, std::string* out) {
       out->append("\\r");
     } else if (static_cast<unsigned char>(c) < 0x20) {
       out->append("\\u00");
-      out->append(HexOf(AsBytes(text.substr(0, 1))));
+      out->push_back(kHexDigits[c >> 4]);
+      out->push_back(kHexDigits[c & 15]);
     } else {
-      out->push_back(c);
+      out->append("\xef\xbf\xbd");  // a byte that is no UTF-8
     }
-    text.remove_prefix(std::max<size_t>(length, 1));
+    text.remove_prefix(1);
   }
   out->push_back('"');
 }
