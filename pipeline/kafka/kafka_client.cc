@@ -92,6 +92,10 @@ Result<RdKafkaPtr> MakeProducerHandle(RdKafkaConfPtr conf) {
 
 std::string ExplainKafkaError(const KafkaOptions& options, rd_kafka_resp_err_t code,
                               const std::string& reason) {
+  // A broker that dislikes our certificate closes with a TLS alert: librdkafka calls that a transport failure.
+  if (code == RD_KAFKA_RESP_ERR__TRANSPORT && reason.find("SSL") != std::string::npos) {
+    code = RD_KAFKA_RESP_ERR__SSL;
+  }
   return "kafka: " + options.brokers + ": " + reason + "; " + std::string(MendOf(code));
 }
 

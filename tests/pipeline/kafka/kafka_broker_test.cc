@@ -155,5 +155,46 @@ TEST(KafkaBrokerTest, NothingIsLostThoughTheBrokerIsKilled) {
               (started - begin) / kNsPerMs, count, (delivered - started) / kNsPerMs, records);
 }
 
+// Mutual TLS as users run it: delivered with the client's certificate; without one nothing is, and both the check
+// and the drain's status say so.
+TEST(KafkaBrokerTest, MutualTlsDeliversAndRefusesStrangers) {
+  const RealBroker broker;
+  KafkaOptions options;
+  options.brokers = broker.Run("start tls");
+  ASSERT_NE(options.brokers, "") << "tools/kafka start tls failed";
+  const std::string tls = broker.run_folder() + "/tls/";
+  options.security = KafkaSecurity::kSsl;
+  options.ca_file = tls + "ca.pem";
+
+  const Status stranger = CheckKafkaCluster(options, 10'000);
+  ASSERT_FALSE(stranger.ok());
+  EXPECT_NE(stranger.message().find("certificate_file"), std::string::npos) << stranger.message();
+
+  const TempFolder folder;
+  OutboxOptions outbox_options;
+  outbox_options.dir = folder / "outbox";
+  auto outbox = Outbox::Open(outbox_options, kClock);
+  ASSERT_TRUE(outbox.ok()) << outbox.message();
+  ASSERT_TRUE(outbox.value()->Commit(AuditEvents(1, 1, 500)).ok());
+  {
+    auto drain = KafkaDrain::Make(options, *outbox.value());
+    ASSERT_TRUE(drain.ok()) << drain.message();
+    drain.value()->Start();
+    EXPECT_TRUE(WaitFor([&] {
+      return drain.value()->status().last_error.find("certificate_file") != std::string::npos;
+    })) << drain.value()->status().last_error;
+    EXPECT_EQ(outbox.value()->trimmable(), 0u);
+  }
+  options.certificate_file = tls + "client.pem";
+  options.key_file = tls + "client.key";
+  const Status made = CreateKafkaTopics(options, 1, 30'000);
+  ASSERT_TRUE(made.ok()) << made.message();
+  auto drain = KafkaDrain::Make(options, *outbox.value());
+  ASSERT_TRUE(drain.ok()) << drain.message();
+  drain.value()->Start();
+  EXPECT_TRUE(WaitFor([&] { return outbox.value()->stats().records == 0; })) << drain.value()->status().last_error;
+  EXPECT_EQ(drain.value()->status().acknowledged, 500u);
+}
+
 }  // namespace
 }  // namespace stillwatch::pipeline
