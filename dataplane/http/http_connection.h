@@ -22,6 +22,16 @@ struct HttpLimits {
   uint32_t decoders_max = 2'000;
   uint32_t pipelined_requests_max = 128;  // requests that wait for their response
   int64_t response_timeout_ns = 600ll * 1'000'000'000;
+  // A compressed body that grew past `decoded_ratio_from` bytes is cut when it is over `decoded_ratio_max`
+  // times its coded size.
+  uint32_t decoded_ratio_max = 250;
+  uint64_t decoded_ratio_from = 4ull << 20;
+  // A direction that lost track is searched this far for the next head; then the connection is given up.
+  uint64_t resync_bytes_max = 4ull << 20;
+  // What the pools are reserved for (address space only). More connections fall back to the allocator.
+  uint32_t connections_max = 10'000;
+  uint32_t transactions_max = 262'144;
+  uint32_t large_heads_max = 512;  // heads over 4 KiB that wait for their end at one time
 };
 
 struct DecodeBudget {

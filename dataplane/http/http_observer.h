@@ -51,7 +51,10 @@ struct HttpTransactionInfo {
   bool ambiguous = false;       // two readings possible (conflicting lengths ...)
   bool gap = false;             // TCP bytes of this transaction are missing
   bool request_complete = false, response_complete = false;
-  uint64_t request_body_bytes = 0, response_body_bytes = 0;  // decoded
+  uint64_t request_body_bytes = 0, response_body_bytes = 0;  // decoded; as sent where not decoded
+  // The observer got less than the whole body: a bound, a gap in compressed data, corrupt compressed data,
+  // or a coding that is not decoded (then it got nothing).
+  bool request_body_cut = false, response_body_cut = false;
 };
 
 class HttpObserver {

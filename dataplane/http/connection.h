@@ -1,0 +1,75 @@
+// The HTTP/1.x of one TCP connection: two MessageReaders, and the transactions in which requests and responses
+// are matched in order (RFC 9112, 9.3.2).
+#pragma once
+
+#include "dataplane/http/http_core.h"
+#include "dataplane/http/message_reader.h"
+
+namespace stillwatch::dataplane {
+
+struct Transaction {
+  Transaction* next = nullptr;
+  HttpObserver::Handle handle = nullptr;
+  HttpTransactionInfo info;
+  int64_t awaited_since_ns = 0;     // when the request ended
+  RequestTraits request;
+  bool asked_upgrade = false, simple = false;
+  bool request_done = false;        // no more of it will come
+  bool request_broken = false;
+  bool response_begun = false, response_done = false;
+  bool ended = false;               // the observer knows; kept to match what still comes
+};
+
+class Connection final : public HttpConnection, private MessageEvents {
+ public:
+  static constexpr size_t kBlockBytes = 1'024;  // of the pool: the object and its pool pointer
+
+  explicit Connection(HttpCore* core);
+  ~Connection() override;
+  static void* operator new(size_t bytes, HttpCore* core);
+  static void operator delete(void* object, HttpCore* core);
+  static void operator delete(void* object);
+
+  size_t Feed(const StreamContext& at, bool from_client, Bytes data, DecodeBudget* budget) override;
+  void Gap(const StreamContext& at, bool from_client, uint64_t skipped) override;
+  void End(const StreamContext& at, bool from_client) override;
+  void Close(const StreamContext& at, HttpEnd reason) override;
+  void Tick(const StreamContext& at) override;
+  int64_t next_deadline_ns() const override;
+  bool finished() const override { return request_.stopped() && response_.stopped() && finished_; }
+  uint64_t transactions() const override { return next_index_; }
+
+ private:
+  Answer OnHead(bool is_request, Head* head) override;
+  bool StartsRaw() override;
+  void OnBody(bool is_request, Bytes data) override;
+  void OnMessageEnd(bool is_request) override;
+  void OnBroken(bool is_request) override;
+  void OnAnomalies(bool is_request, HttpAnomalies anomalies) override;
+  void OnGap(bool is_request) override;
+  void OnGaveUp(bool is_request) override;
+
+  Answer OnRequest(Head* head);
+  Answer OnResponse(Head* head);
+  Transaction* Append();
+  Transaction* AwaitingResponse() const;
+  Transaction* Current(bool is_request) const { return is_request ? requesting_ : responding_; }
+  void TellEnd(Transaction* transaction, HttpEnd end);
+  void Remove(Transaction* transaction);
+  void FinishIfDone(Transaction* transaction);
+  void SwitchProtocol(Transaction* transaction, bool tunnel);
+  void GiveUp(HttpCounter why);
+  static void Mark(Transaction* transaction, HttpAnomalies anomalies);
+
+  HttpCore* const core_;
+  const StreamContext* at_ = nullptr;  // of the call being served
+  MessageReader request_, response_;
+  Transaction *first_ = nullptr, *last_ = nullptr;
+  Transaction *requesting_ = nullptr, *responding_ = nullptr;  // whose messages are being read
+  uint64_t next_index_ = 0;
+  uint32_t open_ = 0;
+  bool request_closed_ = false, response_closed_ = false;  // Connection: close was said
+  bool finished_ = false;
+};
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,34 @@
+// Where the body of a message ends and how it is coded: RFC 9112, 6.3, with every rule that two readers apply
+// differently marked in the head's anomalies. Pure functions.
+#pragma once
+
+#include "dataplane/http/head.h"
+
+namespace stillwatch::dataplane {
+
+enum class BodyKind : uint8_t {
+  kNone,
+  kLength,      // `length` bytes
+  kChunked,
+  kUntilClose,
+  kUnknown,     // cannot be known: never guessed, the reader searches for the next head
+};
+
+struct BodyPlan {
+  BodyKind kind = BodyKind::kNone;
+  uint64_t length = 0;
+  // Codings to undo, in the order of undoing; kGzip and kDeflate only.
+  Coding decode[kCodingsMax] = {};
+  uint8_t decode_count = 0;
+  bool undecodable = false;       // a coding that is not decoded: the bytes are passed over, counted
+};
+
+struct RequestTraits {
+  bool head = false, connect = false;
+};
+
+// Both mark `head->anomalies` and add the stops (http.encoding_*, http.body_length_unknown) to `stops`.
+BodyPlan PlanRequestBody(Head* head, HttpAnomalies* stops);
+BodyPlan PlanResponseBody(Head* head, RequestTraits request, HttpAnomalies* stops);
+
+}  // namespace stillwatch::dataplane

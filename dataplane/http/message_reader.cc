@@ -1,0 +1,450 @@
+#include "dataplane/http/message_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/mutant.h"
+
+namespace stillwatch::dataplane {
+
+size_t MessageReader::Feed(Bytes data, DecodeBudget* budget) {
+  const size_t given = data.size();
+  if (given == 0) return 0;
+  if (byte_owed_) {
+    byte_owed_ = false;
+    data = data.subspan(1);
+    Bytes nothing;
+    if (inflater_.active() && !Decode(&nothing, budget)) {
+      byte_owed_ = true;
+      return 0;
+    }
+    if (state_ == State::kLength && left_ == 0) EndMessage();
+  }
+  while (!data.empty() && Step(&data, budget)) {
+  }
+  return given - data.size() - (byte_owed_ ? 1 : 0);
+}
+
+// One step of the state machine. False: the budget is spent.
+bool MessageReader::Step(Bytes* data, DecodeBudget* budget) {
+  switch (state_) {
+    case State::kHead:
+      HeadStep(data);
+      return true;
+    case State::kLength:
+      return LengthStep(data, budget);
+    case State::kUntilClose:
+      return Deliver(data, budget);
+    case State::kChunked:
+      return ChunkedStep(data, budget);
+    case State::kTrailer:
+      TrailerStep(data);
+      return true;
+    case State::kResync:
+      ResyncStep(data);
+      return true;
+    case State::kAwaitPeer:
+    case State::kTunnelStart:
+      FirstByte(data->front());
+      return true;
+    case State::kOpaqueAwaiting:
+    case State::kOpaque:
+      core_->Count(HttpCounter::kOpaqueBytes, data->size());
+      *data = {};
+      return true;
+  }
+  return true;
+}
+
+// ---- heads
+
+void MessageReader::HeadStep(Bytes* data) {
+  if (section_.empty()) {
+    // Empty lines before a start line are passed over (RFC 9112, 2.2).
+    while (!data->empty() && (data->front() == '\r' || data->front() == '\n')) {
+      *data = data->subspan(1);
+    }
+    if (data->empty()) return;
+    if (!is_request_ && data->front() != 'H' && events_->StartsRaw()) {
+      BeginBody({{.kind = BodyKind::kUntilClose}, true});
+      return;
+    }
+  }
+  Head head;
+  if (section_.empty()) {
+    const void* const lf = std::memchr(data->data(), '\n', data->size());
+    const size_t line = lf == nullptr
+                            ? SIZE_MAX
+                            : static_cast<size_t>(static_cast<const uint8_t*>(lf) - data->data());
+    if (line < core_->limits.header_bytes_max) {
+      const LineKind kind = ParseStartLine(AsText(data->first(line)), is_request_, &head);
+      if (kind == LineKind::kNotHttp) {
+        // A head may yet begin inside this line.
+        *data = data->subspan(1);
+        return NotHttp();
+      }
+      if (kind == LineKind::kSimple) {
+        *data = data->subspan(line + 1);
+        return WholeHead(&head, {});
+      }
+      const auto state = section_.Collect(data, false);
+      if (state == SectionBuffer::State::kWhole) {
+        return WholeHead(&head, section_.section().subspan(line + 1));
+      }
+      if (state != SectionBuffer::State::kNeedMore) return TooLarge(state);
+      first_line_read_ = true;
+      return;
+    }
+  } else if (!first_line_read_ && !FirstLine(data)) {
+    return;
+  }
+  const auto state = section_.Collect(data, false);
+  if (state == SectionBuffer::State::kNeedMore) return;
+  if (state != SectionBuffer::State::kWhole) return TooLarge(state);
+  const std::string_view text = AsText(section_.section());
+  const size_t line = text.find('\n');
+  ParseStartLine(text.substr(0, line), is_request_, &head);
+  WholeHead(&head, section_.section().subspan(line + 1));
+}
+
+// Completes the first line of a head that spans pieces. False: all input taken, or the head was dropped.
+bool MessageReader::FirstLine(Bytes* data) {
+  const void* const lf = std::memchr(data->data(), '\n', data->size());
+  if (lf == nullptr) return true;
+  const size_t piece = static_cast<size_t>(static_cast<const uint8_t*>(lf) - data->data()) + 1;
+  if (section_.held().size() + piece > core_->limits.header_bytes_max) return true;
+  if (!section_.Keep(data->first(piece))) {
+    TooLarge(SectionBuffer::State::kNoBlock);
+    return false;
+  }
+  *data = data->subspan(piece);
+  for (;;) {
+    const std::string_view line = AsText(section_.held().first(section_.held().size() - 1));
+    Head head;
+    const LineKind kind = ParseStartLine(line, is_request_, &head);
+    if (kind == LineKind::kStart) {
+      first_line_read_ = true;
+      return true;
+    }
+    if (kind == LineKind::kSimple) {
+      WholeHead(&head, {});
+      return false;
+    }
+    if (!SearchHeld()) return false;
+  }
+}
+
+// The first line, held whole, is not HTTP, but a head may begin inside it. False: none does.
+bool MessageReader::SearchHeld() {
+  core_->Count(HttpCounter::kNotHttpLine);
+  Bytes rest = section_.held().subspan(1);
+  resync_.Reset();
+  const bool found = !tunnel_ && resync_.Find(&rest);
+  Searched(section_.held().size() - rest.size());
+  if (found) {
+    section_.DropFront(section_.held().size() - rest.size());
+    found_by_search_ = true;
+    return true;
+  }
+  section_.Clear();
+  state_ = tunnel_ ? State::kOpaque : State::kResync;
+  return false;
+}
+
+void MessageReader::WholeHead(Head* head, Bytes fields) {
+  ParseFields(fields, &core_->scratch, head);
+  if (head->fields_too_many) core_->Count(HttpCounter::kFieldsTooMany);
+  if (found_by_search_) head->Mark(HttpCounter::kResynchronised);
+  found_by_search_ = first_line_read_ = false;
+  searched_bytes_ = 0;
+  const MessageEvents::Answer answer = events_->OnHead(is_request_, head);
+  section_.Clear();
+  if (state_ == State::kOpaque || state_ == State::kTunnelStart || answer.interim) return;
+  BeginBody(answer);
+}
+
+void MessageReader::BeginBody(const MessageEvents::Answer& answer) {
+  const BodyPlan& plan = answer.body;
+  deliver_ = answer.deliver && !plan.undecodable;
+  body_cut_ = plan.undecodable;
+  mislabelled_ = false;
+  body_bytes_ = coded_bytes_ = delivered_bytes_ = 0;
+  left_ = plan.length;
+  if (plan.kind == BodyKind::kNone || (plan.kind == BodyKind::kLength && left_ == 0)) {
+    return EndMessage();
+  }
+  if (plan.kind == BodyKind::kUnknown) return Broken();
+  if (deliver_ && plan.decode_count > 0 &&
+      inflater_.Start(&core_->decoders, {plan.decode, plan.decode_count}) !=
+          Inflater::Begin::kReady) {
+    core_->Count(HttpCounter::kDecodersEmpty);
+    deliver_ = false;
+    body_cut_ = true;
+  }
+  if (plan.kind == BodyKind::kChunked) chunks_ = ChunkedReader();
+  state_ = plan.kind == BodyKind::kLength    ? State::kLength
+           : plan.kind == BodyKind::kChunked ? State::kChunked
+                                             : State::kUntilClose;
+}
+
+// ---- bodies
+
+bool MessageReader::LengthStep(Bytes* data, DecodeBudget* budget) {
+  Bytes part = data->first(std::min<uint64_t>(data->size(), left_));
+  const size_t given = part.size();
+  const bool went_on = Deliver(&part, budget);
+  const size_t taken = given - part.size();
+  left_ -= taken;
+  *data = data->subspan(taken);
+  if (!went_on) return false;
+  if (left_ == 0) EndMessage();
+  return true;
+}
+
+bool MessageReader::ChunkedStep(Bytes* data, DecodeBudget* budget) {
+  if (chunks_.in_data()) {
+    Bytes part = data->first(std::min<uint64_t>(data->size(), chunks_.data_left()));
+    const size_t given = part.size();
+    const bool went_on = Deliver(&part, budget);
+    chunks_.Took(given - part.size());
+    *data = data->subspan(given - part.size());
+    return went_on;
+  }
+  const ChunkedReader::Step step = chunks_.Next(data);
+  HttpAnomalies odd = 0;
+  if (chunks_.TakeSyntaxOdd()) odd |= AnomalyBit(HttpCounter::kChunkSyntax);
+  if (chunks_.TakeBareLf()) odd |= AnomalyBit(HttpCounter::kBareLf);
+  if (odd != 0) events_->OnAnomalies(is_request_, odd);
+  if (step == ChunkedReader::Step::kLast) {
+    state_ = State::kTrailer;
+  } else if (step == ChunkedReader::Step::kMalformed) {
+    events_->OnAnomalies(is_request_, AnomalyBit(HttpCounter::kChunkMalformed));
+    Broken();
+  }
+  return true;
+}
+
+void MessageReader::TrailerStep(Bytes* data) {
+  const auto state = section_.Collect(data, true);
+  if (state == SectionBuffer::State::kNeedMore) return;
+  if (state != SectionBuffer::State::kWhole) return TooLarge(state);
+  const Bytes section = section_.section();
+  if (section.size() != 2 || section[0] != '\r') {
+    HttpAnomalies odd = CheckTrailers(section, &core_->scratch);
+    if (odd != 0) events_->OnAnomalies(is_request_, odd);
+  }
+  section_.Clear();
+  EndMessage();
+}
+
+// Hands on body bytes. False: the budget is spent; `*part` says what is left.
+bool MessageReader::Deliver(Bytes* part, DecodeBudget* budget) {
+  if (!deliver_) {
+    // Cut bodies count as far as they were decoded; those never decoded count as sent.
+    if (delivered_bytes_ == 0) body_bytes_ += part->size();
+    *part = {};
+    return true;
+  }
+  return inflater_.active() ? Decode(part, budget) : DeliverAsIs(part, budget);
+}
+
+bool MessageReader::DeliverAsIs(Bytes* part, DecodeBudget* budget) {
+  while (!part->empty()) {
+    const uint64_t room = core_->limits.decoded_body_bytes_max - delivered_bytes_;
+    if (room == 0) {
+      if (!body_cut_) core_->Count(HttpCounter::kDecodedTooLarge);
+      body_cut_ = true;
+      body_bytes_ += part->size();
+      *part = {};
+      return true;
+    }
+    const size_t bytes = std::min({uint64_t{part->size()}, budget->bytes_left, room,
+                                   uint64_t{kBodyCallMax}});
+    if (bytes == 0) return false;
+    events_->OnBody(is_request_, part->first(bytes));
+    *part = part->subspan(bytes);
+    budget->bytes_left -= bytes;
+    body_bytes_ += bytes;
+    delivered_bytes_ += bytes;
+  }
+  return true;
+}
+
+bool MessageReader::Decode(Bytes* in, DecodeBudget* budget) {
+  if (budget->bytes_left == 0) {
+    return false;
+  }
+  const size_t given = in->size();
+  for (;;) {
+    const size_t room = std::min<uint64_t>(core_->decoded.size(), budget->bytes_left);
+    const size_t before = in->size();
+    const size_t bytes = inflater_.Pull(in, {core_->decoded.data(), room});
+    coded_bytes_ += before - in->size();
+    body_bytes_ += bytes;
+    delivered_bytes_ += bytes;
+    budget->bytes_left -= bytes;
+    const bool goes_on = CheckDecoder();
+    if (bytes > 0) events_->OnBody(is_request_, {core_->decoded.data(), bytes});
+    if (!goes_on) {
+      *in = {};
+      return true;
+    }
+    if (bytes < room) return true;
+    if (budget->bytes_left == 0) {
+      // More may wait inside; when no input is left to hold back, one byte is owed.
+      byte_owed_ = in->empty() && given > 0;
+      return false;
+    }
+  }
+}
+
+// False: decoding stops here; the rest of the body is passed over.
+bool MessageReader::CheckDecoder() {
+  if (inflater_.mislabelled() && !mislabelled_) {
+    mislabelled_ = true;
+    events_->OnAnomalies(is_request_, AnomalyBit(HttpCounter::kEncodingMislabelled));
+  }
+  if (inflater_.failed()) {
+    StopDecoding(HttpCounter::kDecodeFailed);
+  } else if (body_bytes_ > core_->limits.decoded_body_bytes_max &&
+             !MutantIs("http.no_bomb_limit")) {
+    StopDecoding(HttpCounter::kDecodedTooLarge);
+  } else if (body_bytes_ > core_->limits.decoded_ratio_from &&
+             body_bytes_ / core_->limits.decoded_ratio_max > coded_bytes_) {
+    StopDecoding(HttpCounter::kDecodedRatio);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void MessageReader::StopDecoding(HttpCounter why) {
+  core_->Count(why);
+  body_cut_ = true;
+  deliver_ = false;
+  byte_owed_ = false;
+  delivered_bytes_ = std::max<uint64_t>(delivered_bytes_, 1);  // what follows does not count
+  inflater_.Stop(&core_->decoders);
+}
+
+// ---- ends
+
+void MessageReader::EndMessage() {
+  if (inflater_.active()) {
+    if (!inflater_.whole()) {
+      core_->Count(HttpCounter::kDecodeTruncated);
+      body_cut_ = true;
+    }
+    inflater_.Stop(&core_->decoders);
+  }
+  state_ = State::kHead;
+  events_->OnMessageEnd(is_request_);
+}
+
+void MessageReader::Broken() {
+  inflater_.Stop(&core_->decoders);
+  byte_owed_ = false;
+  Lost();
+  events_->OnBroken(is_request_);
+}
+
+// Track is lost: search.
+void MessageReader::Lost() {
+  section_.Clear();
+  resync_.Reset();
+  first_line_read_ = false;
+  state_ = tunnel_ ? State::kOpaque : State::kResync;
+}
+
+void MessageReader::NotHttp() {
+  core_->Count(HttpCounter::kNotHttpLine);
+  Lost();
+}
+
+void MessageReader::TooLarge(SectionBuffer::State why) {
+  core_->Count(why == SectionBuffer::State::kNoBlock ? HttpCounter::kHeadBuffersEmpty
+                                                     : HttpCounter::kHeadTooLarge);
+  if (state_ == State::kTrailer) {
+    Broken();
+  } else {
+    Lost();
+  }
+}
+
+void MessageReader::ResyncStep(Bytes* data) {
+  const size_t given = data->size();
+  const bool found = resync_.Find(data);
+  Searched(given - data->size());
+  if (found) {
+    section_.Keep(resync_.tail());
+    resync_.Reset();
+    found_by_search_ = true;
+    state_ = State::kHead;
+  } else if (searched_bytes_ > core_->limits.resync_bytes_max) {
+    events_->OnGaveUp(is_request_);
+  }
+}
+
+void MessageReader::Searched(size_t bytes) {
+  core_->Count(HttpCounter::kResyncBytes, bytes);
+  searched_bytes_ += bytes;
+}
+
+void MessageReader::FirstByte(uint8_t byte) {
+  const bool like_http = is_request_ ? std::strchr("GPHDOCT", byte) != nullptr && byte != 0
+                                     : byte == 'H';
+  if (like_http) {
+    state_ = State::kHead;
+  } else {
+    state_ = state_ == State::kAwaitPeer ? State::kOpaqueAwaiting : State::kOpaque;
+  }
+}
+
+void MessageReader::Resume() {
+  if (state_ == State::kAwaitPeer) state_ = State::kHead;
+  if (state_ == State::kOpaqueAwaiting) Lost();
+}
+
+void MessageReader::EnterTunnel() {
+  section_.Clear();
+  tunnel_ = true;
+  if (state_ == State::kHead || state_ == State::kAwaitPeer) state_ = State::kTunnelStart;
+  if (state_ == State::kOpaqueAwaiting) state_ = State::kOpaque;
+}
+
+void MessageReader::Stop() {
+  inflater_.Stop(&core_->decoders);
+  byte_owed_ = false;
+  section_.Clear();
+  state_ = State::kOpaque;
+}
+
+void MessageReader::Gap(uint64_t skipped) {
+  if (state_ == State::kOpaque || state_ == State::kOpaqueAwaiting || skipped == 0) return;
+  byte_owed_ = false;
+  const bool in_body = state_ == State::kLength || state_ == State::kUntilClose ||
+                       (state_ == State::kChunked && chunks_.in_data() &&
+                        skipped <= chunks_.data_left());
+  events_->OnGap(is_request_);
+  core_->Count(in_body ? HttpCounter::kGapInBody : HttpCounter::kGapInHead);
+  if (in_body && inflater_.active()) StopDecoding(HttpCounter::kDecodeGap);
+  if (state_ == State::kLength) {
+    const uint64_t inside = std::min(skipped, left_);
+    left_ -= inside;
+    if (left_ == 0) EndMessage();
+    if (inside < skipped && !stopped()) Lost();
+  } else if (state_ == State::kChunked && in_body) {
+    chunks_.Took(skipped);
+  } else if (state_ == State::kChunked || state_ == State::kTrailer) {
+    Broken();
+  } else if (state_ != State::kUntilClose) {
+    Lost();
+  }
+}
+
+void MessageReader::End() {
+  if (state_ == State::kUntilClose) EndMessage();
+  Stop();
+}
+
+}  // namespace stillwatch::dataplane
