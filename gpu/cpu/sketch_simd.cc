@@ -202,12 +202,25 @@ HWY_INLINE WeightCounts SplitByWeight(const SketchTables& tables, const uint32_t
     const auto from1 = hn::Gt(rarity, hn::Set(d, 79));
     const auto from2 = hn::Gt(rarity, hn::Set(d, 127));
     const auto from3 = hn::Gt(rarity, hn::Set(d, 175));
-    const decltype(from1) of_weight[kWeightShifts] = {hn::Not(from1), hn::AndNot(from2, from1),
-                                                      hn::AndNot(from3, from2), from3};
-    for (uint32_t k = 0; k < kWeightShifts; ++k) {
-      hn::StoreU(hn::Compress(token, of_weight[k]), d, scratch->by_weight[k] + counts.tokens[k]);
-      counts.tokens[k] += static_cast<uint32_t>(hn::CountTrue(d, of_weight[k]));
+#if HWY_TARGET <= HWY_AVX3
+    const auto append = [&](uint32_t k, auto is_weight) HWY_ATTR {
+      hn::StoreU(hn::Compress(token, is_weight), d, scratch->by_weight[k] + counts.tokens[k]);
+      counts.tokens[k] += static_cast<uint32_t>(hn::CountTrue(d, is_weight));
+    };
+    append(0, hn::Not(from1));
+    append(1, hn::AndNot(from2, from1));
+    append(2, hn::AndNot(from3, from2));
+    append(3, from3);
+#else  // without an instruction for it Compress is slower than going token by token
+    alignas(64) uint32_t shifts[kLanes];
+    const V32 negated = hn::Add(hn::Add(hn::VecFromMask(d, from1), hn::VecFromMask(d, from2)),
+                                hn::VecFromMask(d, from3));
+    hn::Store(hn::Sub(zero, negated), d, shifts);
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const uint32_t k = shifts[lane];
+      scratch->by_weight[k][counts.tokens[k]++] = tokens[i + lane];
     }
+#endif
   }
   for (; i < count; ++i) {
     const uint32_t k = WeightShiftOf(RarityClassOf(table, tokens[i]));
@@ -242,31 +255,38 @@ HWY_INLINE void Ripple(V32 carry, uint32_t from, uint32_t planes, uint32_t* plan
   }
 }
 
+// Four tokens into the running sums; the carry of weight 4. Tokens past `count` count as nothing, which
+// only the last call of a list has to look at.
+template <bool kWhole>
+HWY_INLINE V32 CountFour(const uint32_t* tokens, uint32_t count, V32 word_seed, V32& ones, V32& twos) {
+  const D32 d;
+  V32 words[4];
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < 4; ++i) {
+    words[i] = kWhole || i < count ? MixLanes(hn::Xor(hn::Set(d, tokens[i]), word_seed)) : hn::Zero(d);
+  }
+  const V32 twos_a = CarrySave(ones, words[0], words[1]);
+  const V32 twos_b = CarrySave(ones, words[2], words[3]);
+  return CarrySave(twos, twos_a, twos_b);
+}
+
 // Counts, for kLanes words of the expansion, the tokens of one weight into the planes.
 HWY_INLINE void CountTokens(const uint32_t* tokens, uint32_t count, uint32_t shift, uint32_t planes,
                             V32 word_seed, uint32_t* plane0) {
   const D32 d;
   V32 ones = hn::Zero(d), twos = ones, fours = ones, eights = ones;
-  const auto expand = [&](uint32_t i) HWY_ATTR {
-    return i < count ? MixLanes(hn::Xor(hn::Set(d, tokens[i]), word_seed)) : hn::Zero(d);
-  };
-  const auto four = [&](uint32_t i) HWY_ATTR {  // tokens i .. i+3; the carry of weight 4
-    const V32 twos_a = CarrySave(ones, expand(i), expand(i + 1));
-    const V32 twos_b = CarrySave(ones, expand(i + 2), expand(i + 3));
-    return CarrySave(twos, twos_a, twos_b);
-  };
   uint32_t i = 0;
-  for (; i + 8 <= count; i += 16) {  // what is past the end counts as nothing
-    V32 fours_a = four(i);
-    V32 fours_b = four(i + 4);
+  for (; i + 16 <= count; i += 16) {
+    V32 fours_a = CountFour<true>(tokens + i, 4, word_seed, ones, twos);
+    V32 fours_b = CountFour<true>(tokens + i + 4, 4, word_seed, ones, twos);
     const V32 eights_a = CarrySave(fours, fours_a, fours_b);
-    fours_a = four(i + 8);
-    fours_b = four(i + 12);
+    fours_a = CountFour<true>(tokens + i + 8, 4, word_seed, ones, twos);
+    fours_b = CountFour<true>(tokens + i + 12, 4, word_seed, ones, twos);
     const V32 eights_b = CarrySave(fours, fours_a, fours_b);
     Ripple(CarrySave(eights, eights_a, eights_b), shift + 4, planes, plane0);
   }
   for (; i < count; i += 4) {
-    const V32 fours_a = four(i);
+    const V32 fours_a = CountFour<false>(tokens + i, count - i, word_seed, ones, twos);
     const V32 eights_a = hn::And(fours, fours_a);
     fours = hn::Xor(fours, fours_a);
     Ripple(hn::And(eights, eights_a), shift + 4, planes, plane0);
@@ -298,31 +318,37 @@ HWY_INLINE V32 MoreThanHalf(const uint32_t* plane0, uint32_t planes, uint32_t we
 
 // ---- Embedding
 
+// sums[0 .. lanes of V) += vector << shift.
+template <class V>
+HWY_INLINE void AddShifted(V vector, int shift, int32_t* sums) {
+  const hn::DFromV<V> d16;
+  const hn::Half<decltype(d16)> half;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  int32_t* upper = sums + hn::MaxLanes(d32);
+  const auto low_sums = hn::PromoteTo(d32, hn::LowerHalf(half, vector));
+  const auto high_sums = hn::PromoteTo(d32, hn::UpperHalf(half, vector));
+  hn::Store(hn::Add(hn::Load(d32, sums), hn::ShiftLeftSame(low_sums, shift)), d32, sums);
+  hn::Store(hn::Add(hn::Load(d32, upper), hn::ShiftLeftSame(high_sums, shift)), d32, upper);
+}
+
 HWY_INLINE void SumRows(const EmbeddingView& table, const uint32_t* tokens, uint32_t count, int shift,
                         int32_t* sums) {
   const hn::CappedTag<int16_t, 32> d16;
   const hn::Rebind<int8_t, decltype(d16)> d8;
-  const hn::RepartitionToWide<decltype(d16)> d32;
-  const hn::Half<decltype(d16)> d16_half;
   constexpr size_t kLanes16 = hn::MaxLanes(d16);
-  constexpr size_t kVectors = kEmbeddingDims / kLanes16;
-  hn::Vec<decltype(d16)> acc[kVectors];
-  for (auto& vector : acc) vector = hn::Zero(d16);
-  for (uint32_t i = 0; i < count; ++i) {
-    const int8_t* row = EmbeddingRow(table, tokens[i]);
-#pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; ++v) {
-      acc[v] = hn::Add(acc[v], hn::PromoteTo(d16, hn::Load(d8, row + v * kLanes16)));
+  for (size_t first = 0; first < kEmbeddingDims; first += 4 * kLanes16) {
+    auto a = hn::Zero(d16), b = a, c = a, e = a;
+    for (uint32_t i = 0; i < count; ++i) {
+      const int8_t* row = EmbeddingRow(table, tokens[i]) + first;
+      a = hn::Add(a, hn::PromoteTo(d16, hn::Load(d8, row)));
+      b = hn::Add(b, hn::PromoteTo(d16, hn::Load(d8, row + kLanes16)));
+      c = hn::Add(c, hn::PromoteTo(d16, hn::Load(d8, row + 2 * kLanes16)));
+      e = hn::Add(e, hn::PromoteTo(d16, hn::Load(d8, row + 3 * kLanes16)));
     }
-  }
-#pragma GCC unroll 16
-  for (size_t v = 0; v < kVectors; ++v) {
-    int32_t* at = sums + v * kLanes16;
-    const auto low = hn::PromoteTo(d32, hn::LowerHalf(d16_half, acc[v]));
-    const auto high = hn::PromoteTo(d32, hn::UpperHalf(d16_half, acc[v]));
-    hn::Store(hn::Add(hn::Load(d32, at), hn::ShiftLeftSame(low, shift)), d32, at);
-    at += kLanes16 / 2;
-    hn::Store(hn::Add(hn::Load(d32, at), hn::ShiftLeftSame(high, shift)), d32, at);
+    AddShifted(a, shift, sums + first);
+    AddShifted(b, shift, sums + first + kLanes16);
+    AddShifted(c, shift, sums + first + 2 * kLanes16);
+    AddShifted(e, shift, sums + first + 3 * kLanes16);
   }
 }
 
