@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/mutant.h"
+#include "dataplane/http/text.h"
 
 namespace stillwatch::dataplane {
 
@@ -69,6 +70,9 @@ void MessageReader::HeadStep(Bytes* data) {
       BeginBody({{.kind = BodyKind::kUntilClose}, true});
       return;
     }
+    // What begins otherwise need not wait for its line's end.
+    const char first = static_cast<char>(data->front());
+    if (is_request_ ? !IsTokenChar(first) : first != 'H') return NotHttp();
   }
   Head head;
   if (section_.empty()) {
@@ -413,6 +417,7 @@ void MessageReader::EnterTunnel() {
 }
 
 void MessageReader::Stop() {
+  if (!section_.empty()) core_->Count(HttpCounter::kHeadTruncated);
   inflater_.Stop(&core_->decoders);
   byte_owed_ = false;
   section_.Clear();
