@@ -1,6 +1,7 @@
-// Seeded bugs that show that a test can fail. `if (MutantIs("outbox.lose_tail"))` is false, at compile
-// time, in every build but the one of tools/mutants (STILLWATCH_MUTANTS), where the environment variable
-// STILLWATCH_MUTANT names the bug to switch on. Each is listed in its tests/<folder>/mutants.txt.
+// Seeded bugs that show that a test can fail. `if (MutantIs("outbox.lose_tail"))` is false, at
+// compile time, in every build but the one of tools/mutants (STILLWATCH_MUTANTS), where the
+// environment variable STILLWATCH_MUTANT names the bug to switch on. Each is listed in its
+// tests/<folder>/mutants.txt.
 #pragma once
 
 #include <cstdlib>

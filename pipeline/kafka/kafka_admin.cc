@@ -13,13 +13,16 @@ namespace {
 
 struct RdKafkaAdminDeleter {
   void operator()(rd_kafka_NewTopic_t* topic) const { rd_kafka_NewTopic_destroy(topic); }
-  void operator()(rd_kafka_AdminOptions_t* options) const { rd_kafka_AdminOptions_destroy(options); }
+  void operator()(rd_kafka_AdminOptions_t* options) const {
+    rd_kafka_AdminOptions_destroy(options);
+  }
   void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
   void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
 };
 using NewTopicPtr = std::unique_ptr<rd_kafka_NewTopic_t, RdKafkaAdminDeleter>;
 
-// The newest error of a handle, in words; the metadata call itself says only "broker transport failure".
+// The newest error of a handle, in words; the metadata call itself says only "broker transport
+// failure".
 struct LastError {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string reason;
@@ -40,15 +43,16 @@ Result<RdKafkaPtr> MakeHandle(const KafkaOptions& options, LastError* last) {
   return MakeProducerHandle(std::move(conf).value());
 }
 
-Error Unreachable(const KafkaOptions& options, rd_kafka_t* handle, rd_kafka_resp_err_t code, const LastError& last) {
+Error Unreachable(const KafkaOptions& options, rd_kafka_t* handle, rd_kafka_resp_err_t code,
+                  const LastError& last) {
   rd_kafka_poll(handle, 0);
   if (!last.reason.empty()) return Error{ExplainKafkaError(options, last.code, last.reason)};
   return Error{ExplainKafkaError(options, code, rd_kafka_err2str(code))};
 }
 
 // The names of the topics there are.
-Result<std::set<std::string>> ExistingTopics(const KafkaOptions& options, rd_kafka_t* handle, const LastError& last,
-                                             int timeout_ms) {
+Result<std::set<std::string>> ExistingTopics(const KafkaOptions& options, rd_kafka_t* handle,
+                                             const LastError& last, int timeout_ms) {
   const rd_kafka_metadata_t* metadata = nullptr;
   const auto code = rd_kafka_metadata(handle, 1, nullptr, &metadata, timeout_ms);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return Unreachable(options, handle, code, last);
@@ -65,12 +69,14 @@ std::string FullName(const KafkaOptions& options, Topic topic) {
 Result<NewTopicPtr> NewTopicOf(const KafkaOptions& options, Topic topic, int replication_factor) {
   const TopicFacts& facts = FactsOf(topic);
   char reason[256];
-  NewTopicPtr made(rd_kafka_NewTopic_new(FullName(options, topic).c_str(), facts.partitions, replication_factor, reason,
-                                         sizeof reason));
+  NewTopicPtr made(rd_kafka_NewTopic_new(FullName(options, topic).c_str(), facts.partitions,
+                                         replication_factor, reason, sizeof reason));
   if (made == nullptr) return Error{"kafka: topic " + FullName(options, topic) + ": " + reason};
-  rd_kafka_NewTopic_set_config(made.get(), "cleanup.policy", std::string(facts.cleanup_policy).c_str());
+  rd_kafka_NewTopic_set_config(made.get(), "cleanup.policy",
+                               std::string(facts.cleanup_policy).c_str());
   if (facts.retention_ms >= 0) {
-    rd_kafka_NewTopic_set_config(made.get(), "retention.ms", std::to_string(facts.retention_ms).c_str());
+    rd_kafka_NewTopic_set_config(made.get(), "retention.ms",
+                                 std::to_string(facts.retention_ms).c_str());
   }
   rd_kafka_NewTopic_set_config(made.get(), "compression.type", "producer");
   rd_kafka_NewTopic_set_config(made.get(), "unclean.leader.election.enable", "false");
@@ -97,11 +103,14 @@ Status RunCreate(rd_kafka_t* handle, std::vector<NewTopicPtr>& topics, int timeo
                  (event ? rd_kafka_event_error_string(event.get()) : "no answer")};
   }
   size_t count = 0;
-  const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
+  const auto** results =
+      rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   for (size_t i = 0; i < count; ++i) {
     const auto code = rd_kafka_topic_result_error(results[i]);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) continue;
-    return Error{std::string("kafka: cannot create topic ") + rd_kafka_topic_result_name(results[i]) + ": " +
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+      continue;
+    return Error{std::string("kafka: cannot create topic ") +
+                 rd_kafka_topic_result_name(results[i]) + ": " +
                  rd_kafka_topic_result_error_string(results[i])};
   }
   return {};
@@ -121,7 +130,8 @@ Status CheckKafkaCluster(const KafkaOptions& options, int timeout_ms) {
     if (!names.value().contains(name)) missing += (missing.empty() ? "" : ", ") + name;
   }
   if (missing.empty()) return {};
-  return Error{ExplainKafkaError(options, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "no topic " + missing)};
+  return Error{
+      ExplainKafkaError(options, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "no topic " + missing)};
 }
 
 Status CreateKafkaTopics(const KafkaOptions& options, int replication_factor, int timeout_ms) {

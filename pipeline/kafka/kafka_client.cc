@@ -8,14 +8,18 @@ namespace {
 
 constexpr const char* NameOf(KafkaSecurity security) {
   switch (security) {
-    case KafkaSecurity::kPlaintext: return "plaintext";
-    case KafkaSecurity::kSsl: return "ssl";
-    case KafkaSecurity::kSaslSsl: return "sasl_ssl";
+    case KafkaSecurity::kPlaintext:
+      return "plaintext";
+    case KafkaSecurity::kSsl:
+      return "ssl";
+    case KafkaSecurity::kSaslSsl:
+      return "sasl_ssl";
   }
   return "";
 }
 
-// librdkafka would write to stderr by itself; what matters comes through error and delivery callbacks.
+// librdkafka would write to stderr by itself; what matters comes through error and delivery
+// callbacks.
 void IgnoreLog(const rd_kafka_t*, int, const char*, const char*) {}
 
 std::string_view MendOf(rd_kafka_resp_err_t code) {
@@ -23,8 +27,10 @@ std::string_view MendOf(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
       return "check user, password or client certificate";
-    case RD_KAFKA_RESP_ERR__SSL: return "check ca_file, certificate_file and key_file";
-    case RD_KAFKA_RESP_ERR__RESOLVE: return "check the host names in kafka.brokers";
+    case RD_KAFKA_RESP_ERR__SSL:
+      return "check ca_file, certificate_file and key_file";
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+      return "check the host names in kafka.brokers";
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
       return "create the topics (docs/topics.md has their settings)";
@@ -33,7 +39,8 @@ std::string_view MendOf(rd_kafka_resp_err_t code) {
       return "grant this client WRITE and DESCRIBE on the topics, and IDEMPOTENT_WRITE";
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
       return "raise kafka.message_bytes_max and the topics' max.message.bytes";
-    default: return "check that a broker runs there and can be reached";
+    default:
+      return "check that a broker runs there and can be reached";
   }
 }
 
@@ -41,7 +48,8 @@ std::string_view MendOf(rd_kafka_resp_err_t code) {
 
 Status SetKafkaProperty(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
   char reason[256];
-  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), reason, sizeof reason) == RD_KAFKA_CONF_OK) {
+  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), reason, sizeof reason) ==
+      RD_KAFKA_CONF_OK) {
     return {};
   }
   return Error{"kafka: property " + name + ": " + reason + "; see librdkafka's CONFIGURATION.md"};
@@ -84,7 +92,8 @@ Result<RdKafkaPtr> MakeProducerHandle(RdKafkaConfPtr conf) {
   char reason[512];
   rd_kafka_t* handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), reason, sizeof reason);
   if (handle == nullptr) {
-    return Error{std::string("kafka: no producer: ") + reason + "; check the kafka section of the config"};
+    return Error{std::string("kafka: no producer: ") + reason +
+                 "; check the kafka section of the config"};
   }
   conf.release();  // the handle owns it now
   return RdKafkaPtr(handle);
@@ -92,7 +101,8 @@ Result<RdKafkaPtr> MakeProducerHandle(RdKafkaConfPtr conf) {
 
 std::string ExplainKafkaError(const KafkaOptions& options, rd_kafka_resp_err_t code,
                               const std::string& reason) {
-  // A broker that dislikes our certificate closes with a TLS alert: librdkafka calls that a transport failure.
+  // A broker that dislikes our certificate closes with a TLS alert: librdkafka calls that a
+  // transport failure.
   if (code == RD_KAFKA_RESP_ERR__TRANSPORT && reason.find("SSL") != std::string::npos) {
     code = RD_KAFKA_RESP_ERR__SSL;
   }

@@ -1,5 +1,5 @@
-// What every librdkafka handle of ours shares: the configuration made from our options, and how a handle is made.
-// Internal to pipeline/kafka.
+// What every librdkafka handle of ours shares: the configuration made from our options, and how a
+// handle is made. Internal to pipeline/kafka.
 #pragma once
 
 #include <librdkafka/rdkafka.h>

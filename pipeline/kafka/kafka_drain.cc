@@ -24,7 +24,8 @@ constexpr int kGiveUpServes = 50;
 Result<std::unique_ptr<KafkaDrain>> KafkaDrain::Make(const KafkaOptions& options, Outbox& outbox) {
   if (Status status = CheckKafkaOptions(options); !status.ok()) return Error{status.message()};
   std::unique_ptr<KafkaDrain> drain(new KafkaDrain(options, outbox));
-  // Made here too, so that a property which librdkafka refuses stops the start and not the first delivery.
+  // Made here too, so that a property which librdkafka refuses stops the start and not the first
+  // delivery.
   auto producer = KafkaProducer::Make(options);
   if (!producer.ok()) return producer.error();
   drain->producer_ = std::move(producer).value();
@@ -33,7 +34,9 @@ Result<std::unique_ptr<KafkaDrain>> KafkaDrain::Make(const KafkaOptions& options
 }
 
 KafkaDrain::KafkaDrain(const KafkaOptions& options, Outbox& outbox)
-    : options_(options), outbox_(outbox), read_position_(outbox.stats().acknowledged_prefix),
+    : options_(options),
+      outbox_(outbox),
+      read_position_(outbox.stats().acknowledged_prefix),
       retry_pause_ms_(options.retry_min_ms) {}
 
 KafkaDrain::~KafkaDrain() { Stop(0); }
@@ -69,7 +72,8 @@ void KafkaDrain::Run() {
     if (!trouble_.empty()) StartOver(std::exchange(trouble_, ""));
   }
   const int64_t deadline = clock_.MonotonicNs() + flush_ms_ * kNsPerMs;
-  while (producer_ && producer_->in_flight() != 0 && clock_.MonotonicNs() < deadline) Serve(kServeMs);
+  while (producer_ && producer_->in_flight() != 0 && clock_.MonotonicNs() < deadline)
+    Serve(kServeMs);
   if (Status trimmed = outbox_.Trim(); !trimmed.ok()) Log(LogLevel::kError, trimmed.message());
   Account();
 }
@@ -92,7 +96,8 @@ void KafkaDrain::Fill() {
   for (;;) {
     if (pending_.empty()) {
       std::vector<OutboxRecord> records;
-      if (Status read = outbox_.Read(read_position_, kReadRecords, kReadBytes, &records); !read.ok()) {
+      if (Status read = outbox_.Read(read_position_, kReadRecords, kReadBytes, &records);
+          !read.ok()) {
         NoteError(read.message());
         return;
       }
@@ -155,7 +160,8 @@ void KafkaDrain::Serve(int wait_ms) {
   counters_.Add(KafkaCounter::kAcknowledged, stored);
 }
 
-// Purge, destroy, replay from the first unacknowledged event. Reports that are still coming in count.
+// Purge, destroy, replay from the first unacknowledged event. Reports that are still coming in
+// count.
 void KafkaDrain::StartOver(const std::string& why) {
   NoteError(why);
   producer_->Purge();
@@ -165,8 +171,8 @@ void KafkaDrain::StartOver(const std::string& why) {
   pending_.clear();
   const uint64_t prefix = outbox_.stats().acknowledged_prefix;
   if (!MutantIs("kafka.no_resend")) read_position_ = prefix;
-  // The pause shrinks only by progress: where one record fails again and again (no right to its topic), all
-  // behind it are sent again each time.
+  // The pause shrinks only by progress: where one record fails again and again (no right to its
+  // topic), all behind it are sent again each time.
   if (prefix > std::exchange(prefix_at_retry_, prefix)) retry_pause_ms_ = options_.retry_min_ms;
   Account();
   Complain();
@@ -224,17 +230,18 @@ void KafkaDrain::Account() {
 void KafkaDrain::Complain() {
   const KafkaStatus now = status();
   if (now.last_error.empty()) {
-    if (std::exchange(complained_, false)) Log(LogLevel::kInfo, "kafka: " + options_.brokers + ": delivering again");
+    if (std::exchange(complained_, false))
+      Log(LogLevel::kInfo, "kafka: " + options_.brokers + ": delivering again");
     return;
   }
   if (clock_.MonotonicNs() < next_complaint_ns_) return;
   next_complaint_ns_ = clock_.MonotonicNs() + kComplainEveryNs;
   complained_ = true;
   const OutboxStats stats = outbox_.stats();
-  Log(LogLevel::kWarning, now.last_error + " (" + std::to_string(now.lag_records) +
-                              " events wait in the outbox, " +
-                              std::to_string(stats.bytes * 100 / std::max<uint64_t>(stats.bytes_max, 1)) +
-                              " % of its bytes)");
+  Log(LogLevel::kWarning,
+      now.last_error + " (" + std::to_string(now.lag_records) + " events wait in the outbox, " +
+          std::to_string(stats.bytes * 100 / std::max<uint64_t>(stats.bytes_max, 1)) +
+          " % of its bytes)");
 }
 
 KafkaStatus KafkaDrain::status() const {

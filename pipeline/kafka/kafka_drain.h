@@ -1,14 +1,15 @@
-// Kafka's end of the outbox, on a thread of its own: reads events in order, hands them to the producer, and acknowledges
-// in the outbox what the brokers acknowledged. The pipeline never waits for Kafka: while brokers are away the
-// outbox fills.
+// Kafka's end of the outbox, on a thread of its own: reads events in order, hands them to the
+// producer, and acknowledges in the outbox what the brokers acknowledged. The pipeline never waits
+// for Kafka: while brokers are away the outbox fills.
 //
-// Supervisor: when the producer is FATAL, or a record failed for a reason that may pass, the producer is purged,
-// destroyed and made anew, and everything from the first unacknowledged event on is sent again, acknowledged ones
-// behind it included, so that a compacted topic ends with each key's newest value. Hence at least once, in order for
-// each key as a consumer sees it after dropping repeats by event_id.
+// Supervisor: when the producer is FATAL, or a record failed for a reason that may pass, the
+// producer is purged, destroyed and made anew, and everything from the first unacknowledged event
+// on is sent again, acknowledged ones behind it included, so that the last record of each key on
+// the topic is its newest. Hence at least once; and whoever keeps a state by key takes the last
+// record, repeats included, or the one with the greatest (epoch, sequence).
 //
-// A record that no resend can deliver (over the broker's size limit) is counted (kafka.refused), logged with its
-// event id and given up, so that it does not hold up all others for ever.
+// A record that no resend can deliver (over the broker's size limit) is counted (kafka.refused),
+// logged with its event id and given up, so that it does not hold up all others for ever.
 #pragma once
 
 #include <atomic>
@@ -29,12 +30,12 @@
 namespace stillwatch::pipeline {
 
 enum class KafkaCounter {
-  kSent,           // records handed to a producer, resends included
-  kAcknowledged,   // records that all in-sync replicas stored, repeats included
-  kRefused,        // records given up because no resend could deliver them; too large for the topic
-  kUnknown,        // records that failed and are sent again
-  kQueueFull,      // times the producer's queue was full; the brokers are slower than the box
-  kFatal,          // times a producer was lost; it was made anew and unacknowledged events were sent again
+  kSent,          // records handed to a producer, resends included
+  kAcknowledged,  // records that all in-sync replicas stored, repeats included
+  kRefused,       // records given up because no resend could deliver them; too large for the topic
+  kUnknown,       // records that failed and are sent again
+  kQueueFull,     // times the producer's queue was full; the brokers are slower than the box
+  kFatal,  // times a producer was lost; it was made anew and unacknowledged events were sent again
   kProducersMade,  // producers made, the first one included
   kCount
 };
@@ -47,22 +48,23 @@ struct KafkaStatus {
   bool authentication_failed = false;  // brokers refuse us; nothing will flow until that is mended
   uint64_t lag_records = 0;            // events in the outbox that are not yet delivered
   uint64_t lag_bytes = 0;
-  uint64_t in_flight = 0;              // of these, handed to the producer
-  uint64_t acknowledged = 0;           // in all
-  uint64_t acknowledged_per_s = 0;     // over the last ten seconds
-  std::string last_error;              // "" when the last thing that happened was a success
-  int64_t last_error_time = 0;         // wall time, nanoseconds since the epoch; 0: never
+  uint64_t in_flight = 0;           // of these, handed to the producer
+  uint64_t acknowledged = 0;        // in all
+  uint64_t acknowledged_per_s = 0;  // over the last ten seconds
+  std::string last_error;           // "" when the last thing that happened was a success
+  int64_t last_error_time = 0;      // wall time, nanoseconds since the epoch; 0: never
 };
 
 class KafkaDrain {
  public:
-  // Refuses wrong options at once. A broker that cannot be reached is no error here. The outbox outlives the drain.
+  // Refuses wrong options at once. A broker that cannot be reached is no error here. The outbox
+  // outlives the drain.
   static Result<std::unique_ptr<KafkaDrain>> Make(const KafkaOptions& options, Outbox& outbox);
   ~KafkaDrain();  // Stop(0)
 
   void Start();
-  // Sends nothing more, waits up to `flush_ms` for answers to what is in flight, then ends the thread. What is not
-  // acknowledged stays in the outbox.
+  // Sends nothing more, waits up to `flush_ms` for answers to what is in flight, then ends the
+  // thread. What is not acknowledged stays in the outbox.
   void Stop(int flush_ms);
 
   // Any thread.
@@ -100,7 +102,7 @@ class KafkaDrain {
   uint64_t read_position_ = 0;        // read up to here
   std::string trouble_;               // why the producer has to be made anew; "" while it need not
   int64_t retry_pause_ms_ = 0;
-  uint64_t prefix_at_retry_ = 0;      // acknowledged prefix when the producer was last made anew
+  uint64_t prefix_at_retry_ = 0;  // acknowledged prefix when the producer was last made anew
   int64_t next_trim_ns_ = 0;
   int64_t next_complaint_ns_ = 0;
   bool complained_ = false;

@@ -41,8 +41,10 @@ struct KafkaProducer::Handle {
       producer.authentication_failed_ = false;
       producer.last_error_.clear();
     } else {
-      delivery.outcome = IsRefusal(message->err) ? Delivery::Outcome::kRefused : Delivery::Outcome::kUnknown;
-      delivery.reason = ExplainKafkaError(producer.options_, message->err, rd_kafka_err2str(message->err));
+      delivery.outcome =
+          IsRefusal(message->err) ? Delivery::Outcome::kRefused : Delivery::Outcome::kUnknown;
+      delivery.reason =
+          ExplainKafkaError(producer.options_, message->err, rd_kafka_err2str(message->err));
     }
     producer.delivered_.push_back(std::move(delivery));
   }
@@ -55,14 +57,15 @@ struct KafkaProducer::Handle {
       producer.connected_ = false;
       if (!producer.last_error_.empty()) return;  // says less than the error before it
     }
-    producer.authentication_failed_ =
-        error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+    producer.authentication_failed_ = error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+                                      error == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
     producer.last_error_ = ExplainKafkaError(producer.options_, error, reason);
   }
 
   static int OnStatistics(rd_kafka_t*, char* json, size_t length, void* opaque) {
     auto& producer = *static_cast<KafkaProducer*>(opaque);
-    producer.connected_ = std::string_view(json, length).find("\"state\":\"UP\"") != std::string_view::npos;
+    producer.connected_ =
+        std::string_view(json, length).find("\"state\":\"UP\"") != std::string_view::npos;
     if (producer.connected_) producer.authentication_failed_ = false;
     return 0;
   }
@@ -93,7 +96,8 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& o
     }
   }
   // The user may tune these two by kafka.properties.
-  for (const auto& [name, value] : {std::pair{"compression.codec", "lz4"}, std::pair{"batch.size", "1000000"}}) {
+  for (const auto& [name, value] :
+       {std::pair{"compression.codec", "lz4"}, std::pair{"batch.size", "1000000"}}) {
     bool set = false;
     for (const auto& property : options.properties) {
       set |= property.first == name || (property.first == "compression.type" &&
@@ -123,7 +127,8 @@ KafkaProducer::Taken KafkaProducer::Produce(const OutboxRecord& record, std::str
   static_assert(sizeof(void*) >= sizeof(uint64_t));
   const std::string topic = Topic(record);
   const std::string schema = std::to_string(record.schema);
-  const std::string content_type = "application/x-protobuf; messageType=\"" + RecordOf(record.topic)->full_name() + "\"";
+  const std::string content_type =
+      "application/x-protobuf; messageType=\"" + RecordOf(record.topic)->full_name() + "\"";
   rd_kafka_vu_t vus[9];
   size_t count = 0;
   vus[count].vtype = RD_KAFKA_VTYPE_TOPIC;
@@ -169,12 +174,14 @@ std::string KafkaProducer::FatalReason() const {
   char reason[512];
   const auto code = rd_kafka_fatal_error(handle_->rk.get(), reason, sizeof reason);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return "";
-  return "kafka: " + options_.brokers + ": the producer is lost and made anew, what was not acknowledged is sent again (" +
+  return "kafka: " + options_.brokers +
+         ": the producer is lost and made anew, what was not acknowledged is sent again (" +
          rd_kafka_err2name(code) + ": " + reason + ")";
 }
 
 void KafkaProducer::InjectFatal() {
-  rd_kafka_test_fatal_error(handle_->rk.get(), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "injected by a test");
+  rd_kafka_test_fatal_error(handle_->rk.get(), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                            "injected by a test");
 }
 
 }  // namespace stillwatch::pipeline

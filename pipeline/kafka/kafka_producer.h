@@ -1,9 +1,10 @@
-// One idempotent librdkafka producer with acks=all, for as long as it lives: a FATAL one is thrown away and the drain
-// makes another. One thread (the drain's); librdkafka's callbacks run inside Poll on that thread. Produce never
-// waits. Memory is bounded by queue_records_max and queue_kbytes_max.
+// One idempotent librdkafka producer with acks=all, for as long as it lives: a FATAL one is thrown
+// away and the drain makes another. One thread (the drain's); librdkafka's callbacks run inside
+// Poll on that thread. Produce never waits. Memory is bounded by queue_records_max and
+// queue_kbytes_max.
 //
-// Messages never time out here (message.timeout.ms=0): a time-out would not tell whether the broker stored the
-// message, and the outbox holds it anyhow.
+// Messages never time out here (message.timeout.ms=0): a time-out would not tell whether the broker
+// stored the message, and the outbox holds it anyhow.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ class KafkaProducer {
   };
   Taken Produce(const OutboxRecord& record, std::string* reason);
 
-  // Serves callbacks, waiting up to `wait_ms` for the first; appends what was learnt to `deliveries`.
+  // Serves callbacks, waiting up to `wait_ms` for the first; appends what was learnt to
+  // `deliveries`.
   void Poll(int wait_ms, std::vector<Delivery>* deliveries);
 
   // Gives up everything unanswered: after this and a Poll, in_flight() is 0 but for lost reports.

@@ -33,7 +33,8 @@ constexpr char kHexDigits[] = "0123456789abcdef";
 
 void AppendHex(uint64_t value, int digits, std::string* out) {
   out->push_back('"');
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out->push_back(kHexDigits[value >> shift & 15]);
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
+    out->push_back(kHexDigits[value >> shift & 15]);
   out->push_back('"');
 }
 
@@ -48,11 +49,16 @@ class Value {
 
   void AppendNumber(std::string* out) const {
     switch (field_->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_INT32: return AppendInteger(Int32(), out);
-      case FieldDescriptor::CPPTYPE_INT64: return AppendInteger(Int64(), out);
-      case FieldDescriptor::CPPTYPE_UINT32: return AppendInteger(Uint32(), out);
-      case FieldDescriptor::CPPTYPE_UINT64: return AppendInteger(Uint64(), out);
-      default: CHECK(false);
+      case FieldDescriptor::CPPTYPE_INT32:
+        return AppendInteger(Int32(), out);
+      case FieldDescriptor::CPPTYPE_INT64:
+        return AppendInteger(Int64(), out);
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return AppendInteger(Uint32(), out);
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return AppendInteger(Uint64(), out);
+      default:
+        CHECK(false);
     }
   }
   int32_t Int32() const {
@@ -102,20 +108,30 @@ void AppendValue(const Message& message, const FieldDescriptor* field, int at, s
   const Value value(message, field, at);
   std::string scratch;
   switch (FormOf(*field)) {
-    case JsonForm::kNumber: return value.AppendNumber(out);
-    case JsonForm::kBool: out->append(value.Bool() ? "true" : "false"); return;
-    case JsonForm::kString: return AppendJsonString(value.Text(&scratch), out);
+    case JsonForm::kNumber:
+      return value.AppendNumber(out);
+    case JsonForm::kBool:
+      out->append(value.Bool() ? "true" : "false");
+      return;
+    case JsonForm::kString:
+      return AppendJsonString(value.Text(&scratch), out);
     case JsonForm::kHexBytes:
       out->push_back('"');
       out->append(HexOf(AsBytes(value.Text(&scratch))));
       out->push_back('"');
       return;
-    case JsonForm::kHex32: return AppendHex(value.Uint32(), 8, out);
-    case JsonForm::kHex64: return AppendHex(value.Uint64(), 16, out);
-    case JsonForm::kTime: return AppendJsonString(FormatTime(value.Int64()), out);
-    case JsonForm::kEnum: return AppendJsonString(EnumText(value.Enum()), out);
-    case JsonForm::kObject: return AppendObject(value.Child(), out);
-    case JsonForm::kMap: CHECK(false);
+    case JsonForm::kHex32:
+      return AppendHex(value.Uint32(), 8, out);
+    case JsonForm::kHex64:
+      return AppendHex(value.Uint64(), 16, out);
+    case JsonForm::kTime:
+      return AppendJsonString(FormatTime(value.Int64()), out);
+    case JsonForm::kEnum:
+      return AppendJsonString(EnumText(value.Enum()), out);
+    case JsonForm::kObject:
+      return AppendObject(value.Child(), out);
+    case JsonForm::kMap:
+      CHECK(false);
   }
 }
 
@@ -188,17 +204,27 @@ JsonForm FormOf(const FieldDescriptor& field) {
   if (field.is_map()) return JsonForm::kMap;
   if (IsTime(field)) return JsonForm::kTime;
   switch (field.type()) {
-    case FieldDescriptor::TYPE_BOOL: return JsonForm::kBool;
-    case FieldDescriptor::TYPE_STRING: return JsonForm::kString;
-    case FieldDescriptor::TYPE_BYTES: return JsonForm::kHexBytes;
-    case FieldDescriptor::TYPE_FIXED32: return JsonForm::kHex32;
-    case FieldDescriptor::TYPE_FIXED64: return JsonForm::kHex64;
-    case FieldDescriptor::TYPE_ENUM: return JsonForm::kEnum;
-    case FieldDescriptor::TYPE_MESSAGE: return JsonForm::kObject;
+    case FieldDescriptor::TYPE_BOOL:
+      return JsonForm::kBool;
+    case FieldDescriptor::TYPE_STRING:
+      return JsonForm::kString;
+    case FieldDescriptor::TYPE_BYTES:
+      return JsonForm::kHexBytes;
+    case FieldDescriptor::TYPE_FIXED32:
+      return JsonForm::kHex32;
+    case FieldDescriptor::TYPE_FIXED64:
+      return JsonForm::kHex64;
+    case FieldDescriptor::TYPE_ENUM:
+      return JsonForm::kEnum;
+    case FieldDescriptor::TYPE_MESSAGE:
+      return JsonForm::kObject;
     case FieldDescriptor::TYPE_FLOAT:
     case FieldDescriptor::TYPE_DOUBLE:
-    case FieldDescriptor::TYPE_GROUP: CHECK(false); return JsonForm::kNumber;
-    default: return JsonForm::kNumber;
+    case FieldDescriptor::TYPE_GROUP:
+      CHECK(false);
+      return JsonForm::kNumber;
+    default:
+      return JsonForm::kNumber;
   }
 }
 
@@ -241,7 +267,8 @@ void AppendJsonString(std::string_view text, std::string* out) {
   while (!text.empty()) {
     size_t length = 0;  // of the run that is copied as it is
     while (length < text.size() && IsPlain(text[length])) ++length;
-    if (length == 0) length = static_cast<unsigned char>(text.front()) < 0x80 ? 0 : Utf8SequenceLength(text);
+    if (length == 0)
+      length = static_cast<unsigned char>(text.front()) < 0x80 ? 0 : Utf8SequenceLength(text);
     if (length != 0) {
       out->append(text.substr(0, length));
       text.remove_prefix(length);

@@ -16,13 +16,18 @@ namespace {
 std::string_view MendOf(int error) {
   switch (error) {
     case ENOSPC:
-    case EDQUOT: return "free space on that filesystem or set sink.dir to another";
-    case EFBIG: return "raise the file size limit (ulimit -f) or set sink.rotate_bytes";
+    case EDQUOT:
+      return "free space on that filesystem or set sink.dir to another";
+    case EFBIG:
+      return "raise the file size limit (ulimit -f) or set sink.rotate_bytes";
     case EACCES:
     case EPERM:
-    case EROFS: return "make the folder writable for this user";
-    case ENOENT: return "create the folder";
-    default: return "look at the disk and the kernel log";
+    case EROFS:
+      return "make the folder writable for this user";
+    case ENOENT:
+      return "create the folder";
+    default:
+      return "look at the disk and the kernel log";
   }
 }
 
@@ -42,7 +47,7 @@ Status NdjsonFile::Open(const std::string& path, bool keep) {
   path_ = path;
   fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0640);
   if (fd_ < 0) return Failed("cannot open", errno);
-  struct stat facts{};
+  struct stat facts {};
   if (fstat(fd_, &facts) != 0) return Failed("cannot stat", errno);
   size_ = static_cast<uint64_t>(facts.st_size);
   return CutTornLine();
@@ -54,7 +59,8 @@ Status NdjsonFile::CutTornLine() {
   while (end > 0) {
     const uint64_t from = end - std::min<uint64_t>(end, sizeof block);
     const ssize_t got = pread(fd_, block, end - from, static_cast<off_t>(from));
-    if (got != static_cast<ssize_t>(end - from)) return Failed("cannot read", got < 0 ? errno : EIO);
+    if (got != static_cast<ssize_t>(end - from))
+      return Failed("cannot read", got < 0 ? errno : EIO);
     const void* newline = memrchr(block, '\n', end - from);
     if (newline != nullptr) {
       end = from + static_cast<uint64_t>(static_cast<const char*>(newline) - block) + 1;

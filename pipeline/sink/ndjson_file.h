@@ -1,5 +1,5 @@
-// One growing NDJSON file. Only whole lines are ever left in it: an append that fails midway is cut back,
-// and a torn last line that a crash left is cut off at Open. One thread. Owns the descriptor.
+// One growing NDJSON file. Only whole lines are ever left in it: an append that fails midway is cut
+// back, and a torn last line that a crash left is cut off at Open. One thread. Owns the descriptor.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class NdjsonFile {
   NdjsonFile(const NdjsonFile&) = delete;
   NdjsonFile& operator=(const NdjsonFile&) = delete;
 
-  // Creates `path` when missing. With `keep` what is there stays (less a torn last line), else the file
-  // starts empty.
+  // Creates `path` when missing. With `keep` what is there stays (less a torn last line), else the
+  // file starts empty.
   Status Open(const std::string& path, bool keep);
 
   // Appends whole lines. On failure nothing of them stays in the file.

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mutant.h"
 #include "base/time_format.h"
 #include "pipeline/sink/json_writer.h"
 #include "pipeline/sink/topic_records.h"
@@ -46,7 +47,8 @@ std::vector<Rotated> RotatedFiles(const std::string& dir, Topic topic) {
     const std::string middle = name.substr(prefix.size(), name.size() - prefix.size() - 7);
     const size_t dot = middle.find('.');
     if (dot == std::string::npos) continue;
-    found.push_back({middle.substr(0, dot), std::strtoull(middle.c_str() + dot + 1, nullptr, 10), name});
+    found.push_back(
+        {middle.substr(0, dot), std::strtoull(middle.c_str() + dot + 1, nullptr, 10), name});
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -107,8 +109,9 @@ Status NdjsonSink::AppendAll() {
   if (status.ok()) return status;
   std::string message = status.message();
   for (size_t i = 0; i < reached; ++i) {
-    if (files_[i].size() == before[i]) continue;
-    if (Status cut = files_[i].CutBackTo(before[i]); !cut.ok()) message += "; then " + cut.message();
+    if (files_[i].size() == before[i] || MutantIs("ndjson.keep_half")) continue;
+    if (Status cut = files_[i].CutBackTo(before[i]); !cut.ok())
+      message += "; then " + cut.message();
   }
   return Error{message};
 }
@@ -121,8 +124,8 @@ Status NdjsonSink::Flush() {
   return {};
 }
 
-// The events are written by now, so a rotation that fails is counted, not returned, and tried again at
-// the next Write.
+// The events are written by now, so a rotation that fails is counted, not returned, and tried again
+// at the next Write.
 void NdjsonSink::RotateGrown() {
   bool rotated = false;
   for (size_t i = 0; i < kTopics; ++i) {

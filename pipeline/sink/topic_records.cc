@@ -20,8 +20,7 @@ constexpr TopicFacts kFacts[kTopics] = {
      "What another box, or this one after a restart, needs to go on with a campaign."},
     {Topic::kEnforcementAdvice, "account", "compact,delete", 30 * kDayMs, 3, true,
      "The action advised for one account, until it expires."},
-    {Topic::kBoxStatus, "box", "compact", -1, 1, false,
-     "Health and counters of one box."},
+    {Topic::kBoxStatus, "box", "compact", -1, 1, false, "Health and counters of one box."},
     {Topic::kAudit, "box", "delete", 400 * kDayMs, 1, false,
      "Who did what to the box, and what the box decided by itself."},
 };
@@ -36,14 +35,22 @@ const TopicFacts& FactsOf(Topic topic) {
 
 std::unique_ptr<google::protobuf::Message> NewRecord(Topic topic) {
   switch (topic) {
-    case Topic::kRequestSketch: return std::make_unique<v1::RequestSketch>();
-    case Topic::kAccountProfile: return std::make_unique<v1::AccountProfile>();
-    case Topic::kEdge: return std::make_unique<v1::Edge>();
-    case Topic::kCampaignVerdict: return std::make_unique<v1::CampaignVerdict>();
-    case Topic::kCampaignState: return std::make_unique<v1::CampaignStateRecord>();
-    case Topic::kEnforcementAdvice: return std::make_unique<v1::EnforcementAdvice>();
-    case Topic::kBoxStatus: return std::make_unique<v1::BoxStatus>();
-    case Topic::kAudit: return std::make_unique<v1::Audit>();
+    case Topic::kRequestSketch:
+      return std::make_unique<v1::RequestSketch>();
+    case Topic::kAccountProfile:
+      return std::make_unique<v1::AccountProfile>();
+    case Topic::kEdge:
+      return std::make_unique<v1::Edge>();
+    case Topic::kCampaignVerdict:
+      return std::make_unique<v1::CampaignVerdict>();
+    case Topic::kCampaignState:
+      return std::make_unique<v1::CampaignStateRecord>();
+    case Topic::kEnforcementAdvice:
+      return std::make_unique<v1::EnforcementAdvice>();
+    case Topic::kBoxStatus:
+      return std::make_unique<v1::BoxStatus>();
+    case Topic::kAudit:
+      return std::make_unique<v1::Audit>();
   }
   CHECK(false);
   return nullptr;

@@ -1,5 +1,6 @@
-// What each topic carries: its record type, key, and the settings we advise for it. One table for the
-// NDJSON writer, the outbox's drainers, the Kafka admin calls and docs/topics.md. Pure; any thread.
+// What each topic carries: its record type, key, and the settings we advise for it. One table for
+// the NDJSON writer, the outbox's drainers, the Kafka admin calls and docs/topics.md. Pure; any
+// thread.
 #pragma once
 
 #include <cstdint>

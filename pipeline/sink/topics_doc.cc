@@ -31,16 +31,35 @@ std::string OneLine(std::string text) {
 std::string FormText(const FieldDescriptor& field) {
   std::string form;
   switch (FormOf(field)) {
-    case JsonForm::kNumber: form = "number"; break;
-    case JsonForm::kBool: form = "true, false"; break;
-    case JsonForm::kString: form = "string"; break;
-    case JsonForm::kHexBytes: form = "hex string"; break;
-    case JsonForm::kHex32: form = "8 hex digits"; break;
-    case JsonForm::kHex64: form = "16 hex digits"; break;
-    case JsonForm::kTime: form = "time"; break;
-    case JsonForm::kEnum: form = "one of " + field.enum_type()->name(); break;
-    case JsonForm::kObject: form = "object"; break;
-    case JsonForm::kMap: return "object: name to number";
+    case JsonForm::kNumber:
+      form = "number";
+      break;
+    case JsonForm::kBool:
+      form = "true, false";
+      break;
+    case JsonForm::kString:
+      form = "string";
+      break;
+    case JsonForm::kHexBytes:
+      form = "hex string";
+      break;
+    case JsonForm::kHex32:
+      form = "8 hex digits";
+      break;
+    case JsonForm::kHex64:
+      form = "16 hex digits";
+      break;
+    case JsonForm::kTime:
+      form = "time";
+      break;
+    case JsonForm::kEnum:
+      form = "one of " + field.enum_type()->name();
+      break;
+    case JsonForm::kObject:
+      form = "object";
+      break;
+    case JsonForm::kMap:
+      return "object: name to number";
   }
   return field.is_repeated() ? "array of " + form : form;
 }
@@ -66,7 +85,8 @@ class Writer {
       if (i == kTopics) return Error{"docs/topics.md: nothing is generated for '" + name + "'"};
       if (Status status = TopicSection(TopicAt(i)); !status.ok()) return Error{status.message()};
     }
-    if (!missing_.empty()) return Error{"stillwatch.proto: " + missing_ + " has no comment; say what it means"};
+    if (!missing_.empty())
+      return Error{"stillwatch.proto: " + missing_ + " has no comment; say what it means"};
     return out_;
   }
 
@@ -117,14 +137,17 @@ class Writer {
   }
 
   void Settings() {
-    out_ += "| topic | key | partitions | cleanup.policy | retention | null value withdraws the key |\n"
-            "|---|---|---|---|---|---|\n";
+    out_ +=
+        "| topic | key | partitions | cleanup.policy | retention | null value withdraws the key |\n"
+        "|---|---|---|---|---|---|\n";
     for (size_t i = 0; i < kTopics; ++i) {
       const TopicFacts& facts = FactsOf(TopicAt(i));
       const int64_t days = facts.retention_ms / (24LL * 3600 * 1000);
-      out_ += "| `stillwatch." + std::string(NameOf(facts.topic)) + "` | " + std::string(facts.key) + " | " +
-              std::to_string(facts.partitions) + " | " + std::string(facts.cleanup_policy) + " | " +
-              (facts.retention_ms < 0 ? "newest of each key" : std::to_string(days) + (days == 1 ? " day" : " days")) +
+      out_ += "| `stillwatch." + std::string(NameOf(facts.topic)) + "` | " +
+              std::string(facts.key) + " | " + std::to_string(facts.partitions) + " | " +
+              std::string(facts.cleanup_policy) + " | " +
+              (facts.retention_ms < 0 ? "newest of each key"
+                                      : std::to_string(days) + (days == 1 ? " day" : " days")) +
               " | " + (facts.tombstones ? "yes" : "no") + " |\n";
     }
   }
@@ -132,14 +155,15 @@ class Writer {
   Status TopicSection(Topic topic) {
     const TopicFacts& facts = FactsOf(topic);
     const std::string type = RecordOf(topic)->name();
-    out_ += std::string(facts.purpose) + "\n\nRecord `stillwatch.v1." + type + "`, key: " + std::string(facts.key) +
-            ". Besides the fields of every record:\n\n";
+    out_ += std::string(facts.purpose) + "\n\nRecord `stillwatch.v1." + type +
+            "`, key: " + std::string(facts.key) + ". Besides the fields of every record:\n\n";
     FieldTable(*Find(type));
     const auto text = input_.examples.find(topic);
     const auto record = NewRecord(topic);
     if (text == input_.examples.end() ||
         !google::protobuf::TextFormat::ParseFromString(text->second, record.get())) {
-      return Error{"pipeline/proto/examples/" + std::string(NameOf(topic)) + ".textproto: not a " + type};
+      return Error{"pipeline/proto/examples/" + std::string(NameOf(topic)) + ".textproto: not a " +
+                   type};
     }
     out_ += "\nAn example line:\n\n```json\n";
     AppendRecord(*record, &out_);
@@ -167,7 +191,8 @@ constexpr std::string_view kEnd = "<!-- end -->\n";
 
 }  // namespace
 
-Result<TopicsDocInput> ReadTopicsDocInput(const std::string& descriptor_file, const std::string& examples_dir) {
+Result<TopicsDocInput> ReadTopicsDocInput(const std::string& descriptor_file,
+                                          const std::string& examples_dir) {
   TopicsDocInput input;
   auto descriptors = ReadWhole(descriptor_file);
   if (!descriptors.ok()) return descriptors.error();

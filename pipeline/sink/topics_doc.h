@@ -1,5 +1,6 @@
-// Writes the tables of docs/topics.md: each topic's settings, each field with its form in NDJSON and its meaning (the
-// field's comment in the .proto), and an example line. A build-time tool; nothing of it runs in the daemon.
+// Writes the tables of docs/topics.md: each topic's settings, each field with its form in NDJSON
+// and its meaning (the field's comment in the .proto), and an example line. A build-time tool;
+// nothing of it runs in the daemon.
 #pragma once
 
 #include <map>
@@ -18,12 +19,13 @@ struct TopicsDocInput {
 };
 
 // Reads stillwatch.desc and <topic>.textproto of every topic.
-Result<TopicsDocInput> ReadTopicsDocInput(const std::string& descriptor_file, const std::string& examples_dir);
+Result<TopicsDocInput> ReadTopicsDocInput(const std::string& descriptor_file,
+                                          const std::string& examples_dir);
 
 // `document` with the text between each pair of lines
 //   <!-- generated: NAME -->   and   <!-- end -->
-// made anew, where NAME is "meta", "enums", "settings" or a topic. An unknown NAME, a topic without a place and a field
-// without a comment are errors.
+// made anew, where NAME is "meta", "enums", "settings" or a topic. An unknown NAME, a topic without
+// a place and a field without a comment are errors.
 Result<std::string> RegenerateTopicsDoc(const std::string& document, const TopicsDocInput& input);
 
 }  // namespace stillwatch::pipeline

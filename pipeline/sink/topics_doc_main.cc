@@ -13,8 +13,9 @@ int main(int argc, char** argv) {
   }
   std::stringstream document;
   document << std::ifstream(argv[1]).rdbuf();
-  const auto input = ReadTopicsDocInput(STILLWATCH_BINARY_DIR "/generated/pipeline/proto/stillwatch.desc",
-                                        STILLWATCH_SOURCE_DIR "/pipeline/proto/examples");
+  const auto input =
+      ReadTopicsDocInput(STILLWATCH_BINARY_DIR "/generated/pipeline/proto/stillwatch.desc",
+                         STILLWATCH_SOURCE_DIR "/pipeline/proto/examples");
   if (!input.ok()) {
     std::fprintf(stderr, "topics_doc: %s\n", input.message().c_str());
     return 1;

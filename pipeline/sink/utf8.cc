@@ -66,8 +66,8 @@ std::string RepairUtf8(std::string_view text) {
 
 namespace {
 
-// Visits every present string of `message` below any nesting; stops at the first ill-formed one when
-// `mend` is null, else writes repaired text into it (`mend` is the same message, writable).
+// Visits every present string of `message` below any nesting; stops at the first ill-formed one
+// when `mend` is null, else writes repaired text into it (`mend` is the same message, writable).
 bool AllWellFormed(const Message& message, Message* mend) {
   const Reflection* reflection = message.GetReflection();
   std::vector<const FieldDescriptor*> fields;
@@ -89,8 +89,9 @@ bool AllWellFormed(const Message& message, Message* mend) {
       } else if (field->type() == FieldDescriptor::TYPE_STRING) {
         std::string scratch;
         const std::string& text =
-            field->is_repeated() ? reflection->GetRepeatedStringReference(message, field, i, &scratch)
-                                 : reflection->GetStringReference(message, field, &scratch);
+            field->is_repeated()
+                ? reflection->GetRepeatedStringReference(message, field, i, &scratch)
+                : reflection->GetStringReference(message, field, &scratch);
         if (IsUtf8(text)) continue;
         good = false;
         if (mend == nullptr) continue;

@@ -1,7 +1,7 @@
-// Which positions of the outbox were acknowledged, where acknowledgements come in any order. Only the
-// contiguous prefix may be trimmed: what lies behind an unacknowledged event stays, so that a resend from
-// there gives every key's events in their order again. Not thread safe. Memory: one interval for each gap
-// between acknowledged positions, so at most one for each event in flight.
+// Which positions of the outbox were acknowledged, where acknowledgements come in any order. Only
+// the contiguous prefix may be trimmed: what lies behind an unacknowledged event stays, so that a
+// resend from there gives every key's events in their order again. Not thread safe. Memory: one
+// interval for each gap between acknowledged positions, so at most one for each event in flight.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +48,8 @@ class AckWindow {
 
  private:
   uint64_t prefix_;
-  std::map<uint64_t, uint64_t> islands_;  // first -> last, disjoint, not touching, all above the prefix
+  std::map<uint64_t, uint64_t>
+      islands_;  // first -> last, disjoint, not touching, all above the prefix
 };
 
 }  // namespace stillwatch::pipeline

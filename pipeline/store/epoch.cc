@@ -61,7 +61,8 @@ Result<uint64_t> RaiseEpochFile(const std::string& path, const Clock& clock) {
     if (digits.ends_with('\n')) digits.remove_suffix(1);
     const auto parsed = ParseNumber(digits);
     if (!parsed) {
-      return Error{"epoch: " + path + " does not hold a number; if the file is lost for good, remove it"};
+      return Error{"epoch: " + path +
+                   " does not hold a number; if the file is lost for good, remove it"};
     }
     last = *parsed;
   } else if (errno != ENOENT) {

@@ -33,7 +33,8 @@ Result<LmdbEnv> LmdbEnv::Open(const std::string& dir, uint64_t map_bytes) {
   env.lock_fd_ = open((dir + "/owner.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
   if (env.lock_fd_ < 0) return env.Failed("open owner.lock", errno);
   if (flock(env.lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    return Error{"outbox: " + dir + " is in use by another process; stop it or set outbox.dir to another folder"};
+    return Error{"outbox: " + dir +
+                 " is in use by another process; stop it or set outbox.dir to another folder"};
   }
   int code = mdb_env_create(&env.env_);
   if (code == 0) code = mdb_env_set_maxdbs(env.env_, 2);
@@ -42,7 +43,8 @@ Result<LmdbEnv> LmdbEnv::Open(const std::string& dir, uint64_t map_bytes) {
   if (code == 0) code = mdb_env_open(env.env_, dir.c_str(), MDB_NOTLS, 0640);
   if (code != 0) return env.Failed("open the store", code);
   int dead_readers = 0;
-  mdb_reader_check(env.env_, &dead_readers);  // of a process that was killed; they would hold old pages
+  mdb_reader_check(env.env_,
+                   &dead_readers);  // of a process that was killed; they would hold old pages
   code = env.OpenTables();
   if (code != 0) return env.Failed("open the tables", code);
   return env;

@@ -1,6 +1,7 @@
-// A thin owner of one LMDB environment with two tables, "events" (integer keys) and "state" (text keys), and of
-// transactions on it. The only place that calls liblmdb's set-up; outbox.cc holds the logic. One process at a time: a
-// lock file is held from Open to destruction. Errors name the folder and the mend.
+// A thin owner of one LMDB environment with two tables, "events" (integer keys) and "state" (text
+// keys), and of transactions on it. The only place that calls liblmdb's set-up; outbox.cc holds the
+// logic. One process at a time: a lock file is held from Open to destruction. Errors name the
+// folder and the mend.
 #pragma once
 
 #include <lmdb.h>
@@ -43,7 +44,9 @@ class LmdbEnv {
 // Aborts unless committed.
 class LmdbTxn {
  public:
-  LmdbTxn(const LmdbEnv& env, unsigned flags) { code_ = mdb_txn_begin(env.env(), nullptr, flags, &txn_); }
+  LmdbTxn(const LmdbEnv& env, unsigned flags) {
+    code_ = mdb_txn_begin(env.env(), nullptr, flags, &txn_);
+  }
   ~LmdbTxn() { Abort(); }
   LmdbTxn(const LmdbTxn&) = delete;
   LmdbTxn& operator=(const LmdbTxn&) = delete;

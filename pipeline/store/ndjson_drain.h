@@ -1,7 +1,8 @@
-// The embedded default's end of the outbox: a thread of its own reads events, writes them to a sink (NDJSON
-// files), makes them durable there and only then acknowledges them. So a slow or full disk under the files
-// never holds up the pipeline, and a crash writes the last few again (same event ids): at least once.
-// A failing sink is retried for ever with a growing pause, and said once a minute.
+// The embedded default's end of the outbox: a thread of its own reads events, writes them to a sink
+// (NDJSON files), makes them durable there and only then acknowledges them. So a slow or full disk
+// under the files never holds up the pipeline, and a crash writes the last few again (same event
+// ids): at least once. A failing sink is retried for ever with a growing pause, and said once a
+// minute.
 #pragma once
 
 #include <atomic>
@@ -22,8 +23,8 @@ enum class DrainCounter {
   kUnreadable,  // stored events that no parser takes, skipped; written by a newer version?
   kCount
 };
-inline constexpr CounterNames<DrainCounter> kDrainCounterNames{
-    "drain.written", "drain.retried", "drain.unreadable"};
+inline constexpr CounterNames<DrainCounter> kDrainCounterNames{"drain.written", "drain.retried",
+                                                               "drain.unreadable"};
 
 struct DrainStatus {
   uint64_t lag_records = 0;
@@ -42,8 +43,8 @@ class NdjsonDrain {
   // Lets the present attempt end, then stops. What is not written stays in the outbox.
   void Stop();
 
-  // One attempt from the calling thread, for tests and for draining at shutdown: writes up to one batch.
-  // Returns how many events were delivered, 0 when there is none.
+  // One attempt from the calling thread, for tests and for draining at shutdown: writes up to one
+  // batch. Returns how many events were delivered, 0 when there is none.
   Result<size_t> DrainOnce();
 
   DrainStatus status() const;

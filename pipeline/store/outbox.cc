@@ -16,8 +16,8 @@ constexpr uint64_t kTrimMax = 16'384;
 constexpr std::string_view kHeadKey = "head";
 constexpr std::string_view kSnapshotKey = "snapshot";
 
-// Room for the records in LMDB's pages (a record just over half a page takes a whole one), for the copies that a
-// transaction makes of what it changes, and for two snapshots.
+// Room for the records in LMDB's pages (a record just over half a page takes a whole one), for the
+// copies that a transaction makes of what it changes, and for two snapshots.
 uint64_t MapBytes(const OutboxOptions& options) {
   const uint64_t wanted = 3 * options.bytes_max + 3 * options.snapshot_bytes_max +
                           64 * options.records_max + (64ull << 20);
@@ -164,12 +164,14 @@ Status Outbox::Commit(std::span<const Event> events, std::optional<Bytes> snapsh
 Status Outbox::AppendEvents(LmdbTxn& txn, std::span<const Event> events, Head* head, bool* full) {
   for (const Event& event : events) {
     EncodeRecord(RecordOfEvent(event), &encoded_);
-    if (head->records + 1 > options_.records_max || head->bytes + encoded_.size() > options_.bytes_max) {
+    if (head->records + 1 > options_.records_max ||
+        head->bytes + encoded_.size() > options_.bytes_max) {
       *full = true;
-      return Error{"outbox: full with " + std::to_string(head->records) + " events, " +
-                   std::to_string(head->bytes) + " bytes in " + options_.dir +
-                   "; see why delivery stands still (stillctl status), or raise outbox.bytes_max and "
-                   "outbox.records_max"};
+      return Error{
+          "outbox: full with " + std::to_string(head->records) + " events, " +
+          std::to_string(head->bytes) + " bytes in " + options_.dir +
+          "; see why delivery stands still (stillctl status), or raise outbox.bytes_max and "
+          "outbox.records_max"};
     }
     const uint64_t position = head->next_position;
     MDB_val key = KeyOf(position), value = ValueOf(encoded_);
@@ -292,8 +294,8 @@ void Outbox::Wake() {
 
 OutboxStats Outbox::stats() const {
   std::lock_guard lock(mutex_);
-  return {epoch_,       head_.next_position, head_.records,  options_.records_max,
-          head_.bytes,  options_.bytes_max,  acks_.prefix()};
+  return {epoch_,      head_.next_position, head_.records, options_.records_max,
+          head_.bytes, options_.bytes_max,  acks_.prefix()};
 }
 
 }  // namespace stillwatch::pipeline

@@ -1,17 +1,17 @@
-// The bounded, durable queue between deciding and delivering, in one LMDB environment, with the pipeline's
-// snapshot beside it so that both commit together.
+// The bounded, durable queue between deciding and delivering, in one LMDB environment, with the
+// pipeline's snapshot beside it so that both commit together.
 //
 //   batch thread   Commit: events (and now and then a snapshot), all or none, durable on return
 //   drainer thread WaitPast, Read, Acknowledge, Trim
-// Any thread: stats(). The two may run at once; LMDB lets one of them write at a time, so a Commit may wait
-// for one Trim (one transaction), never for a broker.
+// Any thread: stats(). The two may run at once; LMDB lets one of them write at a time, so a Commit
+// may wait for one Trim (one transaction), never for a broker.
 //
-// Positions count from 1 without gaps and go on across restarts. Only the contiguous acknowledged prefix is
-// trimmed, so after a crash everything not known delivered is read again: at least once.
+// Positions count from 1 without gaps and go on across restarts. Only the contiguous acknowledged
+// prefix is trimmed, so after a crash everything not known delivered is read again: at least once.
 //
-// Full (records_max or bytes_max reached): Commit refuses, counts outbox.full and changes nothing. The caller
-// keeps the events or drops some by its own rule; nothing is dropped here.
-// A second process on the same folder is refused at Open. kill -9 at any moment loses nothing committed; a
+// Full (records_max or bytes_max reached): Commit refuses, counts outbox.full and changes nothing.
+// The caller keeps the events or drops some by its own rule; nothing is dropped here. A second
+// process on the same folder is refused at Open. kill -9 at any moment loses nothing committed; a
 // power loss neither, as far as the disk honours fsync.
 #pragma once
 
@@ -50,15 +50,15 @@ inline constexpr CounterNames<OutboxCounter> kOutboxCounterNames{
     "outbox.corrupt",   "outbox.records", "outbox.bytes", "outbox.snapshots"};
 
 struct OutboxOptions {
-  std::string dir;                              // made when missing (its parent must exist)
+  std::string dir;  // made when missing (its parent must exist)
   uint64_t records_max = 4'000'000;
-  uint64_t bytes_max = 1ull << 30;              // of stored records; the file may reach about three times this
+  uint64_t bytes_max = 1ull << 30;  // of stored records; the file may reach about three times this
   uint64_t snapshot_bytes_max = 512ull << 20;
 };
 
 struct OutboxStats {
   uint64_t epoch = 0;
-  uint64_t next_position = 1;    // of the event to come
+  uint64_t next_position = 1;  // of the event to come
   uint64_t records = 0, records_max = 0;
   uint64_t bytes = 0, bytes_max = 0;
   uint64_t acknowledged_prefix = 0;
@@ -76,20 +76,20 @@ class Outbox {
   static Result<std::unique_ptr<Outbox>> Open(const OutboxOptions& options, const Clock& clock);
   ~Outbox();
 
-  // Batch thread. `snapshot` replaces the stored one in the same transaction; empty events with a snapshot
-  // are fine.
+  // Batch thread. `snapshot` replaces the stored one in the same transaction; empty events with a
+  // snapshot are fine.
   Status Commit(std::span<const Event> events, std::optional<Bytes> snapshot = std::nullopt);
 
   // What Commit stored last, or nothing.
   Result<std::optional<StoredSnapshot>> LoadSnapshot() const;
 
-  // Drainer thread. Appends to `out` the records after position `after`, oldest first, until `records_max` are
-  // read or `bytes_max` payload bytes are reached (one record is always read where there is one). A corrupt
-  // record is skipped and acknowledged.
+  // Drainer thread. Appends to `out` the records after position `after`, oldest first, until
+  // `records_max` are read or `bytes_max` payload bytes are reached (one record is always read
+  // where there is one). A corrupt record is skipped and acknowledged.
   Status Read(uint64_t after, size_t records_max, size_t bytes_max, std::vector<OutboxRecord>* out);
 
-  // Drainer thread. The event at `position` was delivered; any order, repeats do no harm. In memory only:
-  // the next Commit or Trim removes what can be removed.
+  // Drainer thread. The event at `position` was delivered; any order, repeats do no harm. In memory
+  // only: the next Commit or Trim removes what can be removed.
   void Acknowledge(uint64_t position);
   // Drainer thread. Removes acknowledged events now. Called when many wait or no Commit comes.
   Status Trim();
@@ -131,12 +131,12 @@ class Outbox {
   std::mutex write_mutex_;  // one writer at a time; taken before mutex_
   mutable std::mutex mutex_;
   std::condition_variable committed_;
-  Head head_;               // as last committed; written under both, read under either
-  AckWindow acks_;          // under mutex_
-  bool woken_ = false;      // under mutex_
+  Head head_;           // as last committed; written under both, read under either
+  AckWindow acks_;      // under mutex_
+  bool woken_ = false;  // under mutex_
   // Written under write_mutex_, but kCorrupt, which is the drainer thread's.
   CounterBlock<OutboxCounter> counters_{kOutboxCounterNames};
-  std::string encoded_;     // scratch of AppendEvents
+  std::string encoded_;  // scratch of AppendEvents
 };
 
 }  // namespace stillwatch::pipeline

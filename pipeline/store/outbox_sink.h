@@ -1,4 +1,5 @@
-// The Sink in front of the outbox: what Write accepted is durable. Batch thread. The outbox outlives it.
+// The Sink in front of the outbox: what Write accepted is durable. Batch thread. The outbox
+// outlives it.
 #pragma once
 
 #include "pipeline/sink/sink.h"

@@ -1,5 +1,5 @@
-// A real broker, killed with -9 in the middle of delivery and started again: every event id is on its topic at least
-// once, and each key ends with its newest value.
+// A real broker, killed with -9 in the middle of delivery and started again: every event id is on
+// its topic at least once, and each key ends with its newest value.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -22,8 +22,8 @@ constexpr int64_t kDeadlineS = 90;
 constexpr size_t kAccounts = 97;
 const SystemClock kClock;
 
-// Event `sequence`: mostly advice for one of the accounts (probability = sequence, so that the newest shows), every
-// tenth an audit record, every 31st a tombstone.
+// Event `sequence`: mostly advice for one of the accounts (probability = sequence, so that the
+// newest shows), every tenth an audit record, every 31st a tombstone.
 Event MixedEvent(uint64_t epoch, uint64_t sequence) {
   if (sequence % 10 == 0) return AuditEvent(epoch, sequence, 200);
   const std::string account = "account-" + std::to_string(sequence % kAccounts);
@@ -47,7 +47,8 @@ bool WaitFor(const std::function<bool()>& condition) {
   return true;
 }
 
-// Commits batches while the drain is at most `kLagMax` events behind, so that there is always something in flight.
+// Commits batches while the drain is at most `kLagMax` events behind, so that there is always
+// something in flight.
 class Committer {
  public:
   Committer(Outbox& outbox, KafkaDrain& drain) : thread_([&] { Run(outbox, drain); }) {}
@@ -69,7 +70,8 @@ class Committer {
         continue;
       }
       std::vector<Event> events;
-      for (uint64_t i = 1; i <= 100; ++i) events.push_back(MixedEvent(outbox.epoch(), committed_ + i));
+      for (uint64_t i = 1; i <= 100; ++i)
+        events.push_back(MixedEvent(outbox.epoch(), committed_ + i));
       if (outbox.Commit(events).ok()) committed_ += events.size();
     }
   }
@@ -144,19 +146,22 @@ TEST(KafkaBrokerTest, NothingIsLostThoughTheBrokerIsKilled) {
     }
     return missing.empty() && last == newest;
   };
-  TopicReader reader(address, {{"stillwatch.audit", FactsOf(Topic::kAudit).partitions},
-                               {"stillwatch.enforcement-advice", FactsOf(Topic::kEnforcementAdvice).partitions}});
+  TopicReader reader(
+      address, {{"stillwatch.audit", FactsOf(Topic::kAudit).partitions},
+                {"stillwatch.enforcement-advice", FactsOf(Topic::kEnforcementAdvice).partitions}});
   EXPECT_TRUE(reader.ReadUntil(take, kDeadlineS));
   EXPECT_TRUE(missing.empty()) << missing.size() << " of " << count << " events missing, the first "
                                << *missing.begin();
   EXPECT_EQ(last, newest) << "a key does not end with its newest value";
-  std::printf("MEASURED kafka broker: started in %ld ms; %lu events over a kill -9 and restart in %ld ms; %lu records "
-              "read back\n",
-              (started - begin) / kNsPerMs, count, (delivered - started) / kNsPerMs, records);
+  std::printf(
+      "MEASURED kafka broker: started in %ld ms; %lu events over a kill -9 and restart in %ld ms; "
+      "%lu records "
+      "read back\n",
+      (started - begin) / kNsPerMs, count, (delivered - started) / kNsPerMs, records);
 }
 
-// Mutual TLS as users run it: delivered with the client's certificate; without one nothing is, and both the check
-// and the drain's status say so.
+// Mutual TLS as users run it: delivered with the client's certificate; without one nothing is, and
+// both the check and the drain's status say so.
 TEST(KafkaBrokerTest, MutualTlsDeliversAndRefusesStrangers) {
   const RealBroker broker;
   KafkaOptions options;
@@ -192,7 +197,8 @@ TEST(KafkaBrokerTest, MutualTlsDeliversAndRefusesStrangers) {
   auto drain = KafkaDrain::Make(options, *outbox.value());
   ASSERT_TRUE(drain.ok()) << drain.message();
   drain.value()->Start();
-  EXPECT_TRUE(WaitFor([&] { return outbox.value()->stats().records == 0; })) << drain.value()->status().last_error;
+  EXPECT_TRUE(WaitFor([&] { return outbox.value()->stats().records == 0; }))
+      << drain.value()->status().last_error;
   EXPECT_EQ(drain.value()->status().acknowledged, 500u);
 }
 

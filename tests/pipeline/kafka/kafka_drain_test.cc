@@ -1,5 +1,5 @@
-// The drain against librdkafka's mock cluster: faults, bounds and order. What only a real broker can show
-// (durability, restart) is in kafka_broker_test.
+// The drain against librdkafka's mock cluster: faults, bounds and order. What only a real broker
+// can show (durability, restart) is in kafka_broker_test.
 #include "pipeline/kafka/kafka_drain.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +38,8 @@ class KafkaDrainTest : public testing::Test {
     options.brokers = cluster_.bootstraps();
     options.retry_min_ms = 50;
     options.retry_max_ms = 200;
-    options.properties = {{"reconnect.backoff.ms", "20"}, {"reconnect.backoff.max.ms", "200"},
+    options.properties = {{"reconnect.backoff.ms", "20"},
+                          {"reconnect.backoff.max.ms", "200"},
                           {"retry.backoff.ms", "20"}};
     return options;
   }
@@ -69,12 +70,15 @@ class KafkaDrainTest : public testing::Test {
     TopicReader reader(cluster_.bootstraps(), {{"stillwatch.audit", 2}});
     std::set<std::string> missing;
     for (uint64_t i = 1; i <= count; ++i) missing.insert(EventId("box-a", 1, i));
-    reader.ReadUntil([&](const ReadRecord& record) {
-      missing.erase(record.headers.at("event_id"));
-      return missing.empty();
-    }, 20);
+    reader.ReadUntil(
+        [&](const ReadRecord& record) {
+          missing.erase(record.headers.at("event_id"));
+          return missing.empty();
+        },
+        20);
     if (missing.empty()) return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure() << missing.size() << " events missing, the first " << *missing.begin();
+    return ::testing::AssertionFailure()
+           << missing.size() << " events missing, the first " << *missing.begin();
   }
 
   MockCluster cluster_{1};
@@ -103,25 +107,29 @@ TEST_F(KafkaDrainTest, KeyValueAndHeadersAreAsPromised) {
   ASSERT_TRUE(outbox_->Commit(events).ok());
   StartDrain(Options());
   std::vector<ReadRecord> records;
-  TopicReader reader(cluster_.bootstraps(), {{"stillwatch.audit", 2}, {"stillwatch.enforcement-advice", 2}});
-  ASSERT_TRUE(reader.ReadUntil([&](const ReadRecord& record) {
-    records.push_back(record);
-    return records.size() == 2;
-  }, kDeadlineS));
+  TopicReader reader(cluster_.bootstraps(),
+                     {{"stillwatch.audit", 2}, {"stillwatch.enforcement-advice", 2}});
+  ASSERT_TRUE(reader.ReadUntil(
+      [&](const ReadRecord& record) {
+        records.push_back(record);
+        return records.size() == 2;
+      },
+      kDeadlineS));
   if (records[0].topic != "stillwatch.audit") std::swap(records[0], records[1]);
   EXPECT_EQ(records[0].key, "box-a");
   ASSERT_TRUE(records[0].value.has_value());
   EXPECT_EQ(*records[0].value, AuditEvent(1, 1).message->SerializeAsString());
   EXPECT_EQ(records[0].headers["event_id"], "box-a-1-1");
   EXPECT_EQ(records[0].headers["schema"], "1");
-  EXPECT_EQ(records[0].headers["content-type"], "application/x-protobuf; messageType=\"stillwatch.v1.Audit\"");
+  EXPECT_EQ(records[0].headers["content-type"],
+            "application/x-protobuf; messageType=\"stillwatch.v1.Audit\"");
   EXPECT_EQ(records[1].key, "acct-7");
   EXPECT_FALSE(records[1].value.has_value());
   EXPECT_EQ(records[1].headers["event_id"], "box-a-1-2");
 }
 
-// Nothing leaves the outbox before a broker has it. The broker is down, so nothing may be trimmed however long
-// the producer holds the events; the status says so; when it comes back all arrives.
+// Nothing leaves the outbox before a broker has it. The broker is down, so nothing may be trimmed
+// however long the producer holds the events; the status says so; when it comes back all arrives.
 TEST_F(KafkaDrainTest, WhileTheBrokerIsAwayTheOutboxKeepsEverything) {
   ASSERT_EQ(rd_kafka_mock_broker_set_down(cluster_.get(), 1), RD_KAFKA_RESP_ERR_NO_ERROR);
   Commit(1, 300);
@@ -170,9 +178,9 @@ TEST_F(KafkaDrainTest, AfterAFatalProducerEverythingUnacknowledgedIsSentAgain) {
   EXPECT_TRUE(AllOnTopic(300));
 }
 
-// librdkafka before 2.3.0: one Produce is answered "timed out", the four behind it "out of order", and the idempotent
-// producer is FATAL. Every event must arrive all the same, in any version. All five have the same round trip:
-// without it the retry eats a left-over error.
+// librdkafka before 2.3.0: one Produce is answered "timed out", the four behind it "out of order",
+// and the idempotent producer is FATAL. Every event must arrive all the same, in any version. All
+// five have the same round trip: without it the retry eats a left-over error.
 TEST_F(KafkaDrainTest, TheOutOfOrderRegressionLosesNothing) {
   constexpr int kRttMs = 500;
   ASSERT_EQ(rd_kafka_mock_broker_push_request_error_rtts(

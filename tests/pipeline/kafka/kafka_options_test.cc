@@ -20,7 +20,8 @@ KafkaOptions Plain() {
   return options;
 }
 
-void ExpectRefused(const KafkaOptions& options, const std::string& word, uint32_t version = kDebian12) {
+void ExpectRefused(const KafkaOptions& options, const std::string& word,
+                   uint32_t version = kDebian12) {
   const Status status = CheckKafkaOptionsFor(options, version);
   ASSERT_FALSE(status.ok()) << word;
   EXPECT_NE(status.message().find(word), std::string::npos) << status.message();
@@ -65,7 +66,8 @@ TEST(KafkaOptionsTest, ScramNeedsAClientThatWorks) {
 }
 
 TEST(KafkaOptionsTest, FurtherPropertiesMayNotTouchDelivery) {
-  for (const char* name : {"acks", "enable.idempotence", "message.timeout.ms", "security.protocol"}) {
+  for (const char* name :
+       {"acks", "enable.idempotence", "message.timeout.ms", "security.protocol"}) {
     KafkaOptions options = Plain();
     options.properties = {{name, "1"}};
     ExpectRefused(options, name);
@@ -83,7 +85,8 @@ TEST(KafkaOptionsTest, AnUnreachableBrokerIsNamedWithTheMend) {
   const Status status = CheckKafkaCluster(Plain(), 2'000);
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.message().find("127.0.0.1:1"), std::string::npos) << status.message();
-  EXPECT_NE(status.message().find("check that a broker runs"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("check that a broker runs"), std::string::npos)
+      << status.message();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A real Apache Kafka broker for one test, by tools/kafka in a folder of its own; stopped and removed with it, or soon
-// after the test's process was killed.
+// A real Apache Kafka broker for one test, by tools/kafka in a folder of its own; stopped and
+// removed with it, or soon after the test's process was killed.
 #pragma once
 
 #include <unistd.h>
@@ -18,10 +18,12 @@ class RealBroker {
 
   std::string run_folder() const { return folder_ / "run"; }
 
-  // Runs tools/kafka VERB; its standard output's first line, "" when it failed (its words are on stderr).
+  // Runs tools/kafka VERB; its standard output's first line, "" when it failed (its words are on
+  // stderr).
   std::string Run(const std::string& verb) const {
-    const std::string command = "STILLWATCH_KAFKA_OWNER=" + std::to_string(getpid()) + " STILLWATCH_KAFKA_RUN='" +
-                                run_folder() + "' '" STILLWATCH_SOURCE_DIR "/tools/kafka' " + verb;
+    const std::string command = "STILLWATCH_KAFKA_OWNER=" + std::to_string(getpid()) +
+                                " STILLWATCH_KAFKA_RUN='" + run_folder() +
+                                "' '" STILLWATCH_SOURCE_DIR "/tools/kafka' " + verb;
     FILE* output = popen(command.c_str(), "r");
     if (output == nullptr) return "";
     char line[256] = "";

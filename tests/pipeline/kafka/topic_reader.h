@@ -24,15 +24,16 @@ struct ReadRecord {
 
 class TopicReader {
  public:
-  // Reads all of each topic's partitions (name, count) from the beginning; no consumer group takes part.
-  TopicReader(const std::string& bootstraps, const std::vector<std::pair<std::string, int>>& topics) {
+  // Reads all of each topic's partitions (name, count) from the beginning; no consumer group takes
+  // part.
+  TopicReader(const std::string& bootstraps,
+              const std::vector<std::pair<std::string, int>>& topics) {
     char reason[256];
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    for (const auto& [name, value] : {std::pair{"bootstrap.servers", bootstraps.c_str()},
-                                      std::pair{"group.id", "test"},
-                                      std::pair{"auto.offset.reset", "earliest"},
-                                      std::pair{"enable.auto.commit", "false"},
-                                      std::pair{"reconnect.backoff.max.ms", "500"}}) {
+    for (const auto& [name, value] :
+         {std::pair{"bootstrap.servers", bootstraps.c_str()}, std::pair{"group.id", "test"},
+          std::pair{"auto.offset.reset", "earliest"}, std::pair{"enable.auto.commit", "false"},
+          std::pair{"reconnect.backoff.max.ms", "500"}}) {
       CHECK(rd_kafka_conf_set(conf, name, value, reason, sizeof reason) == RD_KAFKA_CONF_OK);
     }
     handle_ = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof reason);
@@ -41,7 +42,8 @@ class TopicReader {
     rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(4);
     for (const auto& [topic, partitions] : topics) {
       for (int32_t partition = 0; partition < partitions; ++partition) {
-        rd_kafka_topic_partition_list_add(list, topic.c_str(), partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(list, topic.c_str(), partition)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
       }
     }
     CHECK(rd_kafka_assign(handle_, list) == RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -82,7 +84,9 @@ class TopicReader {
       const char* name;
       const void* value;
       size_t size;
-      for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+      for (size_t i = 0;
+           rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+           ++i) {
         record.headers[name] = std::string(static_cast<const char*>(value), size);
       }
     }

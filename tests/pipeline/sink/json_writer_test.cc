@@ -36,11 +36,12 @@ TEST(JsonWriterTest, GoldenAudit) {
   audit.set_actor("stillctl uid 0");
   audit.set_action("reload");
   audit.set_detail("a \"quoted\" line\n\ttab \\ back \x01\x7f é 語 \xff end");
-  EXPECT_EQ(LineOf(audit),
-            "{\"event_id\":\"fra-1-1767225600-17\",\"event_time\":\"2026-01-01T00:00:00.000000001Z\","
-            "\"box\":\"fra-1\",\"config_generation\":18446744073709551615,\"schema\":1,"
-            "\"actor\":\"stillctl uid 0\",\"action\":\"reload\",\"subject\":\"\","
-            "\"detail\":\"a \\\"quoted\\\" line\\n\\ttab \\\\ back \\u0001\x7f é 語 \xef\xbf\xbd end\"}");
+  EXPECT_EQ(
+      LineOf(audit),
+      "{\"event_id\":\"fra-1-1767225600-17\",\"event_time\":\"2026-01-01T00:00:00.000000001Z\","
+      "\"box\":\"fra-1\",\"config_generation\":18446744073709551615,\"schema\":1,"
+      "\"actor\":\"stillctl uid 0\",\"action\":\"reload\",\"subject\":\"\","
+      "\"detail\":\"a \\\"quoted\\\" line\\n\\ttab \\\\ back \\u0001\x7f é 語 \xef\xbf\xbd end\"}");
 }
 
 TEST(JsonWriterTest, GoldenEdge) {
@@ -55,13 +56,15 @@ TEST(JsonWriterTest, GoldenEdge) {
   edge.add_cores(1);
   edge.set_last_seen(-1);
   edge.mutable_epoch()->set_salt_id(4'294'967'295u);
-  EXPECT_EQ(LineOf(edge),
-            "{\"event_id\":\"\",\"event_time\":\"1970-01-01T00:00:00.000000000Z\",\"box\":\"\","
-            "\"config_generation\":0,\"schema\":0,\"account_a\":\"a\",\"account_b\":\"b\",\"layer\":1,"
-            "\"family\":\"content\",\"weight\":-300,\"count\":9,\"shared_cores\":0,"
-            "\"cores\":[\"0123456789abcdef\",\"0000000000000001\"],"
-            "\"first_seen\":\"1970-01-01T00:00:00.000000000Z\",\"last_seen\":\"1969-12-31T23:59:59.999999999Z\","
-            "\"epoch\":{\"sketch\":0,\"salt_id\":4294967295,\"rarity_id\":0,\"table_id\":0}}");
+  EXPECT_EQ(
+      LineOf(edge),
+      "{\"event_id\":\"\",\"event_time\":\"1970-01-01T00:00:00.000000000Z\",\"box\":\"\","
+      "\"config_generation\":0,\"schema\":0,\"account_a\":\"a\",\"account_b\":\"b\",\"layer\":1,"
+      "\"family\":\"content\",\"weight\":-300,\"count\":9,\"shared_cores\":0,"
+      "\"cores\":[\"0123456789abcdef\",\"0000000000000001\"],"
+      "\"first_seen\":\"1970-01-01T00:00:00.000000000Z\",\"last_seen\":\"1969-12-31T23:59:59."
+      "999999999Z\","
+      "\"epoch\":{\"sketch\":0,\"salt_id\":4294967295,\"rarity_id\":0,\"table_id\":0}}");
 }
 
 TEST(JsonWriterTest, GoldenAdviceAndSketchAndStatus) {
@@ -69,20 +72,24 @@ TEST(JsonWriterTest, GoldenAdviceAndSketchAndStatus) {
   advice.set_account("a");
   advice.mutable_advice()->set_action(v1::ACTION_STEP_UP);
   advice.mutable_advice()->set_needs_human(true);
-  EXPECT_NE(LineOf(advice).find("\"advice\":{\"action\":\"step_up\",\"expires\":\"1970-01-01T00:00:00.000000000Z\","
-                                "\"needs_human\":true,\"reversible\":false,\"reason_code\":\"\"},\"probability\":0}"),
-            std::string::npos)
+  EXPECT_NE(
+      LineOf(advice).find(
+          "\"advice\":{\"action\":\"step_up\",\"expires\":\"1970-01-01T00:00:00.000000000Z\","
+          "\"needs_human\":true,\"reversible\":false,\"reason_code\":\"\"},\"probability\":0}"),
+      std::string::npos)
       << LineOf(advice);
   v1::RequestSketch sketch;
   sketch.add_bands(0xbeef);
   sketch.set_oph(std::string("\x00\xff\x10", 3));
-  EXPECT_NE(LineOf(sketch).find("\"bands\":[\"0000beef\"],\"oph\":\"00ff10\",\"simhash\":\"\""), std::string::npos)
+  EXPECT_NE(LineOf(sketch).find("\"bands\":[\"0000beef\"],\"oph\":\"00ff10\",\"simhash\":\"\""),
+            std::string::npos)
       << LineOf(sketch);
   v1::BoxStatus status;
   (*status.mutable_counters())["z"] = 1;
   (*status.mutable_counters())["a.b"] = 2;
   (*status.mutable_counters())["m"] = 0;
-  EXPECT_NE(LineOf(status).find("\"counters\":{\"a.b\":2,\"m\":0,\"z\":1}"), std::string::npos) << LineOf(status);
+  EXPECT_NE(LineOf(status).find("\"counters\":{\"a.b\":2,\"m\":0,\"z\":1}"), std::string::npos)
+      << LineOf(status);
 }
 
 TEST(JsonWriterTest, ATombstoneIsALineOfItsOwn) {
@@ -92,17 +99,19 @@ TEST(JsonWriterTest, ATombstoneIsALineOfItsOwn) {
 }
 
 TEST(JsonWriterTest, EnumsOfEveryValueLoseTheirPrefix) {
-  for (const auto* type : {v1::CampaignState_descriptor(), v1::Action_descriptor(), v1::Family_descriptor(),
-                           v1::CheckResult_descriptor()}) {
+  for (const auto* type : {v1::CampaignState_descriptor(), v1::Action_descriptor(),
+                           v1::Family_descriptor(), v1::CheckResult_descriptor()}) {
     EXPECT_EQ(EnumText(*type->value(0)), "unspecified");
     for (int i = 0; i < type->value_count(); ++i) {
-      for (const char c : EnumText(*type->value(i))) EXPECT_TRUE((c >= 'a' && c <= 'z') || c == '_');
+      for (const char c : EnumText(*type->value(i)))
+        EXPECT_TRUE((c >= 'a' && c <= 'z') || c == '_');
     }
   }
   EXPECT_EQ(EnumText(*v1::CheckResult_descriptor()->value(3)), "no_data");
 }
 
-// All fields of all types, also where nothing is set; and the proto holds nothing that the rules exclude.
+// All fields of all types, also where nothing is set; and the proto holds nothing that the rules
+// exclude.
 void ExpectAllFields(const Json& json, const Descriptor* type, bool flatten) {
   std::set<std::string> expected;
   for (int i = 0; i < type->field_count(); ++i) {
@@ -147,7 +156,8 @@ TEST(JsonWriterTest, RecordTypesDoNotRecurse) {
       [&](const Descriptor* type, std::set<const Descriptor*> above) {
         ASSERT_TRUE(above.insert(type).second) << type->full_name();
         for (int i = 0; i < type->field_count(); ++i) {
-          if (type->field(i)->message_type() != nullptr) walk(type->field(i)->message_type(), above);
+          if (type->field(i)->message_type() != nullptr)
+            walk(type->field(i)->message_type(), above);
         }
       };
   for (size_t i = 0; i < kTopics; ++i) walk(RecordOf(TopicAt(i)), {});
@@ -164,12 +174,15 @@ std::string FromHex(const std::string& hex) {
 }
 
 std::string Base64(const std::string& bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out.push_back(i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63]);
+    for (size_t k = 0; k < 3; ++k)
+      word = word << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k)
+      out.push_back(i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63]);
   }
   return out;
 }
@@ -183,21 +196,30 @@ Json ValueToProtobuf(const Json& value, const FieldDescriptor* field) {
                     (name == "first_seen" || name == "last_seen" || name == "expires" ||
                      (name.size() > 5 && name.substr(name.size() - 5) == "_time"));
   switch (field->type()) {
-    case FieldDescriptor::TYPE_INT64: return std::to_string(time ? ParseTime(value.get<std::string>()).value() : value.get<int64_t>());
-    case FieldDescriptor::TYPE_UINT64: return std::to_string(value.get<uint64_t>());
-    case FieldDescriptor::TYPE_FIXED64: return std::to_string(std::stoull(value.get<std::string>(), nullptr, 16));
-    case FieldDescriptor::TYPE_FIXED32: return std::stoull(value.get<std::string>(), nullptr, 16);
-    case FieldDescriptor::TYPE_BYTES: return Base64(FromHex(value.get<std::string>()));
+    case FieldDescriptor::TYPE_INT64:
+      return std::to_string(time ? ParseTime(value.get<std::string>()).value()
+                                 : value.get<int64_t>());
+    case FieldDescriptor::TYPE_UINT64:
+      return std::to_string(value.get<uint64_t>());
+    case FieldDescriptor::TYPE_FIXED64:
+      return std::to_string(std::stoull(value.get<std::string>(), nullptr, 16));
+    case FieldDescriptor::TYPE_FIXED32:
+      return std::stoull(value.get<std::string>(), nullptr, 16);
+    case FieldDescriptor::TYPE_BYTES:
+      return Base64(FromHex(value.get<std::string>()));
     case FieldDescriptor::TYPE_ENUM: {
       for (int i = 0; i < field->enum_type()->value_count(); ++i) {
         std::string full = field->enum_type()->value(i)->name();
         for (char& c : full) c = static_cast<char>(std::tolower(c));
-        if (full.ends_with("_" + value.get<std::string>())) return field->enum_type()->value(i)->name();
+        if (full.ends_with("_" + value.get<std::string>()))
+          return field->enum_type()->value(i)->name();
       }
       return "no such value";
     }
-    case FieldDescriptor::TYPE_MESSAGE: return ToProtobufJson(value, field->message_type(), false);
-    default: return value;
+    case FieldDescriptor::TYPE_MESSAGE:
+      return ToProtobufJson(value, field->message_type(), false);
+    default:
+      return value;
   }
 }
 
@@ -215,7 +237,8 @@ Json ToProtobufJson(const Json& ours, const Descriptor* type, bool flatten) {
       out[field->name()] = map;
     } else if (field->is_repeated()) {
       Json array = Json::array();
-      for (const Json& value : ours.at(field->name())) array.push_back(ValueToProtobuf(value, field));
+      for (const Json& value : ours.at(field->name()))
+        array.push_back(ValueToProtobuf(value, field));
       out[field->name()] = array;
     } else {
       out[field->name()] = ValueToProtobuf(ours.at(field->name()), field);
@@ -236,7 +259,8 @@ void SetChildren(Message* message) {
   }
 }
 
-// Random records: our line, turned back into protobuf's mapping and read by protobuf itself, is the same record.
+// Random records: our line, turned back into protobuf's mapping and read by protobuf itself, is the
+// same record.
 TEST(JsonWriterTest, NothingIsLostOrChangedAgainstProtobufsOwnReader) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {
     for (size_t i = 0; i < kTopics; ++i) {
@@ -244,7 +268,8 @@ TEST(JsonWriterTest, NothingIsLostOrChangedAgainstProtobufsOwnReader) {
       RandomRecord(seed * 8 + static_cast<uint32_t>(i)).Fill(record.get());
       const std::string line = LineOf(*record);
       ASSERT_EQ(line.find('\n'), std::string::npos);
-      const std::string json = ToProtobufJson(Json::parse(line), record->GetDescriptor(), true).dump();
+      const std::string json =
+          ToProtobufJson(Json::parse(line), record->GetDescriptor(), true).dump();
       const auto back = NewRecord(TopicAt(i));
       const auto status = google::protobuf::util::JsonStringToMessage(json, back.get());
       ASSERT_TRUE(status.ok()) << status.ToString() << "\n" << json;

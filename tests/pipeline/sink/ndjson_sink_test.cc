@@ -25,7 +25,8 @@ std::string ReadFile(const std::string& path) {
 
 std::set<std::string> NamesIn(const std::string& dir) {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(dir)) names.insert(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(dir))
+    names.insert(entry.path().filename());
   return names;
 }
 
@@ -68,10 +69,11 @@ TEST_F(NdjsonSinkTest, OneFileATopicAlsoWhereNothingHappened) {
   ASSERT_TRUE(memory.Write(events).ok());
   EXPECT_EQ(Lines("audit.ndjson"), memory.Lines(Topic::kAudit));
   EXPECT_EQ(Lines("edge.ndjson"), memory.Lines(Topic::kEdge));
-  EXPECT_EQ(NamesIn(folder_ / "out"),
-            (std::set<std::string>{"account-profile.ndjson", "audit.ndjson", "box-status.ndjson",
-                                   "campaign-state.ndjson", "campaign-verdict.ndjson", "edge.ndjson",
-                                   "enforcement-advice.ndjson", "request-sketch.ndjson"}));
+  EXPECT_EQ(
+      NamesIn(folder_ / "out"),
+      (std::set<std::string>{"account-profile.ndjson", "audit.ndjson", "box-status.ndjson",
+                             "campaign-state.ndjson", "campaign-verdict.ndjson", "edge.ndjson",
+                             "enforcement-advice.ndjson", "request-sketch.ndjson"}));
   EXPECT_EQ(Lines("campaign-verdict.ndjson"), "");
 }
 
@@ -93,7 +95,8 @@ TEST_F(NdjsonSinkTest, ATornLastLineIsCutAtStart) {
   Open(Options());
   ASSERT_TRUE(sink_->Write(AuditEvents(1, 1, 2, 5'000)).ok());
   const std::string whole = Lines("audit.ndjson");
-  std::ofstream(folder_ / "out/audit.ndjson", std::ios::app) << "{\"event_id\":\"box" << std::string(9'000, 'x');
+  std::ofstream(folder_ / "out/audit.ndjson", std::ios::app)
+      << "{\"event_id\":\"box" << std::string(9'000, 'x');
   std::ofstream(folder_ / "out/edge.ndjson", std::ios::app) << "{";
   NdjsonOptions keep = Options();
   keep.keep_existing = true;
@@ -103,7 +106,8 @@ TEST_F(NdjsonSinkTest, ATornLastLineIsCutAtStart) {
   EXPECT_EQ(sink_->counters().Get(NdjsonCounter::kTornCut), 2u);
 }
 
-// A file size limit stands in for a full disk. The edges fit, the audit lines do not: neither may stay.
+// A file size limit stands in for a full disk. The edges fit, the audit lines do not: neither may
+// stay.
 TEST_F(NdjsonSinkTest, AFullDiskLeavesNothingHalfWritten) {
   Open(Options());
   ASSERT_TRUE(sink_->Write(MixedEvents(1, 2)).ok());

@@ -24,7 +24,8 @@ std::string Document() {
 TEST(TopicsDocTest, TheDocIsWhatTheProtoSays) {
   const auto made = RegenerateTopicsDoc(Document(), Input());
   ASSERT_TRUE(made.ok()) << made.message();
-  EXPECT_TRUE(made.value() == Document()) << "docs/topics.md is stale: run BUILD/bin/topics_doc docs/topics.md";
+  EXPECT_TRUE(made.value() == Document())
+      << "docs/topics.md is stale: run BUILD/bin/topics_doc docs/topics.md";
 }
 
 // The test above can fail: a changed comment, a new field and a changed example each show.
@@ -48,7 +49,9 @@ TEST(TopicsDocTest, AChangedProtoMakesItStale) {
 
 TEST(TopicsDocTest, EveryTopicNeedsAPlace) {
   EXPECT_FALSE(RegenerateTopicsDoc("no marker here\n", Input()).ok());
-  EXPECT_FALSE(RegenerateTopicsDoc(Document() + "<!-- generated: no-such-topic -->\n<!-- end -->\n", Input()).ok());
+  EXPECT_FALSE(
+      RegenerateTopicsDoc(Document() + "<!-- generated: no-such-topic -->\n<!-- end -->\n", Input())
+          .ok());
   EXPECT_FALSE(RegenerateTopicsDoc(Document() + "<!-- generated: audit -->\n", Input()).ok());
 }
 

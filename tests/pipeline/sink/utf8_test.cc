@@ -7,7 +7,8 @@
 namespace stillwatch::pipeline {
 namespace {
 
-// Every code point, encoded here by the textbook rule, against the validator: all but surrogates are well formed.
+// Every code point, encoded here by the textbook rule, against the validator: all but surrogates
+// are well formed.
 TEST(Utf8Test, TakesEveryCodePointAndNoSurrogate) {
   for (uint32_t c = 0; c < 0x110000; ++c) {
     std::string text;
@@ -27,13 +28,17 @@ TEST(Utf8Test, TakesEveryCodePointAndNoSurrogate) {
 }
 
 TEST(Utf8Test, RefusesOverlongCutAndStray) {
-  for (const char* bad : {"\x80", "\xbf", "\xc0\xaf", "\xc1\xbf", "\xc3", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xe2\x82",
-                          "\xf0\x80\x80\xaf", "\xf0\x9f\x99", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff"}) {
+  for (const char* bad : {"\x80", "\xbf", "\xc0\xaf", "\xc1\xbf", "\xc3", "\xe0\x80\xaf",
+                          "\xe0\x9f\xbf", "\xe2\x82", "\xf0\x80\x80\xaf", "\xf0\x9f\x99",
+                          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff"}) {
     EXPECT_FALSE(IsUtf8(bad)) << testing::PrintToString(std::string(bad));
     EXPECT_FALSE(IsUtf8("a" + std::string(bad) + "b"));
     EXPECT_TRUE(IsUtf8(RepairUtf8("a" + std::string(bad) + "b")));
   }
-  EXPECT_EQ(RepairUtf8("a\xff" "b"), "a\xef\xbf\xbd" "b");
+  EXPECT_EQ(RepairUtf8("a\xff"
+                       "b"),
+            "a\xef\xbf\xbd"
+            "b");
 }
 
 TEST(Utf8Test, RepairsOnlyRecordsThatNeedIt) {

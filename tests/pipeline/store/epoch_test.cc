@@ -48,7 +48,8 @@ TEST(EpochTest, EventIdsReadBack) {
   EXPECT_EQ(parts->box, "fra-1");
   EXPECT_EQ(parts->epoch, 1'800'000'000u);
   EXPECT_EQ(parts->sequence, 42u);
-  for (const char* bad : {"", "-", "--", "box", "box-1", "box-1-", "box--1", "box-x-1", "box-1-1x"}) {
+  for (const char* bad :
+       {"", "-", "--", "box", "box-1", "box-1-", "box--1", "box-x-1", "box-1-1x"}) {
     EXPECT_FALSE(ParseEventId(bad).has_value()) << bad;
   }
 }

@@ -21,7 +21,8 @@ inline Event AuditEvent(uint64_t epoch, uint64_t sequence, size_t filler = 0) {
   return Event{Topic::kAudit, "box-a", std::move(audit)};
 }
 
-inline std::vector<Event> AuditEvents(uint64_t epoch, uint64_t first, size_t count, size_t filler = 0) {
+inline std::vector<Event> AuditEvents(uint64_t epoch, uint64_t first, size_t count,
+                                      size_t filler = 0) {
   std::vector<Event> events;
   for (size_t i = 0; i < count; ++i) events.push_back(AuditEvent(epoch, first + i, filler));
   return events;

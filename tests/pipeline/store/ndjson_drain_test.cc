@@ -63,7 +63,8 @@ TEST_F(NdjsonDrainTest, AThreadOfItsOwnBringsEventsToFiles) {
   ASSERT_TRUE(sink.ok()) << sink.message();
   NdjsonDrain drain(*outbox_, *sink.value());
   drain.Start();
-  for (uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(outbox_->Commit(AuditEvents(1, 1 + 10 * i, 10)).ok());
+  for (uint64_t i = 0; i < 20; ++i)
+    ASSERT_TRUE(outbox_->Commit(AuditEvents(1, 1 + 10 * i, 10)).ok());
   const SystemClock wall;
   const int64_t deadline = wall.MonotonicNs() + 30 * kNsPerSecond;
   while (outbox_->stats().acknowledged_prefix < 200 && wall.MonotonicNs() < deadline) {

@@ -1,6 +1,7 @@
-// kill -9 at random moments. A child commits numbered events and tells through a pipe what has been committed;
-// the parent kills it, reopens the store and compares. (A kill keeps the page cache: this shows that commits are
-// whole and ordered, not what a power loss leaves; that is fsync's and the disk's part.)
+// kill -9 at random moments. A child commits numbered events and tells through a pipe what has been
+// committed; the parent kills it, reopens the store and compares. (A kill keeps the page cache:
+// this shows that commits are whole and ordered, not what a power loss leaves; that is fsync's and
+// the disk's part.)
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -97,7 +98,8 @@ TEST(OutboxCrashTest, EveryCommittedEventSurvivesKill9) {
     EXPECT_GT(outbox.epoch(), last.epoch);
     epoch_before = outbox.epoch();
     const OutboxStats stats = outbox.stats();
-    ASSERT_GT(stats.next_position, last.committed) << "seed " << seed << ": a committed event is gone";
+    ASSERT_GT(stats.next_position, last.committed)
+        << "seed " << seed << ": a committed event is gone";
     ASSERT_LE(stats.next_position - 1 - stats.records, last.acknowledged)
         << "seed " << seed << ": an event was trimmed that nobody acknowledged";
     std::vector<OutboxRecord> records;

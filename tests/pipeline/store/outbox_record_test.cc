@@ -23,7 +23,8 @@ TEST(OutboxRecordTest, ComesBackAsItWas) {
 
 TEST(OutboxRecordTest, TombstonesKeepTheirId) {
   std::string stored;
-  EncodeRecord(RecordOfEvent(Event{Topic::kEnforcementAdvice, "acct", nullptr, "box-1-9"}), &stored);
+  EncodeRecord(RecordOfEvent(Event{Topic::kEnforcementAdvice, "acct", nullptr, "box-1-9"}),
+               &stored);
   OutboxRecord record;
   ASSERT_TRUE(DecodeRecord(AsBytes(stored), &record));
   EXPECT_TRUE(record.tombstone);

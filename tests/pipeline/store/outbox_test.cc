@@ -55,8 +55,8 @@ TEST_F(OutboxTest, EventsComeBackInOrderAcrossReopening) {
   ASSERT_TRUE(outbox_->Commit(AuditEvents(1, 1, 3)).ok());
   Open();
   ASSERT_TRUE(outbox_->Commit(AuditEvents(2, 1, 2)).ok());
-  EXPECT_EQ(IdsAfter(0), (std::vector<std::string>{"box-a-1-1", "box-a-1-2", "box-a-1-3", "box-a-2-1",
-                                                   "box-a-2-2"}));
+  EXPECT_EQ(IdsAfter(0), (std::vector<std::string>{"box-a-1-1", "box-a-1-2", "box-a-1-3",
+                                                   "box-a-2-1", "box-a-2-2"}));
   EXPECT_EQ(IdsAfter(4), (std::vector<std::string>{"box-a-2-2"}));
   EXPECT_TRUE(IdsAfter(5).empty());
 }
@@ -122,8 +122,8 @@ TEST_F(OutboxTest, BytesAreBoundedToo) {
   EXPECT_LE(outbox_->stats().bytes, 10'000u);
 }
 
-// A long run with random acknowledgements against a plain list: nothing unacknowledged is ever missing, nothing
-// below the prefix stays, counts add up, and the file does not grow without end.
+// A long run with random acknowledgements against a plain list: nothing unacknowledged is ever
+// missing, nothing below the prefix stays, counts add up, and the file does not grow without end.
 TEST_F(OutboxTest, EqualsAListOverALongRun) {
   for (uint32_t seed = 1; seed <= 3; ++seed) {
     outbox_.reset();
@@ -153,7 +153,8 @@ TEST_F(OutboxTest, EqualsAListOverALongRun) {
       if (random() % 16 == 0) {
         ASSERT_TRUE(outbox_->Trim().ok());
         Open();
-        for (uint64_t position = prefix + 1; position < next; ++position) acknowledged[position] = false;
+        for (uint64_t position = prefix + 1; position < next; ++position)
+          acknowledged[position] = false;
         ASSERT_EQ(outbox_->stats().next_position, next);
       }
     }
@@ -222,7 +223,8 @@ TEST_F(OutboxTest, OneReadAlwaysGivesAnEventHoweverLarge) {
   EXPECT_EQ(records.size(), 1u);
 }
 
-// Committing and draining at once, as live: every event is read exactly once in order by one drainer.
+// Committing and draining at once, as live: every event is read exactly once in order by one
+// drainer.
 TEST_F(OutboxTest, CommitAndDrainAtOnce) {
   Open();
   constexpr uint64_t kEvents = 3'000;
