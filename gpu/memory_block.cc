@@ -16,8 +16,7 @@ Result<MemoryBlock> MemoryBlock::Take(size_t bytes, std::string_view what) {
   constexpr size_t kPageBytes = 4096;
   MemoryBlock block;
   const size_t size = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-  void* memory =
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return Error{"no memory for " + std::string(what) + " (" + std::to_string(size) +
                  " bytes): " + std::strerror(errno) + "; make it smaller or free memory"};

@@ -1,5 +1,5 @@
-// A large zeroed block of memory, taken once at start and backed by huge pages where the system gives
-// them (random access over hundreds of megabytes misses the TLB on every probe otherwise).
+// A large zeroed block of memory, taken once at start and backed by huge pages where the system
+// gives them (random access over hundreds of megabytes misses the TLB on every probe otherwise).
 #pragma once
 
 #include <cstddef>

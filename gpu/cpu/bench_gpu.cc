@@ -1,8 +1,8 @@
 // Microbenchmarks of gpu/: each stage of a sketch, the window, the representatives.
 //   bench_gpu [--benchmark_filter=REGEX]
-// One thread; pin it to a core. Tokens are drawn by Zipf's law from 200,000 words, the most common of them
-// from the built-in rarity list, as text does; BM_SketchRandomTokens draws evenly from all hashes (the
-// worst case for caches).
+// One thread; pin it to a core. Tokens are drawn by Zipf's law from 200,000 words, the most common
+// of them from the built-in rarity list, as text does; BM_SketchRandomTokens draws evenly from all
+// hashes (the worst case for caches).
 #include <benchmark/benchmark.h>
 #include <hwy/targets.h>
 
@@ -77,8 +77,8 @@ void RunSketches(benchmark::State& state, const Batch& batch, bool scalar = fals
   }
   const auto texts = static_cast<double>(state.iterations()) * static_cast<double>(out.size());
   state.counters["texts/s"] = benchmark::Counter(texts, benchmark::Counter::kIsRate);
-  state.counters["time/text"] = benchmark::Counter(
-      texts, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["time/text"] =
+      benchmark::Counter(texts, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.SetLabel(backend->Info().name);
 }
 
@@ -128,7 +128,8 @@ void BM_WindowDistinct(benchmark::State& state) {
       ids[row] = next;
     }
   };
-  for (uint64_t texts = 0; texts < (static_cast<uint64_t>(state.range(0)) << 20) / 584; texts += kRows) {
+  for (uint64_t texts = 0; texts < (static_cast<uint64_t>(state.range(0)) << 20) / 584;
+       texts += kRows) {
     fill();
     if (!backend->ProbeAndInsert(sketches, ids, &candidates).ok()) std::exit(1);
   }
@@ -182,7 +183,8 @@ void RunTopK(benchmark::State& state, const DotKernel& kernel) {
   constexpr uint32_t kRows = 65'536, kQueries = 960, kBest = 8;
   std::vector<int8_t> rows(kRows * kEmbeddingDims), queries(kQueries * kEmbeddingDims);
   for (auto* values : {&rows, &queries}) {
-    for (int8_t& value : *values) value = static_cast<int8_t>(static_cast<int>(random() % 201) - 100);
+    for (int8_t& value : *values)
+      value = static_cast<int8_t>(static_cast<int>(random() % 201) - 100);
   }
   auto table = Representatives::Make(kRows, kernel);
   if (!table.ok() || !table.value().Set(rows).ok()) std::exit(1);
@@ -190,9 +192,8 @@ void RunTopK(benchmark::State& state, const DotKernel& kernel) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(table.value().TopK(queries, kBest, out).ok());
   }
-  state.counters["pairs/s"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * kRows * kQueries,
-                         benchmark::Counter::kIsRate);
+  state.counters["pairs/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * kRows * kQueries, benchmark::Counter::kIsRate);
 }
 void BM_TopKVnni(benchmark::State& state) { RunTopK(state, VnniDotKernel()); }
 void BM_TopKAvx2(benchmark::State& state) { RunTopK(state, Avx2DotKernel()); }

@@ -1,9 +1,9 @@
-// What the sketches find, measured: how often two texts with a given Jaccard similarity of their shingle
-// sets become candidates (share a band key), how well the stored 4-bit bins estimate it, and how far apart
-// their SimHashes lie. Prints the Markdown tables of docs/sketches.md.
+// What the sketches find, measured: how often two texts with a given Jaccard similarity of their
+// shingle sets become candidates (share a band key), how well the stored 4-bit bins estimate it,
+// and how far apart their SimHashes lie. Prints the Markdown tables of docs/sketches.md.
 //   bench_gpu_quality [PAIRS]     pairs a cell, default 20000
-// Texts are made by drawing tokens evenly from all hashes; a pair of n tokens shares its first tokens, as
-// many as bring the Jaccard similarity nearest to the one asked for.
+// Texts are made by drawing tokens evenly from all hashes; a pair of n tokens shares its first
+// tokens, as many as bring the Jaccard similarity nearest to the one asked for.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -17,9 +17,9 @@ namespace stillwatch::gpu {
 namespace {
 
 struct Cell {
-  double jaccard;      // of the pairs, exactly
-  double candidate;    // share of pairs with a band in common
-  double theory;       // 1 - (1 - J^4)^32: independent full-width bins
+  double jaccard;    // of the pairs, exactly
+  double candidate;  // share of pairs with a band in common
+  double theory;     // 1 - (1 - J^4)^32: independent full-width bins
   double estimate_bias, estimate_rmse;
   double simhash_mean;
 };
@@ -38,8 +38,9 @@ Cell Measure(Backend& backend, uint32_t tokens, double jaccard, uint32_t pairs,
   for (uint32_t pair = 0; pair < pairs; ++pair) {
     for (uint32_t i = 0; i < tokens; ++i) {
       both[i] = static_cast<uint32_t>(random());
-      both[tokens + i] =
-          shared != 0 && i < shared + kShingleTokens - 1 ? both[i] : static_cast<uint32_t>(random());
+      both[tokens + i] = shared != 0 && i < shared + kShingleTokens - 1
+                             ? both[i]
+                             : static_cast<uint32_t>(random());
     }
     Sketch sketches[2];
     if (!backend.ComputeSketches({both, offsets, cuts}, sketches).ok()) std::abort();
@@ -79,15 +80,16 @@ void Run(uint32_t pairs) {
   }
   std::mt19937_64 random(1);
   std::printf("%u pairs a row, %s.\n\n", pairs, made.value()->Info().name.c_str());
-  std::printf("| tokens | Jaccard | candidate | independent bins would give | estimate: bias | RMSE | "
-              "independent 4-bit bins would give | SimHash distance, mean |\n");
+  std::printf(
+      "| tokens | Jaccard | candidate | independent bins would give | estimate: bias | RMSE | "
+      "independent 4-bit bins would give | SimHash distance, mean |\n");
   std::printf("|---|---|---|---|---|---|---|---|\n");
   for (const uint32_t tokens : {8u, 20u, 100u, 1000u}) {
     for (const double jaccard : {0.0, 0.2, 0.4, 0.5, 0.6, 0.8}) {
       const Cell cell = Measure(*made.value(), tokens, jaccard, pairs, random);
       const double equal = cell.jaccard + (1 - cell.jaccard) / 16;
-      std::printf("| %u | %.3f | %.4f | %.4f | %+.4f | %.4f | %.4f | %.1f |\n", tokens, cell.jaccard,
-                  cell.candidate, cell.theory, cell.estimate_bias, cell.estimate_rmse,
+      std::printf("| %u | %.3f | %.4f | %.4f | %+.4f | %.4f | %.4f | %.1f |\n", tokens,
+                  cell.jaccard, cell.candidate, cell.theory, cell.estimate_bias, cell.estimate_rmse,
                   std::sqrt(equal * (1 - equal) / 128) * 16 / 15, cell.simhash_mean);
     }
   }

@@ -73,15 +73,14 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
       options.representatives_max, scalar ? ScalarDotKernel() : BestDotKernel());
   if (!representatives.ok()) return representatives.error();
 
-  std::unique_ptr<CpuBackend> backend(new CpuBackend(std::move(rarity).value(),
-                                                     std::move(embedding).value(),
-                                                     std::move(representatives).value()));
-  Result<std::unique_ptr<LshWindow>> window = LshWindow::Make(
-      {.bytes = options.window_bytes,
-       .bucket_pairs_max = options.window_bucket_pairs_max,
-       .epochs_kept = options.window_epochs_kept,
-       .batch_rows_max = options.batch_rows_max},
-      &backend->counters_);
+  std::unique_ptr<CpuBackend> backend(new CpuBackend(
+      std::move(rarity).value(), std::move(embedding).value(), std::move(representatives).value()));
+  Result<std::unique_ptr<LshWindow>> window =
+      LshWindow::Make({.bytes = options.window_bytes,
+                       .bucket_pairs_max = options.window_bucket_pairs_max,
+                       .epochs_kept = options.window_epochs_kept,
+                       .batch_rows_max = options.batch_rows_max},
+                      &backend->counters_);
   if (!window.ok()) return window.error();
   backend->window_ = std::move(window).value();
 

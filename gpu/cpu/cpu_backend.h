@@ -1,5 +1,5 @@
-// The CPU backends behind gpu/backend.h: the vectorised one that ships (MakeCpuBackend) and the plain
-// one that defines the answers, for tests.
+// The CPU backends behind gpu/backend.h: the vectorised one that ships (MakeCpuBackend) and the
+// plain one that defines the answers, for tests.
 #pragma once
 
 #include <memory>

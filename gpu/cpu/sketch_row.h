@@ -1,6 +1,6 @@
-// One text's sketch on the CPU, twice: the plain loop over the kernel bodies, which is the definition
-// that everything else must equal, and the vectorised one.
-// Pure functions of (tables, tokens, cut); scratch belongs to the caller, one for each thread.
+// One text's sketch on the CPU, twice: the plain loop over the kernel bodies, which is the
+// definition that everything else must equal, and the vectorised one. Pure functions of (tables,
+// tokens, cut); scratch belongs to the caller, one for each thread.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,8 @@ void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uin
   }
   for (uint32_t b = 0; b < kBands; ++b) out->bands[b] = BandKey(values, b, tables.seeds.band);
   for (uint32_t i = 0; i < kOphBins / 2; ++i) {
-    out->oph[i] = static_cast<uint8_t>(BinNibble(values[2 * i]) | BinNibble(values[2 * i + 1]) << 4);
+    out->oph[i] =
+        static_cast<uint8_t>(BinNibble(values[2 * i]) | BinNibble(values[2 * i + 1]) << 4);
   }
 }
 

@@ -2,9 +2,10 @@
 // OPH: shingle hashes a vector at a time; densification by solving each empty bin's probe sequence
 //   for the attempt that reaches each full bin, and taking the least.
 // SimHash: counters are bit slices: tokens of equal weight go through carry-save adders (Harley and
-//   Seal; Mula, Kurz, Lemire 2018), whose outputs ripple into 20 planes; the comparison with half of
-//   all weights runs on the planes, so no counter is ever unpacked.
-// Embedding: rows of equal weight are summed in int16 (at most 256 of them), then shifted into int32.
+//   Seal; Mula, Kurz, Lemire 2018), whose outputs ripple into 20 planes; the comparison with half
+//   of all weights runs on the planes, so no counter is ever unpacked.
+// Embedding: rows of equal weight are summed in int16 (at most 256 of them), then shifted into
+// int32.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpu/cpu/sketch_simd.cc"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -26,8 +27,8 @@ inline constexpr uint32_t kPad = 16;           // whole vectors may be stored pa
 inline constexpr uint32_t kPlanes = 20;        // weights of a text sum to at most 2^19
 
 struct alignas(64) SimdScratch {
-  // Bin i is reached from full bin j at attempt (j - first) / step mod 128; j * mul + add, modulo 2^16,
-  // is that attempt in the upper 7 bits and j in the lower ones.
+  // Bin i is reached from full bin j at attempt (j - first) / step mod 128; j * mul + add, modulo
+  // 2^16, is that attempt in the upper 7 bits and j in the lower ones.
   uint16_t donor_mul[kOphBins];
   uint16_t donor_add[kOphBins];
   uint16_t donors[kOphBins];
@@ -148,8 +149,8 @@ HWY_INLINE void Densify(const SketchTables& tables, SimdScratch* scratch, uint32
   }
 }
 
-HWY_INLINE void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uint32_t cut,
-                    SimdScratch* scratch, Sketch* out) {
+HWY_INLINE void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
+                    uint32_t cut, SimdScratch* scratch, Sketch* out) {
   std::memset(scratch->bins, 0xff, sizeof scratch->bins);
   const uint32_t first_end = SegmentsOf(count, cut).first_end;
   AddSegment(tables, tokens, 0, first_end, scratch);
@@ -159,7 +160,8 @@ HWY_INLINE void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t
   Densify(tables, scratch, values);
   for (uint32_t b = 0; b < kBands; ++b) out->bands[b] = BandKey(values, b, tables.seeds.band);
   for (uint32_t i = 0; i < kOphBins / 2; ++i) {
-    out->oph[i] = static_cast<uint8_t>(BinNibble(values[2 * i]) | BinNibble(values[2 * i + 1]) << 4);
+    out->oph[i] =
+        static_cast<uint8_t>(BinNibble(values[2 * i]) | BinNibble(values[2 * i + 1]) << 4);
   }
 }
 
@@ -255,15 +257,17 @@ HWY_INLINE void Ripple(V32 carry, uint32_t from, uint32_t planes, uint32_t* plan
   }
 }
 
-// Four tokens into the running sums; the carry of weight 4. Tokens past `count` count as nothing, which
-// only the last call of a list has to look at.
+// Four tokens into the running sums; the carry of weight 4. Tokens past `count` count as nothing,
+// which only the last call of a list has to look at.
 template <bool kWhole>
-HWY_INLINE V32 CountFour(const uint32_t* tokens, uint32_t count, V32 word_seed, V32& ones, V32& twos) {
+HWY_INLINE V32 CountFour(const uint32_t* tokens, uint32_t count, V32 word_seed, V32& ones,
+                         V32& twos) {
   const D32 d;
   V32 words[4];
 #pragma GCC unroll 4
   for (uint32_t i = 0; i < 4; ++i) {
-    words[i] = kWhole || i < count ? MixLanes(hn::Xor(hn::Set(d, tokens[i]), word_seed)) : hn::Zero(d);
+    words[i] =
+        kWhole || i < count ? MixLanes(hn::Xor(hn::Set(d, tokens[i]), word_seed)) : hn::Zero(d);
   }
   const V32 twos_a = CarrySave(ones, words[0], words[1]);
   const V32 twos_b = CarrySave(ones, words[2], words[3]);
@@ -331,8 +335,8 @@ HWY_INLINE void AddShifted(V vector, int shift, int32_t* sums) {
   hn::Store(hn::Add(hn::Load(d32, upper), hn::ShiftLeftSame(high_sums, shift)), d32, upper);
 }
 
-HWY_INLINE void SumRows(const EmbeddingView& table, const uint32_t* tokens, uint32_t count, int shift,
-                        int32_t* sums) {
+HWY_INLINE void SumRows(const EmbeddingView& table, const uint32_t* tokens, uint32_t count,
+                        int shift, int32_t* sums) {
   const hn::CappedTag<int16_t, 32> d16;
   const hn::Rebind<int8_t, decltype(d16)> d8;
   constexpr size_t kLanes16 = hn::MaxLanes(d16);
@@ -360,7 +364,8 @@ HWY_INLINE void ScaleSums(const int32_t* sums, int8_t* out) {
   auto squares = hn::Zero(d64);
   for (size_t i = 0; i < kEmbeddingDims; i += kLanesI) {
     const auto even = hn::Load(d, sums + i);
-    const auto odd = hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(hn::RebindToUnsigned<decltype(d64)>(), even)));
+    const auto odd = hn::BitCast(
+        d, hn::ShiftRight<32>(hn::BitCast(hn::RebindToUnsigned<decltype(d64)>(), even)));
     squares = hn::Add(squares, hn::MulEven(even, even));
     squares = hn::Add(squares, hn::MulEven(odd, odd));
   }

@@ -1,6 +1,6 @@
-// Static embedding of a text: the rows of its tokens, each times the token's weight, summed in int32
-// and scaled to a fixed length, so that a dot product is 2^17 times the cosine, whatever the texts'
-// lengths. Kernel bodies; integers only.
+// Static embedding of a text: the rows of its tokens, each times the token's weight, summed in
+// int32 and scaled to a fixed length, so that a dot product is 2^17 times the cosine, whatever the
+// texts' lengths. Kernel bodies; integers only.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ SW_HOST_DEVICE constexpr uint32_t FloorSqrt(uint64_t x) {
   return static_cast<uint32_t>(root);
 }
 
-// How a row of sums becomes int8: first shifted right (arithmetically) until its norm has at most 15
-// bits, then times `factor` / 2^16, rounded to nearest (halves up).
+// How a row of sums becomes int8: first shifted right (arithmetically) until its norm has at most
+// 15 bits, then times `factor` / 2^16, rounded to nearest (halves up).
 struct EmbeddingScale {
   uint32_t shift;
   int32_t factor;  // 0 when the sums are all zero

@@ -1,12 +1,14 @@
-// The static embedding's rows in memory: made at start from a table file or at random, never changed.
+// The static embedding's rows in memory: made at start from a table file or at random, never
+// changed.
 //
-// Rows are addressed by the low bits of the token hash. Built in: 65,536 random rows, each value +32 or
-// -32, so a text's embedding is a random projection of its bag of words (a fallback: it knows nothing of
-// meaning). A file replaces the rows of the tokens that it lists; where two listed tokens meet in one
-// row the first stays, so a file lists frequent tokens first. Rows that no listed token takes are random.
+// Rows are addressed by the low bits of the token hash. Built in: 65,536 random rows, each value
+// +32 or -32, so a text's embedding is a random projection of its bag of words (a fallback: it
+// knows nothing of meaning). A file replaces the rows of the tokens that it lists; where two listed
+// tokens meet in one row the first stays, so a file lists frequent tokens first. Rows that no
+// listed token takes are random.
 //
-// File (gpu/sketch/table_file.h, magic SWEMBEDT, dims 128, parameter log2 of the rows, 8..20): for each
-// token one byte length (1..255), the token, 128 int8 values in -127..127 of norm about 362.
+// File (gpu/sketch/table_file.h, magic SWEMBEDT, dims 128, parameter log2 of the rows, 8..20): for
+// each token one byte length (1..255), the token, 128 int8 values in -127..127 of norm about 362.
 #pragma once
 
 #include <cstdint>
@@ -40,9 +42,7 @@ class EmbeddingTable {
   static Result<EmbeddingTable> Load(const std::string& path, Salt salt);
   static Result<EmbeddingTable> BuiltIn();
 
-  EmbeddingView view() const {
-    return {reinterpret_cast<const int8_t*>(rows_.data()), row_mask_};
-  }
+  EmbeddingView view() const { return {reinterpret_cast<const int8_t*>(rows_.data()), row_mask_}; }
   uint16_t id() const { return id_; }
   uint64_t bytes() const { return rows_.size(); }
 

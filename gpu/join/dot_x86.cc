@@ -1,5 +1,5 @@
-// Dot-product tiles for AVX2 (pmaddwd on values widened to int16: exact for every int8) and for AVX-512
-// VNNI (vpdpbusd on values plus 128, put right by 128 times the sum of the query).
+// Dot-product tiles for AVX2 (pmaddwd on values widened to int16: exact for every int8) and for
+// AVX-512 VNNI (vpdpbusd on values plus 128, put right by 128 times the sum of the query).
 #include <cstring>
 
 #include "gpu/join/representatives.h"
@@ -27,7 +27,8 @@ void Avx2Tile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
     for (auto& pair : sums) pair[0] = pair[1] = _mm256_setzero_si256();
     for (uint32_t d = 0; d < kEmbeddingDims; d += 2) {
       const uint8_t* at = block + d * kBlockRows + row * 2;
-      const __m256i low = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
+      const __m256i low =
+          _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
       const __m256i high =
           _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at + 16)));
 #pragma GCC unroll 4
@@ -56,7 +57,8 @@ void Avx2Tile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vnni")
 
-constexpr uint32_t kVnniQueries = 6;  // 24 sums, 4 block vectors and one query group in 32 registers
+constexpr uint32_t kVnniQueries =
+    6;  // 24 sums, 4 block vectors and one query group in 32 registers
 
 template <uint32_t kQueries>
 void VnniTileOf(const uint8_t* block, const int8_t* queries, const int32_t* thresholds,
@@ -104,13 +106,20 @@ void VnniTileOf(const uint8_t* block, const int8_t* queries, const int32_t* thre
 void VnniTile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
               const int32_t* thresholds, int32_t* dots, uint64_t* above) {
   switch (query_count) {
-    case 1: return VnniTileOf<1>(block, queries, thresholds, dots, above);
-    case 2: return VnniTileOf<2>(block, queries, thresholds, dots, above);
-    case 3: return VnniTileOf<3>(block, queries, thresholds, dots, above);
-    case 4: return VnniTileOf<4>(block, queries, thresholds, dots, above);
-    case 5: return VnniTileOf<5>(block, queries, thresholds, dots, above);
-    case 6: return VnniTileOf<6>(block, queries, thresholds, dots, above);
-    default: CHECK(false);
+    case 1:
+      return VnniTileOf<1>(block, queries, thresholds, dots, above);
+    case 2:
+      return VnniTileOf<2>(block, queries, thresholds, dots, above);
+    case 3:
+      return VnniTileOf<3>(block, queries, thresholds, dots, above);
+    case 4:
+      return VnniTileOf<4>(block, queries, thresholds, dots, above);
+    case 5:
+      return VnniTileOf<5>(block, queries, thresholds, dots, above);
+    case 6:
+      return VnniTileOf<6>(block, queries, thresholds, dots, above);
+    default:
+      CHECK(false);
   }
 }
 #pragma GCC pop_options

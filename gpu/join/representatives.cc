@@ -22,7 +22,8 @@ void ScalarTile(const uint8_t* block, const int8_t* queries, uint32_t query_coun
     for (uint32_t row = 0; row < kBlockRows; ++row) {
       int32_t dot = 0;
       for (uint32_t d = 0; d < kEmbeddingDims; ++d) {
-        dot += static_cast<int8_t>(block[row * kEmbeddingDims + d]) * queries[q * kEmbeddingDims + d];
+        dot +=
+            static_cast<int8_t>(block[row * kEmbeddingDims + d]) * queries[q * kEmbeddingDims + d];
       }
       dots[q * kBlockRows + row] = dot;
       above[q] |= static_cast<uint64_t>(dot > thresholds[q]) << row;
@@ -30,8 +31,8 @@ void ScalarTile(const uint8_t* block, const int8_t* queries, uint32_t query_coun
   }
 }
 
-// Puts a match into a row of k, best first; it is better than the last one. Equal dots stay before it:
-// rows come in rising order, so that is the tie rule.
+// Puts a match into a row of k, best first; it is better than the last one. Equal dots stay before
+// it: rows come in rising order, so that is the tie rule.
 void InsertMatch(RepresentativeMatch match, uint32_t k, RepresentativeMatch* best) {
   uint32_t at = k - 1;
   const auto goes_before = [&](const RepresentativeMatch& other) {

@@ -1,8 +1,8 @@
 // The k best representatives of each query by int8 dot product, exact, ties by lower index.
-// The table is kept in blocks of 64 rows, laid out for the kernel that this processor runs: within a block
-// the values of one group of dimensions lie together, row after row, so that a vector holds one group of
-// many rows and no horizontal sum is needed.
-// One thread; memory is taken at Make; Set and TopK allocate nothing.
+// The table is kept in blocks of 64 rows, laid out for the kernel that this processor runs: within
+// a block the values of one group of dimensions lie together, row after row, so that a vector holds
+// one group of many rows and no horizontal sum is needed. One thread; memory is taken at Make; Set
+// and TopK allocate nothing.
 #pragma once
 
 #include <cstdint>

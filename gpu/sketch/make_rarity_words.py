@@ -6,6 +6,11 @@ usage: make_rarity_words.py SET.jsonl...   (one {"text": ...} a line; each set c
 A word is listed when at least three sets have it and at least 6 texts in all; its class is
 floor(16 * log2(texts / texts with the word)), at least 1. Function words of other languages, of which
 the sets have too few texts, follow with class 64.
+
+The list beside this file was made from awesome-chatgpt-prompts (CC0), Banking77 (CC BY 4.0; Casanueva et al.,
+"Efficient Intent Detection with Dual Sentence Encoders", 2020), chatterbot-corpus (BSD-3-Clause), GPTeacher
+(MIT), GSM8K (MIT), HumanEval (MIT), PyRIT's templates (MIT) and Self-Instruct's seeds (Apache-2.0). It holds
+counts of words only, none of their texts.
 """
 import json
 import math

@@ -1,6 +1,7 @@
-// OPH-128: one-permutation MinHash (Li, Owen, Zhang 2012) over shingles of three tokens, with optimal
-// densification (Shrivastava 2017). Kernel bodies: every function is pure and takes its position.
-// docs/sketches.md has the definition in words; tests hold it against independent golden vectors.
+// OPH-128: one-permutation MinHash (Li, Owen, Zhang 2012) over shingles of three tokens, with
+// optimal densification (Shrivastava 2017). Kernel bodies: every function is pure and takes its
+// position. docs/sketches.md has the definition in words; tests hold it against independent golden
+// vectors.
 #pragma once
 
 #include <cstdint>
@@ -71,8 +72,8 @@ SW_HOST_DEVICE inline uint32_t BandKey(const uint32_t* values, uint32_t band, ui
                (band + 1) * kPrime5 + seed);
 }
 
-// What is kept of a bin to verify candidates: four bits that neither name the bin (the low seven) nor
-// are pulled to zero by taking minima (the high ones).
+// What is kept of a bin to verify candidates: four bits that neither name the bin (the low seven)
+// nor are pulled to zero by taking minima (the high ones).
 SW_HOST_DEVICE inline uint32_t BinNibble(uint32_t value) { return value >> 7 & 15u; }
 
 // Bins of 128 that agree in two packed sketches of 64 bytes.

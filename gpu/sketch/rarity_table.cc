@@ -18,7 +18,8 @@ constexpr ListedToken kBuiltInTokens[] = {
 #include "gpu/sketch/rarity_words.inc"
 };
 
-// Finds the hash whose entry sits at `place` of half `half`: the low 8 bits come back from the place.
+// Finds the hash whose entry sits at `place` of half `half`: the low 8 bits come back from the
+// place.
 uint32_t HashAt(uint32_t entry, uint32_t place, uint32_t multiplier) {
   const uint32_t upper = entry >> 8;
   return upper << 8 | ((place - (upper * multiplier >> 12)) & 255u);

@@ -1,8 +1,8 @@
 // The rarity table in memory: made at start from a table file or the built-in list, never changed.
 //
-// File (table_file.h, magic SWRARITY, dims 1): for each token one byte class (1..255), one byte length
-// (1..255) and the token: a text that the tokenizer makes one token of. A token listed twice keeps its first class, and
-// so does a later token whose hash is the same.
+// File (table_file.h, magic SWRARITY, dims 1): for each token one byte class (1..255), one byte
+// length (1..255) and the token: a text that the tokenizer makes one token of. A token listed twice
+// keeps its first class, and so does a later token whose hash is the same.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SimHash-512 (Charikar 2002) with weights by rarity class. Kernel bodies.
-// Bit p of the result is set when the weights of the tokens whose expansion has bit p set are more than
-// half of all weights.
+// Bit p of the result is set when the weights of the tokens whose expansion has bit p set are more
+// than half of all weights.
 #pragma once
 
 #include <cstdint>

@@ -95,8 +95,7 @@ Status WriteTableFile(const std::string& path, std::string_view magic, uint32_t 
   StoreLe(header + 40, table.parameter);
   StoreLe(header + kChecksumAt, ChecksumOf(header, table.payload));
   const File file(std::fopen(path.c_str(), "wb"));
-  if (file == nullptr ||
-      std::fwrite(header, 1, kHeaderBytes, file.get()) != kHeaderBytes ||
+  if (file == nullptr || std::fwrite(header, 1, kHeaderBytes, file.get()) != kHeaderBytes ||
       std::fwrite(table.payload.data(), 1, table.payload.size(), file.get()) !=
           table.payload.size() ||
       std::fflush(file.get()) != 0) {

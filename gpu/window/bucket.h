@@ -1,11 +1,11 @@
 // One bucket of the LSH window: a cache line of eight entries. Kernel bodies.
 //
-// An entry stands for one (band, key) and points at the newest text that has it; from there the texts'
-// own links lead to older ones (window.h). Bucket address and tag together are exactly (band, key), so
-// two keys are never taken for one another. Texts are named by sequence number, of which an entry keeps
-// 32 bits: ages (numbers back from the end of the batch) are exact as long as dead entries are swept
-// out before 2^32 texts have passed, which the window does. The epoch of an entry is that of its newest
-// text, so it needs no field: epochs are ranges of sequence numbers.
+// An entry stands for one (band, key) and points at the newest text that has it; from there the
+// texts' own links lead to older ones (window.h). Bucket address and tag together are exactly
+// (band, key), so two keys are never taken for one another. Texts are named by sequence number, of
+// which an entry keeps 32 bits: ages (numbers back from the end of the batch) are exact as long as
+// dead entries are swept out before 2^32 texts have passed, which the window does. The epoch of an
+// entry is that of its newest text, so it needs no field: epochs are ranges of sequence numbers.
 #pragma once
 
 #include <cstdint>
@@ -34,11 +34,11 @@ struct alignas(64) Bucket {
 
 // Ages of one batch. A text that the batch brings has age 1 (the last) .. rows (the first).
 struct WindowAges {
-  uint32_t end;            // low 32 bits of the sequence number after the batch
-  uint32_t rows;           // texts of the batch
-  uint32_t live_max;       // an older text no longer matches
-  uint32_t epoch_max;      // age of the oldest text of this epoch
-  uint32_t before_max;     // age of the oldest text of the epoch before
+  uint32_t end;         // low 32 bits of the sequence number after the batch
+  uint32_t rows;        // texts of the batch
+  uint32_t live_max;    // an older text no longer matches
+  uint32_t epoch_max;   // age of the oldest text of this epoch
+  uint32_t before_max;  // age of the oldest text of the epoch before
 
   SW_HOST_DEVICE uint32_t AgeOf(uint32_t sequence) const { return end - sequence; }
   SW_HOST_DEVICE bool Live(uint32_t sequence) const { return AgeOf(sequence) <= live_max; }
@@ -59,7 +59,8 @@ SW_HOST_DEVICE inline uint32_t TagOf(uint64_t band_key) {
 }
 
 // Index of the live entry with this tag, or kBucketEntries.
-SW_HOST_DEVICE inline uint32_t FindLive(const Bucket& bucket, uint32_t tag, const WindowAges& ages) {
+SW_HOST_DEVICE inline uint32_t FindLive(const Bucket& bucket, uint32_t tag,
+                                        const WindowAges& ages) {
   for (uint32_t i = 0; i < kBucketEntries; ++i) {
     const BucketEntry& entry = bucket.entries[i];
     if (entry.tag == tag && entry.count != 0 && ages.Live(entry.newest)) return i;
@@ -79,8 +80,8 @@ SW_HOST_DEVICE inline EntryCounts CountsOf(const BucketEntry& entry, const Windo
   return {0, 0};
 }
 
-// Makes `sequence` the newest text of `tag`. A full bucket gives up its oldest entry (the lower index
-// of two as old); true when that one was still live.
+// Makes `sequence` the newest text of `tag`. A full bucket gives up its oldest entry (the lower
+// index of two as old); true when that one was still live.
 SW_HOST_DEVICE inline bool InsertKey(Bucket& bucket, uint32_t tag, uint32_t sequence,
                                      const WindowAges& ages) {
   uint32_t at = FindLive(bucket, tag, ages);

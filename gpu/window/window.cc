@@ -155,8 +155,8 @@ Status LshWindow::ProbeAndInsert(std::span<const Sketch> sketches, std::span<con
   return {};
 }
 
-// Sorts all (band, key, text) of the batch by (band, key), in row order where equal: a radix sort on the
-// 37 bits. Buckets come in address order, so each is touched once a batch.
+// Sorts all (band, key, text) of the batch by (band, key), in row order where equal: a radix sort
+// on the 37 bits. Buckets come in address order, so each is touched once a batch.
 void LshWindow::SortItems(std::span<const Sketch> sketches, uint32_t texts) {
   constexpr uint32_t kFirstBit = 64 - kBandKeyBits;
   constexpr uint32_t kDigitBits = 10;
@@ -191,7 +191,8 @@ void LshWindow::SortItems(std::span<const Sketch> sketches, uint32_t texts) {
   }
 }
 
-// Walks the items bucket by bucket: all probes of a bucket see it as it stood, then its inserts follow.
+// Walks the items bucket by bucket: all probes of a bucket see it as it stood, then its inserts
+// follow.
 void LshWindow::ProbeAndInsertItems(const WindowAges& ages, uint32_t count) {
   const auto bucket_at = [&](uint32_t i) { return BucketOf(items_[i].band_key(), shape_.buckets); };
   for (uint32_t i = 0; i < std::min(kPrefetchAhead, count); ++i) {
@@ -226,8 +227,8 @@ void LshWindow::ProbeAndInsertItems(const WindowAges& ages, uint32_t count) {
   counters_->Add(GpuCounter::kWindowEvicted, evicted);
 }
 
-// Texts of the batch that share one key, in row order: each is linked to the one before it, the first to
-// the newest of the window, and told whether the key is popular at its turn.
+// Texts of the batch that share one key, in row order: each is linked to the one before it, the
+// first to the newest of the window, and told whether the key is popular at its turn.
 void LshWindow::LinkGroup(Item* begin, Item* end, const WindowAges& ages) {
   const uint64_t band_key = begin->band_key();
   const uint32_t band = static_cast<uint32_t>(band_key % kBands);

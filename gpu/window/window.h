@@ -1,16 +1,18 @@
 // The LSH window: which stored texts share a band key with a new one, over the last epochs.
 //
-// Memory is fixed: buckets (bucket.h) and a ring of the newest texts, each with what verifies a candidate
-// and, for each band, a link to the next older text with the same key. A key is popular when it has had
-// more than bucket_pairs_max texts in this epoch and the one before; a text whose key is popular at its
-// turn makes no pairs through that band, but is stored, linked and counted.
+// Memory is fixed: buckets (bucket.h) and a ring of the newest texts, each with what verifies a
+// candidate and, for each band, a link to the next older text with the same key. A key is popular
+// when it has had more than bucket_pairs_max texts in this epoch and the one before; a text whose
+// key is popular at its turn makes no pairs through that band, but is stored, linked and counted.
 //
 // Semantics (the slow oracle in tests/gpu/window_oracle.h is their second statement):
-//   - A row's popularity for a band: what the bucket counted before the batch, plus earlier rows of the
+//   - A row's popularity for a band: what the bucket counted before the batch, plus earlier rows of
+//   the
 //     batch with the same key.
 //   - Not popular: its candidates are the texts reached by links, newest first: earlier rows of the
 //     batch, then live texts of the window as it stood before the batch; at most bucket_pairs_max.
-//   - Inserts go in row order, within a row by band. A bucket has eight entries; when all are live the
+//   - Inserts go in row order, within a row by band. A bucket has eight entries; when all are live
+//   the
 //     one whose newest text is oldest is lost (counted), and its key starts anew.
 //   - Live: not older than the kept epochs and still in the ring; judged once a batch, before it.
 //
@@ -32,9 +34,9 @@
 namespace stillwatch::gpu {
 
 struct WindowOptions {
-  uint64_t bytes = 256ull << 20;    // buckets and ring; batch scratch (about 50 B x 32 a row) is extra
-  uint32_t bucket_pairs_max = 32;   // 1..62
-  uint32_t epochs_kept = 2;         // 1..64, the running one included
+  uint64_t bytes = 256ull << 20;   // buckets and ring; the batch scratch, 648 bytes a row, is extra
+  uint32_t bucket_pairs_max = 32;  // 1..62
+  uint32_t epochs_kept = 2;        // 1..64, the running one included
   uint32_t batch_rows_max = 4'096;  // 1..65,536
 };
 
@@ -59,8 +61,8 @@ class LshWindow {
   static Result<std::unique_ptr<LshWindow>> Make(const WindowOptions& options,
                                                  CounterBlock<GpuCounter>* counters);
 
-  // As Backend::ProbeAndInsert. Fails, and changes nothing, when spans differ in length or the batch has
-  // more than batch_rows_max rows.
+  // As Backend::ProbeAndInsert. Fails, and changes nothing, when spans differ in length or the
+  // batch has more than batch_rows_max rows.
   Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                         std::vector<Candidate>* candidates);
   void AdvanceEpoch();
@@ -121,9 +123,9 @@ class LshWindow {
   // Batch scratch.
   Item* items_ = nullptr;
   Item* items_spare_ = nullptr;
-  uint32_t* older_ = nullptr;         // texts x kBands
-  uint32_t* popular_ = nullptr;       // bit b: band b makes no pairs
-  uint32_t* row_of_ = nullptr;        // row of the batch's i-th text that has tokens
+  uint32_t* older_ = nullptr;    // texts x kBands
+  uint32_t* popular_ = nullptr;  // bit b: band b makes no pairs
+  uint32_t* row_of_ = nullptr;   // row of the batch's i-th text that has tokens
   Seen* seen_ = nullptr;
   Found* found_ = nullptr;
   uint32_t found_count_ = 0;

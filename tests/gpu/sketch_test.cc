@@ -1,5 +1,5 @@
-// Sketches: the vectorised code against the plain loop on every instruction set of this machine, the
-// plain loop's rules one by one, and what is refused.
+// Sketches: the vectorised code against the plain loop on every instruction set of this machine,
+// the plain loop's rules one by one, and what is refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
@@ -97,7 +97,8 @@ TEST(Sketch, ThousandsOfRandomTexts) {
 // Texts that end where readable memory ends.
 TEST(Sketch, ReadsNothingPastTheText) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  void* memory = mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   ASSERT_EQ(mprotect(static_cast<char*>(memory) + 2 * page, page, PROT_NONE), 0);
   auto* end = reinterpret_cast<uint32_t*>(static_cast<char*>(memory) + 2 * page);
@@ -132,8 +133,8 @@ TEST(Sketch, CandidatesAndEstimatesFollowTheory) {
   for (const Case& c : {Case{8, 4, 0.84, 0.90, 0.075}, Case{100, 65, 0.83, 0.89, 0.050},
                         Case{1000, 665, 0.85, 0.90, 0.048}, Case{100, 0, 0, 0, 0.028}}) {
     std::mt19937_64 random(c.tokens);
-    const double jaccard = static_cast<double>(c.shared_shingles) /
-                           (2 * ShinglesOf(c.tokens) - c.shared_shingles);
+    const double jaccard =
+        static_cast<double>(c.shared_shingles) / (2 * ShinglesOf(c.tokens) - c.shared_shingles);
     double candidates = 0, error = 0, square = 0;
     constexpr int kPairs = 4000;
     for (int pair = 0; pair < kPairs; ++pair) {
@@ -227,7 +228,8 @@ TEST(Sketch, EveryProbeSequenceVisitsAllBins) {
   for (uint32_t bin = 0; bin < kOphBins; ++bin) {
     const ProbeSequence probes = ProbesOf(bin, seed);
     std::set<uint32_t> visited;
-    for (uint32_t a = 0; a < kOphBins; ++a) visited.insert((probes.first + a * probes.step) % kOphBins);
+    for (uint32_t a = 0; a < kOphBins; ++a)
+      visited.insert((probes.first + a * probes.step) % kOphBins);
     ASSERT_EQ(visited.size(), kOphBins);
   }
 }

@@ -134,7 +134,8 @@ TEST_F(TableTest, TheFirstOfTwoTokensInOneRowStays) {
   // 256 rows and 600 tokens: most rows are asked for twice.
   std::vector<std::string> names;
   for (int i = 0; i < 600; ++i) {
-    names.push_back(std::string("w") + static_cast<char>('a' + i / 26) + static_cast<char>('a' + i % 26));
+    names.push_back(std::string("w") + static_cast<char>('a' + i / 26) +
+                    static_cast<char>('a' + i % 26));
   }
   std::vector<ListedVector> vectors;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -189,8 +190,8 @@ TEST_F(TableTest, EveryFlippedByteIsRefused) {
       const int before = in.get();
       in.close();
       Poke(path, at, static_cast<uint8_t>(before ^ 0x10));
-      const bool refused = rarity ? !RarityTable::Load(path, Salt{}).ok()
-                                  : !EmbeddingTable::Load(path, Salt{}).ok();
+      const bool refused =
+          rarity ? !RarityTable::Load(path, Salt{}).ok() : !EmbeddingTable::Load(path, Salt{}).ok();
       ASSERT_TRUE(refused) << "byte " << at;
       Poke(path, at, static_cast<uint8_t>(before));
     }

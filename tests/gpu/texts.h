@@ -39,11 +39,12 @@ inline Texts AwkwardTexts(uint64_t seed, const std::vector<uint32_t>& listed) {
   Texts texts;
   for (uint32_t length = 0; length <= 40; ++length) {
     texts.Add(RandomText(random, length));
-    texts.Add(RandomText(random, length), length == 0 ? 5 : static_cast<uint32_t>(random() % length));
+    texts.Add(RandomText(random, length),
+              length == 0 ? 5 : static_cast<uint32_t>(random() % length));
     texts.Add(RandomText(random, length, 3), length);
   }
-  for (uint32_t length : {63, 64, 65, 100, 127, 128, 129, 130, 131, 255, 256, 257, 258, 259, 500, 511,
-                          512, 513, 1000, 2048, 4095, 4096, 4097}) {
+  for (uint32_t length : {63,  64,  65,  100, 127, 128, 129,  130,  131,  255,  256, 257,
+                          258, 259, 500, 511, 512, 513, 1000, 2048, 4095, 4096, 4097}) {
     texts.Add(RandomText(random, length));
     texts.Add(RandomText(random, length, 50), static_cast<uint32_t>(random() % (length + 2)));
     texts.Add(std::vector<uint32_t>(length, static_cast<uint32_t>(random())));

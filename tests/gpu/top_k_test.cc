@@ -29,7 +29,8 @@ std::vector<RepresentativeMatch> BruteForce(const std::vector<int8_t>& rows,
       for (uint32_t d = 0; d < kEmbeddingDims; ++d) dot += rows[r + d] * queries[q + d];
       all.push_back({static_cast<uint32_t>(r / kEmbeddingDims), dot});
     }
-    std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.dot > b.dot; });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const auto& a, const auto& b) { return a.dot > b.dot; });
     all.resize(k, {UINT32_MAX, INT32_MIN});
     out.insert(out.end(), all.begin(), all.end());
   }
@@ -40,8 +41,9 @@ std::vector<RepresentativeMatch> BruteForce(const std::vector<int8_t>& rows,
 std::vector<int8_t> Values(std::mt19937_64& random, size_t rows, int range) {
   std::vector<int8_t> values(rows * kEmbeddingDims);
   for (int8_t& value : values) {
-    value = range == 128 ? static_cast<int8_t>(random())
-                         : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
+    value = range == 128
+                ? static_cast<int8_t>(random())
+                : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
   }
   return values;
 }

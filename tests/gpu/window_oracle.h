@@ -18,7 +18,10 @@ namespace stillwatch::gpu {
 class WindowOracle {
  public:
   WindowOracle(uint64_t texts, uint64_t buckets, uint32_t pairs_max, uint64_t epochs_kept)
-      : texts_max_(texts), buckets_max_(buckets), pairs_max_(pairs_max), epochs_kept_(epochs_kept) {}
+      : texts_max_(texts),
+        buckets_max_(buckets),
+        pairs_max_(pairs_max),
+        epochs_kept_(epochs_kept) {}
 
   void AdvanceEpoch() { ++epoch_; }
 
@@ -26,7 +29,8 @@ class WindowOracle {
                                         std::span<const uint64_t> ids) {
     const uint64_t head = texts_.size();
     std::vector<Candidate> out;
-    std::map<std::pair<uint32_t, uint32_t>, std::vector<uint64_t>> in_batch;  // (band, key) -> texts
+    std::map<std::pair<uint32_t, uint32_t>, std::vector<uint64_t>>
+        in_batch;  // (band, key) -> texts
     const std::map<uint64_t, Slots> before = Snapshot(sketches);
     for (size_t row = 0; row < sketches.size(); ++row) {
       const Sketch& sketch = sketches[row];
@@ -47,7 +51,8 @@ class WindowOracle {
         texts_[text].older[band] = older;
         earlier.push_back(text);
         if (popularity > pairs_max_) continue;
-        for (uint32_t n = 0; n < pairs_max_ && older && (*older >= head || Live(*older, head)); ++n) {
+        for (uint32_t n = 0; n < pairs_max_ && older && (*older >= head || Live(*older, head));
+             ++n) {
           ++shared[*older];
           older = texts_[*older].older[band];
         }

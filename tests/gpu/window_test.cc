@@ -13,8 +13,8 @@
 namespace stillwatch::gpu {
 
 void PrintTo(const Candidate& c, std::ostream* out) {
-  *out << "{row " << c.row << " id " << c.id << " bands " << c.bands_shared << " oph " << c.oph_equal
-       << " simhash " << c.simhash_distance << "}";
+  *out << "{row " << c.row << " id " << c.id << " bands " << c.bands_shared << " oph "
+       << c.oph_equal << " simhash " << c.simhash_distance << "}";
 }
 bool operator==(const Candidate& a, const Candidate& b) {
   return a.row == b.row && a.id == b.id && a.bands_shared == b.bands_shared &&
@@ -151,7 +151,9 @@ TEST_F(WindowTest, RefusesWhatDoesNotFit) {
   const std::vector<Sketch> three(3, Member(1, 1, 1));
   EXPECT_THAT(window->ProbeAndInsert(three, std::vector<uint64_t>{1, 2, 3}, &candidates).message(),
               HasSubstr("3 rows; batch_rows_max is 2"));
-  EXPECT_FALSE(window->ProbeAndInsert(std::span(three).first(2), std::vector<uint64_t>{1}, &candidates).ok());
+  EXPECT_FALSE(
+      window->ProbeAndInsert(std::span(three).first(2), std::vector<uint64_t>{1}, &candidates)
+          .ok());
 
   BackendOptions options;
   options.window_bytes = 1000;
@@ -177,14 +179,14 @@ TEST_F(WindowTest, RefusesSketchesOfAnotherSalt) {
 
 // What a random text's keys are like in one run of the oracle test.
 struct Mix {
-  uint32_t families;     // texts share keys inside one of so many families
-  uint32_t shared_max;   // bands shared, at most
-  double flood;          // share of keys forced into one bucket
-  double repeated_key;   // share of texts with one key in all bands
+  uint32_t families;    // texts share keys inside one of so many families
+  uint32_t shared_max;  // bands shared, at most
+  double flood;         // share of keys forced into one bucket
+  double repeated_key;  // share of texts with one key in all bands
   double empty;
   uint32_t rows_max;
   uint32_t texts;
-  double epoch_chance;   // before a batch
+  double epoch_chance;  // before a batch
   WindowOptions options;
 };
 
@@ -231,27 +233,62 @@ void CompareWithOracle(const Mix& mix, uint64_t seed) {
 }
 
 TEST(WindowOracleTest, SmallBatchesManyEpochs) {
-  CompareWithOracle({.families = 50, .shared_max = 32, .flood = 0, .repeated_key = 0.02, .empty = 0.05,
-                     .rows_max = 20, .texts = 6000, .epoch_chance = 0.05,
-                     .options = {.bucket_pairs_max = 8, .epochs_kept = 2}}, 1);
-  CompareWithOracle({.families = 50, .shared_max = 32, .flood = 0, .repeated_key = 0.02, .empty = 0.05,
-                     .rows_max = 20, .texts = 6000, .epoch_chance = 0.1,
-                     .options = {.bucket_pairs_max = 62, .epochs_kept = 1}}, 2);
-  CompareWithOracle({.families = 50, .shared_max = 32, .flood = 0, .repeated_key = 0.02, .empty = 0.05,
-                     .rows_max = 20, .texts = 6000, .epoch_chance = 0.3,
-                     .options = {.bucket_pairs_max = 5, .epochs_kept = 64}}, 3);
+  CompareWithOracle({.families = 50,
+                     .shared_max = 32,
+                     .flood = 0,
+                     .repeated_key = 0.02,
+                     .empty = 0.05,
+                     .rows_max = 20,
+                     .texts = 6000,
+                     .epoch_chance = 0.05,
+                     .options = {.bucket_pairs_max = 8, .epochs_kept = 2}},
+                    1);
+  CompareWithOracle({.families = 50,
+                     .shared_max = 32,
+                     .flood = 0,
+                     .repeated_key = 0.02,
+                     .empty = 0.05,
+                     .rows_max = 20,
+                     .texts = 6000,
+                     .epoch_chance = 0.1,
+                     .options = {.bucket_pairs_max = 62, .epochs_kept = 1}},
+                    2);
+  CompareWithOracle({.families = 50,
+                     .shared_max = 32,
+                     .flood = 0,
+                     .repeated_key = 0.02,
+                     .empty = 0.05,
+                     .rows_max = 20,
+                     .texts = 6000,
+                     .epoch_chance = 0.3,
+                     .options = {.bucket_pairs_max = 5, .epochs_kept = 64}},
+                    3);
 }
 
 TEST(WindowOracleTest, FloodsIntoOneBucket) {
-  CompareWithOracle({.families = 2000, .shared_max = 32, .flood = 0.3, .repeated_key = 0.1, .empty = 0,
-                     .rows_max = 300, .texts = 4000, .epoch_chance = 0.2,
-                     .options = {.bucket_pairs_max = 32, .epochs_kept = 3}}, 4);
+  CompareWithOracle({.families = 2000,
+                     .shared_max = 32,
+                     .flood = 0.3,
+                     .repeated_key = 0.1,
+                     .empty = 0,
+                     .rows_max = 300,
+                     .texts = 4000,
+                     .epoch_chance = 0.2,
+                     .options = {.bucket_pairs_max = 32, .epochs_kept = 3}},
+                    4);
 }
 
 TEST(WindowOracleTest, TheRingComesRound) {
-  CompareWithOracle({.families = 3000, .shared_max = 4, .flood = 0, .repeated_key = 0, .empty = 0.01,
-                     .rows_max = 4096, .texts = 60'000, .epoch_chance = 0.02,
-                     .options = {.bucket_pairs_max = 32, .epochs_kept = 2}}, 5);
+  CompareWithOracle({.families = 3000,
+                     .shared_max = 4,
+                     .flood = 0,
+                     .repeated_key = 0,
+                     .empty = 0.01,
+                     .rows_max = 4096,
+                     .texts = 60'000,
+                     .epoch_chance = 0.02,
+                     .options = {.bucket_pairs_max = 32, .epochs_kept = 2}},
+                    5);
 }
 
 }  // namespace
