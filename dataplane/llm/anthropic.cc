@@ -1,0 +1,200 @@
+// Anthropic messages. https://docs.anthropic.com/en/api/messages
+#include "dataplane/llm/dialect.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+// One content block of a message sent.
+void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
+  std::string_view text;
+  json.Fields(block, [&](std::string_view key, JsonValue value) {
+    if (key == "text") {
+      if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+    } else if (key == "content") {  // of a tool result
+      ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kToolResult, t); });
+    } else if (key == "thinking") {
+      if (json.String(value, &text)) request->AddPiece(PieceKind::kReasoning, text);
+    } else if (key == "input") {
+      if (json.Raw(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
+    } else if (key == "tool_use_id" || key == "signature" || key == "data") {
+      if (json.String(value, &text)) request->AddIdReturned(text);
+    }
+  });
+}
+
+void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
+  std::string_view role, text;
+  request->BeginMessage();
+  json.Fields(message, [&](std::string_view key, JsonValue value) {
+    if (key == "role") {
+      json.String(value, &role);
+    } else if (key == "content") {
+      if (json.TypeOf(value) == JsonType::string) {
+        if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+      } else {
+        json.Items(value, [&](JsonValue& block) { ReadBlock(json, block, request); });
+      }
+    }
+  });
+  request->EndMessage(role);
+}
+
+void ReadThinking(JsonReader& json, JsonValue& value, RequestView* request) {
+  std::string_view type;
+  json.Fields(value, [&](std::string_view key, JsonValue field) {
+    if (key == "type") json.String(field, &type);
+  });
+  if (!type.empty() && type != "disabled") request->flags |= kReasoningAsked;
+}
+
+void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  bool flag;
+  if (key == "messages") {
+    request->ClearMessages();
+    request->shape = json.TypeOf(value) == JsonType::array;
+    json.Items(value, [&](JsonValue& message) { ReadMessage(json, message, request); });
+  } else if (key == "system") {
+    ReadTexts(json, value, [&](std::string_view text) { request->AddSystem(text); });
+  } else if (key == "model") {
+    json.String(value, &request->model);
+  } else if (key == "stream") {
+    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
+  } else if (key == "temperature") {
+    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
+  } else if (key == "top_p") {
+    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
+  } else if (key == "max_tokens") {
+    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+  } else if (key == "tools") {
+    json.Items(value, [&](JsonValue& tool) {
+      std::string_view name;
+      json.Fields(tool, [&](std::string_view inner, JsonValue field) {
+        if (inner == "name") json.String(field, &name);
+      });
+      request->AddTool(name);
+    });
+  } else if (key == "thinking") {
+    ReadThinking(json, value, request);
+  } else if (key == "output_format") {
+    if (NotNull(json, value)) request->flags |= kResponseFormat;
+  } else if (key == "output_config") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "format" && NotNull(json, field)) request->flags |= kResponseFormat;
+    });
+  } else if (key == "metadata") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "user_id") json.String(field, &request->end_user);
+    });
+  }
+}
+
+void ReadRequest(JsonReader& json, RequestView* request) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    ReadRequestField(json, key, value, request);
+  });
+}
+
+FinishReason FinishOf(std::string_view name) {
+  if (name == "end_turn" || name == "stop_sequence") return FinishReason::kStop;
+  if (name == "max_tokens" || name == "model_context_window_exceeded") return FinishReason::kLength;
+  if (name == "tool_use") return FinishReason::kToolUse;
+  if (name == "refusal") return FinishReason::kContentFilter;
+  return FinishReason::kOther;
+}
+
+void ReadUsage(JsonReader& json, JsonValue& usage, OutputDigest* output) {
+  json.Fields(usage, [&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == "input_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "output_tokens" && json.Uint(value, &tokens)) output->UsageOut(tokens);
+  });
+}
+
+// note(): 1 while the block being streamed is a call of one of the client's tools.
+void ReadBlockOut(JsonReader& json, JsonValue& block, bool streamed, OutputDigest* output) {
+  std::string_view type, text, thinking, name, id, signature, input;
+  json.Fields(block, [&](std::string_view key, JsonValue value) {
+    if (key == "type") json.String(value, &type);
+    if (key == "text") json.String(value, &text);
+    if (key == "thinking") json.String(value, &thinking);
+    if (key == "name") json.String(value, &name);
+    if (key == "id") json.String(value, &id);
+    if (key == "signature" || key == "data") json.String(value, &signature);
+    if (key == "input") json.Raw(value, &input);
+  });
+  output->note() = type == "tool_use";
+  if (type == "text") output->Text(text);
+  if (type == "thinking") output->Reasoning(thinking);
+  if (type == "tool_use") {
+    output->ToolCall(name, id);
+    if (!streamed || input != "{}") output->ToolArguments(input);
+  }
+  output->IdIssued(signature);
+}
+
+void ReadMessageOut(JsonReader& json, std::string_view key, JsonValue& value, OutputDigest* output) {
+  std::string_view text;
+  if (key == "content") {
+    json.Items(value, [&](JsonValue& block) { ReadBlockOut(json, block, false, output); });
+  } else if (key == "id") {
+    if (json.String(value, &text)) output->IdIssued(text);
+  } else if (key == "model") {
+    if (json.String(value, &text)) output->Model(text);
+  } else if (key == "stop_reason") {
+    if (json.String(value, &text)) output->Finish(FinishOf(text), text);
+  } else if (key == "usage") {
+    ReadUsage(json, value, output);
+  } else if (key == "error") {
+    if (NotNull(json, value)) ReadError(json, value, output);
+  }
+}
+
+void ReadResponse(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    ReadMessageOut(json, key, value, output);
+  });
+}
+
+void ReadDelta(JsonReader& json, JsonValue& delta, OutputDigest* output) {
+  json.Fields(delta, [&](std::string_view key, JsonValue value) {
+    std::string_view text;
+    if (key == "text") {
+      if (json.String(value, &text)) output->Text(text);
+    } else if (key == "thinking") {
+      if (json.String(value, &text)) output->Reasoning(text);
+    } else if (key == "partial_json") {
+      if (output->note() == 1 && json.String(value, &text)) output->ToolArguments(text);
+    } else if (key == "signature") {
+      if (json.String(value, &text)) output->IdIssued(text);
+    } else if (key == "stop_reason") {
+      if (json.String(value, &text)) output->Finish(FinishOf(text), text);
+    }
+  });
+}
+
+void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key == "delta") {
+      ReadDelta(json, value, output);
+    } else if (key == "content_block") {
+      ReadBlockOut(json, value, true, output);
+    } else if (key == "message") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        ReadMessageOut(json, name, field, output);
+      });
+    } else if (key == "usage") {
+      ReadUsage(json, value, output);
+    } else if (key == "error") {
+      if (NotNull(json, value)) ReadError(json, value, output);
+    }
+  });
+}
+
+}  // namespace
+
+const DialectInfo kAnthropicMessages{
+    Dialect::kAnthropic, Api::kMessages, "/messages",
+    {CredentialPlace::kXApiKey, CredentialPlace::kAuthorization, CredentialPlace::kApiKey},
+    nullptr, ReadRequest, ReadResponse, ReadEvent};
+
+}  // namespace stillwatch::dataplane

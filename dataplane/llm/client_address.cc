@@ -1,0 +1,90 @@
+#include "dataplane/llm/client_address.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+namespace stillwatch::dataplane {
+namespace {
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// The list element number `hops` from the right; false when there are fewer.
+bool FromTheRight(std::string_view list, int hops, std::string_view* out) {
+  for (; hops > 1; --hops) {
+    const size_t comma = list.rfind(',');
+    if (comma == std::string_view::npos) return false;
+    list = list.substr(0, comma);
+  }
+  const size_t comma = list.rfind(',');
+  *out = Trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+  return !out->empty();
+}
+
+bool EqualsNoCase(std::string_view a, std::string_view lower) {
+  return a.size() == lower.size() && std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) {
+           return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y;
+         });
+}
+
+}  // namespace
+
+bool ParseAddress(std::string_view text, ClientAddress* out) {
+  if (text.starts_with('[')) {
+    const size_t close = text.find(']');
+    if (close == std::string_view::npos) return false;
+    text = text.substr(1, close - 1);
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    text = text.substr(0, text.find(':'));
+  }
+  char zero_ended[64];
+  if (text.empty() || text.size() >= sizeof zero_ended) return false;
+  *std::copy(text.begin(), text.end(), zero_ended) = '\0';
+  ClientAddress address;
+  if (inet_pton(AF_INET, zero_ended, address.bytes) == 1) {
+    address.length = 4;
+  } else if (inet_pton(AF_INET6, zero_ended, address.bytes) == 1) {
+    address.length = 16;
+    static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (std::equal(kMapped, kMapped + 12, address.bytes)) {
+      ClientAddress four;
+      std::copy(address.bytes + 12, address.bytes + 16, four.bytes);
+      four.length = 4;
+      address = four;
+    }
+  } else {
+    return false;
+  }
+  *out = address;
+  return true;
+}
+
+ForwardedResult FromXForwardedFor(std::string_view value, int trusted_hops, ClientAddress* out) {
+  std::string_view entry;
+  if (!FromTheRight(value, trusted_hops, &entry)) return ForwardedResult::kShort;
+  return ParseAddress(entry, out) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
+}
+
+ForwardedResult FromForwarded(std::string_view value, int trusted_hops, ClientAddress* out) {
+  std::string_view entry;
+  if (!FromTheRight(value, trusted_hops, &entry)) return ForwardedResult::kShort;
+  while (!entry.empty()) {
+    const size_t semicolon = entry.find(';');
+    const std::string_view pair = Trim(entry.substr(0, semicolon));
+    entry = semicolon == std::string_view::npos ? std::string_view() : entry.substr(semicolon + 1);
+    const size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || !EqualsNoCase(Trim(pair.substr(0, equals)), "for")) continue;
+    std::string_view node = Trim(pair.substr(equals + 1));
+    if (node.size() >= 2 && node.front() == '"' && node.back() == '"') {
+      node = node.substr(1, node.size() - 2);
+    }
+    return ParseAddress(node, out) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
+  }
+  return ForwardedResult::kUnreadable;
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,238 @@
+// Gemini generateContent and streamGenerateContent, as the Gemini API and Vertex AI speak it; both the
+// lowerCamelCase and the snake_case spelling of field names are accepted by the servers.
+// https://ai.google.dev/api/generate-content
+#include "dataplane/llm/dialect.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+void ReadPart(JsonReader& json, JsonValue& part, RequestView* request) {
+  std::string_view text, id;
+  bool thought = false;
+  json.Fields(part, [&](std::string_view key, JsonValue value) {
+    if (key == "text") {
+      json.String(value, &text);
+    } else if (key == "thought") {
+      json.Bool(value, &thought);
+    } else if (key == "thoughtSignature" || key == "thought_signature") {
+      if (json.String(value, &id)) request->AddIdReturned(id);
+    } else if (key == "functionCall" || key == "function_call") {
+      std::string_view raw;
+      if (json.Raw(value, &raw)) request->AddPiece(PieceKind::kToolCall, raw);
+    } else if (key == "functionResponse" || key == "function_response") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        std::string_view raw;
+        if (name == "id" && json.String(field, &id)) request->AddIdReturned(id);
+        if (name == "response" && json.Raw(field, &raw)) request->AddPiece(PieceKind::kToolResult, raw);
+      });
+    }
+  });
+  request->AddPiece(thought ? PieceKind::kReasoning : PieceKind::kText, text);
+}
+
+void ReadContent(JsonReader& json, JsonValue& content, RequestView* request) {
+  std::string_view role = "user";
+  request->BeginMessage();
+  json.Fields(content, [&](std::string_view key, JsonValue value) {
+    if (key == "role") json.String(value, &role);
+    if (key == "parts") {
+      if (json.TypeOf(value) == JsonType::object) ReadPart(json, value, request);
+      json.Items(value, [&](JsonValue& part) { ReadPart(json, part, request); });
+    }
+  });
+  request->EndMessage(role);
+}
+
+void ReadConfig(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  bool flag;
+  uint64_t number;
+  if (key == "temperature") {
+    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
+  } else if (key == "topP" || key == "top_p") {
+    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
+  } else if (key == "maxOutputTokens" || key == "max_output_tokens") {
+    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+  } else if (key == "candidateCount" || key == "candidate_count") {
+    if (json.Uint(value, &request->n)) request->flags |= kHasN;
+  } else if (key == "seed") {
+    if (json.Uint(value, &request->seed)) request->flags |= kHasSeed;
+  } else if (key == "responseLogprobs" || key == "response_logprobs") {
+    if (json.Bool(value, &flag) && flag) request->flags |= kLogprobs;
+  } else if (key == "logprobs") {
+    if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
+  } else if (key == "responseSchema" || key == "response_schema" || key == "responseJsonSchema" ||
+             key == "response_json_schema") {
+    if (NotNull(json, value)) request->flags |= kResponseFormat;
+  } else if (key == "responseMimeType" || key == "response_mime_type") {
+    std::string_view type;
+    if (json.String(value, &type) && type != "text/plain") request->flags |= kResponseFormat;
+  } else if (key == "thinkingConfig" || key == "thinking_config") {
+    if (NotNull(json, value)) request->flags |= kReasoningAsked;
+  }
+}
+
+void ReadTools(JsonReader& json, JsonValue& tools, RequestView* request) {
+  json.Items(tools, [&](JsonValue& tool) {
+    json.Fields(tool, [&](std::string_view key, JsonValue value) {
+      if (key != "functionDeclarations" && key != "function_declarations") {
+        request->AddTool(key);
+        return;
+      }
+      json.Items(value, [&](JsonValue& function) {
+        std::string_view name;
+        json.Fields(function, [&](std::string_view inner, JsonValue field) {
+          if (inner == "name") json.String(field, &name);
+        });
+        request->AddTool(name);
+      });
+    });
+  });
+}
+
+void ReadRequest(JsonReader& json, RequestView* request) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key == "contents") {
+      request->ClearMessages();
+      request->shape = true;
+      if (json.TypeOf(value) == JsonType::object) ReadContent(json, value, request);
+      json.Items(value, [&](JsonValue& content) { ReadContent(json, content, request); });
+    } else if (key == "systemInstruction" || key == "system_instruction") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name != "parts") return;
+        const auto add = [&](std::string_view text) { request->AddSystem(text); };
+        ReadTexts(json, field, add);
+        json.Fields(field, [&](std::string_view inner, JsonValue text) {  // one part without its array
+          if (inner == "text") ReadTexts(json, text, add);
+        });
+      });
+    } else if (key == "generationConfig" || key == "generation_config") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        ReadConfig(json, name, field, request);
+      });
+    } else if (key == "tools") {
+      ReadTools(json, value, request);
+    }
+  });
+}
+
+FinishReason FinishOf(std::string_view name) {
+  if (name == "STOP" || name == "1") return FinishReason::kStop;
+  if (name == "MAX_TOKENS" || name == "2") return FinishReason::kLength;
+  if (name == "SAFETY" || name == "RECITATION" || name == "BLOCKLIST" || name == "PROHIBITED_CONTENT" ||
+      name == "SPII" || name == "IMAGE_SAFETY") {
+    return FinishReason::kContentFilter;
+  }
+  return FinishReason::kOther;
+}
+
+void ReadPartOut(JsonReader& json, JsonValue& part, OutputDigest* output) {
+  std::string_view text, signature;
+  bool thought = false;
+  json.Fields(part, [&](std::string_view key, JsonValue value) {
+    if (key == "text") {
+      json.String(value, &text);
+    } else if (key == "thought") {
+      json.Bool(value, &thought);
+    } else if (key == "thoughtSignature" || key == "thought_signature") {
+      json.String(value, &signature);
+    } else if (key == "functionCall") {
+      std::string_view name, id, arguments;
+      json.Fields(value, [&](std::string_view inner, JsonValue field) {
+        if (inner == "name") json.String(field, &name);
+        if (inner == "id") json.String(field, &id);
+        if (inner == "args") json.Raw(field, &arguments);
+      });
+      output->ToolCall(name, id);
+      output->ToolArguments(arguments.empty() ? "{}" : arguments);
+    }
+  });
+  if (thought) {
+    output->Reasoning(text);
+  } else {
+    output->Text(text);
+  }
+  output->IdIssued(signature);
+}
+
+void ReadCandidate(JsonReader& json, JsonValue& candidate, OutputDigest* output) {
+  JsonObject object;
+  if (!json.Object(candidate, &object)) return;
+  // Only the first one is the output; its number may come after its text.
+  if (json.LookAhead(object, "index", 0) != 0) {
+    output->MoreChoices();
+    return;
+  }
+  json.Fields(object, [&](std::string_view key, JsonValue value) {
+    if (key == "content") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name != "parts") return;
+        json.Items(field, [&](JsonValue& part) { ReadPartOut(json, part, output); });
+      });
+    } else if (key == "finishReason" || key == "finish_reason") {
+      std::string_view name;
+      const bool number_form = json.TypeOf(value) == JsonType::number;
+      if (number_form ? json.Raw(value, &name) : json.String(value, &name)) {
+        output->Finish(FinishOf(name), name);
+      }
+    }
+  });
+}
+
+void ReadAnswer(JsonReader& json, std::string_view key, JsonValue& value, OutputDigest* output) {
+  std::string_view text;
+  if (key == "candidates") {
+    json.Items(value, [&](JsonValue& candidate) { ReadCandidate(json, candidate, output); });
+  } else if (key == "usageMetadata") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      uint64_t tokens;
+      if (name == "promptTokenCount" && json.Uint(field, &tokens)) output->UsageIn(tokens);
+      if (name == "candidatesTokenCount" && json.Uint(field, &tokens)) output->UsageOut(tokens);
+    });
+  } else if (key == "modelVersion") {
+    if (json.String(value, &text)) output->Model(text);
+  } else if (key == "responseId") {
+    if (json.String(value, &text)) output->IdIssued(text);
+  } else if (key == "promptFeedback") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "blockReason" && NotNull(json, field)) output->Flag(kRefusal);
+    });
+  } else if (key == "error") {
+    if (NotNull(json, value)) ReadError(json, value, output);
+  }
+}
+
+// A stream without alt=sse comes as one array of answers.
+void ReadResponse(JsonReader& json, OutputDigest* output) {
+  if (json.RootType() == JsonType::array) {
+    json.RootItems([&](JsonValue& answer) {
+      json.Fields(answer, [&](std::string_view key, JsonValue value) {
+        ReadAnswer(json, key, value, output);
+      });
+    });
+    return;
+  }
+  json.RootFields([&](std::string_view key, JsonValue value) { ReadAnswer(json, key, value, output); });
+}
+
+void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
+
+// .../models/NAME:generateContent
+std::string_view PathModel(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  const std::string_view last = path.substr(slash + 1);
+  return last.substr(0, last.find_first_of(":%"));
+}
+
+}  // namespace
+
+const DialectInfo kGeminiGenerate{
+    Dialect::kGemini, Api::kGenerateContent, ":generateContent",
+    {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
+    PathModel, ReadRequest, ReadResponse, ReadEvent};
+
+const DialectInfo kGeminiStream{
+    Dialect::kGemini, Api::kStreamGenerateContent, ":streamGenerateContent",
+    {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
+    PathModel, ReadRequest, ReadResponse, ReadEvent};
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,498 @@
+#include "dataplane/llm/llm_observer.h"
+
+#include <algorithm>
+#include <deque>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "dataplane/llm/client_address.h"
+#include "dataplane/llm/exchange_builder.h"
+#include "dataplane/llm/headers.h"
+#include "dataplane/llm/identity.h"
+#include "dataplane/llm/request_digest.h"
+#include "dataplane/llm/transaction.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+constexpr size_t kParserKeepBytes = 16u << 10;  // an event parser that grew beyond is made anew
+
+bool StartsLike(Bytes body, std::string_view word) {
+  return body.size() >= word.size() && AsText(body.first(word.size())) == word;
+}
+
+class Observer final : public LlmObserver {
+ public:
+  Observer(const LlmOptions& options, WorkerOutput* output, ExchangeTextObserver* texts);
+  ~Observer() override;
+
+  Handle OnRequestHead(const StreamContext& at, uint64_t index, const HttpRequestHead& head) override;
+  void OnRequestBody(const StreamContext& at, Handle handle, Bytes data) override;
+  void OnRequestEnd(const StreamContext& at, Handle handle) override;
+  Handle OnResponseHead(const StreamContext& at, Handle handle, uint64_t index,
+                        const HttpResponseHead& head) override;
+  void OnResponseBody(const StreamContext& at, Handle handle, Bytes data) override;
+  void OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd end,
+                        const HttpTransactionInfo& info) override;
+
+  void RegisterCounters(CounterRegistry* registry) override { registry->Register(counters_); }
+  const CounterBlock<LlmCounter>& counters() const override { return counters_; }
+  uint64_t pool_bytes_used() const override { return pool_.bytes_used(); }
+  uint32_t exchanges_in_flight() const override { return in_flight_; }
+
+ private:
+  Transaction* Take();
+  void Release(Transaction* t);
+  OutputDigest OutputOf(Transaction* t) {
+    return OutputDigest(&t->output, &pool_, &counters_, id_salt_, texts_, t);
+  }
+
+  void SetIdentity(const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t);
+  void SetClient(const RequestHeaders& headers, ExchangeHeader* header);
+  void Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large);
+  void DigestRequest(Transaction* t, bool complete);
+  void KeepDigest(Transaction* t);
+  void ReadEvents(Transaction* t, Bytes data);
+  void ReadEvent(Transaction* t, const SseEvent& event);
+  void DigestResponse(Transaction* t, bool complete);
+  void CountJsonTrouble(LlmCounter malformed);
+  void Emit(const StreamContext& at, const HttpTransactionInfo& info, Transaction* t);
+
+  const LlmOptions options_;
+  WorkerOutput* const output_;
+  ExchangeTextObserver* const texts_;
+  CounterBlock<LlmCounter> counters_{kLlmCounterNames};
+  const Salt id_salt_, text_salt_, body_salt_, name_salt_;
+  const text::TokenHasher hasher_;
+  ChunkPool pool_;
+  JsonReader json_;
+  RequestView request_;
+  RequestDigest digest_;
+  Identity identity_;
+  ExchangeBuilder builder_;
+  std::vector<uint32_t> scratch_;           // one exchange's request arrays, or its output tokens
+  std::deque<Transaction> transactions_;    // grows to exchanges_max, never shrinks
+  Transaction* free_ = nullptr;
+  uint32_t in_flight_ = 0;
+  std::deque<StreamParser> parsers_;
+  std::vector<StreamParser*> parsers_free_;
+};
+
+Observer::Observer(const LlmOptions& options, WorkerOutput* output, ExchangeTextObserver* texts)
+    : options_(options),
+      output_(output),
+      texts_(texts),
+      id_salt_(DeriveSalt(options.salt, "id")),
+      text_salt_(DeriveSalt(options.salt, "text")),
+      body_salt_(DeriveSalt(options.salt, "body")),
+      name_salt_(DeriveSalt(options.salt, "name")),
+      hasher_(options.salt),
+      pool_(options.body_pool_bytes),
+      json_(options.body_bytes_max),
+      digest_(options.salt),
+      identity_(options.account_key),
+      scratch_(2 * (kPrefixChainMax + kIdsMax) + 3 * kPartTokensMax) {
+  for (uint32_t i = 0; i < options.exchanges_max; ++i) {
+    Transaction& t = transactions_.emplace_back(hasher_, text_salt_);
+    t.next_free = free_;
+    free_ = &t;
+  }
+  parsers_free_.reserve(options.streams_max);
+  for (uint32_t i = 0; i < options.streams_max; ++i) {
+    parsers_free_.push_back(&parsers_.emplace_back(options.body_bytes_max));
+  }
+}
+
+Observer::~Observer() = default;
+
+Transaction* Observer::Take() {
+  Transaction* t = free_;
+  if (t == nullptr) return nullptr;
+  free_ = t->next_free;
+  ++in_flight_;
+  return t;
+}
+
+void Observer::Release(Transaction* t) {
+  t->request_body.Clear(&pool_);
+  t->response_body.Clear(&pool_);
+  t->digest.Clear(&pool_);
+  t->output.tokens.Clear(&pool_);
+  if (t->stream != nullptr) {
+    if (t->stream->largest_span > kParserKeepBytes) {
+      t->stream->~StreamParser();
+      new (t->stream) StreamParser(options_.body_bytes_max);
+    } else {
+      t->stream->sse.Reset();
+    }
+    t->stream->largest_span = 0;
+    t->stream->oversized_told = 0;
+    parsers_free_.push_back(t->stream);
+  }
+  t->~Transaction();
+  new (t) Transaction(hasher_, text_salt_);
+  t->next_free = free_;
+  free_ = t;
+  --in_flight_;
+}
+
+// --- request ------------------------------------------------------------------------------------
+
+HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, const HttpRequestHead& head) {
+  const DialectInfo* dialect = head.method == "POST" ? FindDialect(head.target) : nullptr;
+  if (dialect == nullptr) {
+    counters_.Add(LlmCounter::kNotModelApi);
+    return nullptr;
+  }
+  const RequestHeaders headers = ReadRequestHeaders(head, options_.credential_header);
+  if (headers.content_type.starts_with("multipart/") ||
+      headers.content_type.starts_with("application/x-www-form")) {
+    counters_.Add(LlmCounter::kNotModelApi);
+    return nullptr;
+  }
+  Transaction* t = Take();
+  if (t == nullptr) {
+    counters_.Add(LlmCounter::kExchangePoolEmpty);
+    return nullptr;
+  }
+  t->dialect = dialect;
+  ExchangeHeader& h = t->header;
+  h.dialect = dialect->dialect;
+  h.api = dialect->api;
+  h.flags = kRequestSeen;
+  h.request_start_ns = h.request_end_ns = at.time_ns;
+  h.flow_id = at.flow_id;
+  h.client = at.client;
+  h.ja4_hash = at.ja4_hash;
+  h.http2_hash = at.http2_hash;
+  if (options_.generation != nullptr) {
+    h.config_generation = static_cast<uint32_t>(options_.generation->load(std::memory_order_relaxed));
+  }
+  SetClient(headers, &h);
+  SetIdentity(head, headers, t);
+  if (!headers.organisation.empty()) h.organisation_id = KeyedHash64(headers.organisation, name_salt_);
+  const std::string_view family = headers.user_agent.substr(0, headers.user_agent.find_first_of("/ "));
+  if (!family.empty()) h.agent_family_hash = KeyedHash64(family, name_salt_);
+  if (dialect->path_model != nullptr) {
+    const std::string_view path = head.target.substr(0, head.target.find('?'));
+    const std::string_view model = dialect->path_model(path).substr(0, sizeof t->model);
+    std::copy(model.begin(), model.end(), t->model);
+    t->model_length = static_cast<uint8_t>(model.size());
+  }
+  return t;
+}
+
+void Observer::SetIdentity(const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t) {
+  const auto found = [&](const KeyId& key_id) {
+    std::copy(key_id.begin(), key_id.end(), t->header.key_id);
+    t->header.flags |= kHasKey;
+  };
+  for (const CredentialPlace place : t->dialect->credentials) {
+    std::string_view value;
+    switch (place) {
+      case CredentialPlace::kNone: break;
+      case CredentialPlace::kAuthorization:
+        if (!headers.authorization.empty()) return found(identity_.OfAuthorization(headers.authorization));
+        break;
+      case CredentialPlace::kXApiKey: value = headers.x_api_key; break;
+      case CredentialPlace::kApiKey: value = headers.api_key; break;
+      case CredentialPlace::kGoogApiKey: value = headers.goog_api_key; break;
+      case CredentialPlace::kQueryKey: value = QueryValue(head.target, "key"); break;
+    }
+    if (!value.empty()) return found(identity_.OfKey(value));
+  }
+  if (!headers.custom_credential.empty()) return found(identity_.OfKey(headers.custom_credential));
+  counters_.Add(LlmCounter::kNoCredential);
+}
+
+void Observer::SetClient(const RequestHeaders& headers, ExchangeHeader* header) {
+  if (options_.trusted_hops <= 0) return;
+  const bool x = options_.forwarded_header == ForwardedHeader::kXForwardedFor ||
+                 (options_.forwarded_header == ForwardedHeader::kAuto && headers.x_forwarded_for_count != 0);
+  const auto& values = x ? headers.x_forwarded_for : headers.forwarded;
+  size_t count = x ? headers.x_forwarded_for_count : headers.forwarded_count;
+  int hops = options_.trusted_hops;
+  ForwardedResult result = ForwardedResult::kShort;
+  while (count-- > 0) {
+    result = x ? FromXForwardedFor(values[count], hops, &header->client)
+               : FromForwarded(values[count], hops, &header->client);
+    if (result != ForwardedResult::kShort) break;
+    hops -= ListEntries(values[count]);
+    if (hops <= 0) break;
+  }
+  if (result == ForwardedResult::kShort) counters_.Add(LlmCounter::kForwardedShort);
+  if (result == ForwardedResult::kUnreadable) counters_.Add(LlmCounter::kForwardedUnreadable);
+}
+
+void Observer::Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large) {
+  if (*cut) return;
+  if (body->size() + data.size() > options_.body_bytes_max) {
+    data = data.first(options_.body_bytes_max - body->size());
+    *cut = true;
+    counters_.Add(too_large);
+  }
+  if (!body->Append(&pool_, data)) {
+    *cut = true;
+    counters_.Add(LlmCounter::kBodyPoolEmpty);
+  }
+}
+
+void Observer::OnRequestBody(const StreamContext&, Handle handle, Bytes data) {
+  Transaction* t = static_cast<Transaction*>(handle);
+  t->header.request_bytes += data.size();
+  Hold(data, &t->request_body, &t->request_cut, LlmCounter::kRequestTooLarge);
+}
+
+void Observer::OnRequestEnd(const StreamContext& at, Handle handle) {
+  Transaction* t = static_cast<Transaction*>(handle);
+  t->header.request_end_ns = at.time_ns;
+  DigestRequest(t, true);
+}
+
+void Observer::CountJsonTrouble(LlmCounter malformed) {
+  counters_.Add(malformed);
+  if (json_.nested_too_deep()) counters_.Add(LlmCounter::kNestedTooDeep);
+}
+
+void Observer::DigestRequest(Transaction* t, bool complete) {
+  if (t->request_digested) return;
+  t->request_digested = true;
+  ExchangeHeader& h = t->header;
+  const size_t size = t->request_body.size();
+  t->request_body.CopyTo(json_.buffer());
+  t->request_body.Clear(&pool_);
+  h.body_hash = KeyedHash64(Bytes(json_.buffer(), size), body_salt_);
+  if (t->request_cut) h.flags |= kBodyTooLarge;
+
+  request_.Clear();
+  request_.dialect = t->dialect->dialect;
+  request_.api = t->dialect->api;
+  if (t->dialect->api == Api::kStreamGenerateContent) request_.flags |= kStreamed;
+  bool well = false;
+  if (json_.Begin(size, t->request_cut || !complete)) {
+    t->dialect->read_request(json_, &request_);
+    well = json_.Finish();
+  }
+  if (!request_.shape && (well || size == 0)) {
+    counters_.Add(LlmCounter::kNotModelShape);
+    t->dropped = true;
+    if (texts_ != nullptr) texts_->OnDropped(t);
+    json_.Wipe();
+    return;
+  }
+  if (!well && !t->request_cut && complete) {
+    h.flags |= kMalformedRequest;
+    CountJsonTrouble(LlmCounter::kRequestMalformed);
+  }
+  if (request_.pieces_dropped != 0) counters_.Add(LlmCounter::kPiecesDropped, request_.pieces_dropped);
+  if (request_.ids_dropped != 0) counters_.Add(LlmCounter::kIdsDropped, request_.ids_dropped);
+  if (request_.model.empty()) {
+    request_.model = {t->model, t->model_length};
+  } else {
+    const std::string_view model = request_.model.substr(0, sizeof t->model);
+    std::copy(model.begin(), model.end(), t->model);
+    t->model_length = static_cast<uint8_t>(model.size());
+  }
+  if (!request_.end_user.empty()) h.end_user_id = KeyedHash64(request_.end_user, name_salt_);
+  digest_.Digest(request_, &h);
+  KeepDigest(t);
+  if (texts_ != nullptr) texts_->OnRequest(t, request_);
+  json_.Wipe();
+}
+
+// The arrays wait for the response in one byte string.
+void Observer::KeepDigest(Transaction* t) {
+  const auto keep = [&](const auto words) {
+    return t->digest.Append(&pool_, {reinterpret_cast<const uint8_t*>(words.data()), words.size_bytes()});
+  };
+  bool kept = keep(digest_.prefix_chain()) && keep(digest_.ids_returned());
+  for (const Part part : {Part::kSystem, Part::kInstruction, Part::kTail}) {
+    kept = kept && keep(digest_.tokens(part));
+  }
+  t->tokens_counted = digest_.tokens_counted();
+  if (kept) return;
+  counters_.Add(LlmCounter::kBodyPoolEmpty);
+  t->digest.Clear(&pool_);
+  ExchangeHeader& h = t->header;
+  h.prefix_chain_count = h.ids_returned_count = 0;
+  for (uint32_t& count : h.part_tokens) count = 0;
+  h.flags |= kBodyTooLarge;
+}
+
+// --- response -----------------------------------------------------------------------------------
+
+HttpObserver::Handle Observer::OnResponseHead(const StreamContext&, Handle handle, uint64_t,
+                                              const HttpResponseHead& head) {
+  // A response without its request, or to a declined one: nobody to attribute it to.
+  if (handle == nullptr) return nullptr;
+  Transaction* t = static_cast<Transaction*>(handle);
+  const ResponseHeaders headers = ReadResponseHeaders(head);
+  t->header.flags |= kResponseSeen;
+  t->header.status = head.status;
+  if (head.status == 429) t->header.flags |= kRateLimited;
+  if (!headers.request_id.empty()) t->header.request_id_hash = KeyedHash64(headers.request_id, id_salt_);
+  if (headers.content_type.starts_with("text/event-stream")) t->response_kind = ResponseKind::kEvents;
+  if (headers.content_type.starts_with("application/json")) t->response_kind = ResponseKind::kJson;
+  return t;
+}
+
+void Observer::OnResponseBody(const StreamContext& at, Handle handle, Bytes data) {
+  Transaction* t = static_cast<Transaction*>(handle);
+  if (data.empty()) return;
+  if (t->header.response_bytes == 0) {
+    t->header.first_token_ns = at.time_ns;
+    if (t->response_kind == ResponseKind::kUnknown) {
+      const bool events = StartsLike(data, "data:") || StartsLike(data, "event:") || StartsLike(data, ":");
+      t->response_kind = events ? ResponseKind::kEvents : ResponseKind::kJson;
+    }
+  }
+  t->header.response_bytes += data.size();
+  if (t->dropped) return;
+  switch (t->response_kind) {
+    case ResponseKind::kEvents: ReadEvents(t, data); break;
+    case ResponseKind::kJson:
+      Hold(data, &t->response_body, &t->response_cut, LlmCounter::kResponseTooLarge);
+      break;
+    case ResponseKind::kUnknown:
+    case ResponseKind::kIgnored: break;
+  }
+}
+
+void Observer::ReadEvents(Transaction* t, Bytes data) {
+  if (t->stream == nullptr) {
+    if (parsers_free_.empty()) {
+      counters_.Add(LlmCounter::kStreamPoolEmpty);
+      t->response_kind = ResponseKind::kIgnored;
+      t->header.flags |= kBodyTooLarge;
+      return;
+    }
+    t->stream = parsers_free_.back();
+    parsers_free_.pop_back();
+    t->output.flags |= kStreamed;
+  }
+  t->stream->sse.Feed(data, [&](const SseEvent& event) { ReadEvent(t, event); });
+  const uint64_t oversized = t->stream->sse.events_oversized();
+  if (oversized != t->stream->oversized_told) {
+    counters_.Add(LlmCounter::kEventTooLarge, oversized - t->stream->oversized_told);
+    t->stream->oversized_told = oversized;
+    t->header.flags |= kBodyTooLarge;
+  }
+}
+
+void Observer::ReadEvent(Transaction* t, const SseEvent& event) {
+  t->stream->largest_span = std::max(t->stream->largest_span, event.data.size());
+  if (event.data.empty() || event.data == "[DONE]") return;
+  ++t->events;
+  counters_.Add(LlmCounter::kEvents);
+  OutputDigest output = OutputOf(t);
+  bool well = false;
+  if (json_.Begin(event.data)) {
+    t->dialect->read_event(json_, event.type, &output);
+    well = json_.Finish();
+  }
+  if (!well) {
+    t->header.flags |= kMalformedResponse;
+    CountJsonTrouble(LlmCounter::kEventMalformed);
+  }
+}
+
+void Observer::DigestResponse(Transaction* t, bool complete) {
+  OutputDigest output = OutputOf(t);
+  if (t->response_kind == ResponseKind::kJson && t->response_body.size() != 0) {
+    const size_t size = t->response_body.size();
+    t->response_body.CopyTo(json_.buffer());
+    t->response_body.Clear(&pool_);
+    if (t->response_cut) t->header.flags |= kBodyTooLarge;
+    const bool cut = t->response_cut || !complete;
+    bool well = false;
+    if (json_.Begin(size, cut)) {
+      t->dialect->read_response(json_, &output);
+      well = json_.Finish();
+    }
+    if (!well && !cut) {
+      t->header.flags |= kMalformedResponse;
+      CountJsonTrouble(LlmCounter::kResponseMalformed);
+    }
+  }
+  output.End();
+  json_.Wipe();
+}
+
+// --- end ----------------------------------------------------------------------------------------
+
+void Observer::OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd,
+                                const HttpTransactionInfo& info) {
+  if (handle == nullptr) return;
+  Transaction* t = static_cast<Transaction*>(handle);
+  DigestRequest(t, info.request_complete);
+  if (!t->dropped) {
+    DigestResponse(t, info.response_complete);
+    Emit(at, info, t);
+  }
+  Release(t);
+}
+
+void Observer::Emit(const StreamContext& at, const HttpTransactionInfo& info, Transaction* t) {
+  builder_.Reset();
+  const OutputState& out = t->output;
+  ExchangeHeader& h = builder_.header();
+  h = t->header;
+  h.order = {at.packet, at.flow_hash, info.index};
+  h.response_end_ns = at.time_ns;
+  h.flags |= out.flags;
+  if (info.ambiguous) h.flags |= kAmbiguous;
+  if (info.gap) h.flags |= kGapInStream;
+  if (info.request_complete) h.flags |= kRequestComplete;
+  if (info.response_complete) h.flags |= kResponseComplete;
+  h.finish = out.finish;
+  const bool usage = (out.flags & kHasUsage) != 0;
+  const auto narrow = [](uint64_t n) { return static_cast<uint32_t>(std::min<uint64_t>(n, UINT32_MAX)); };
+  h.tokens_in = narrow(usage ? out.tokens_in : t->tokens_counted);
+  h.tokens_out = narrow(usage ? out.tokens_out : out.tokens_seen);
+  text::StreamHash hash = out.hash;
+  h.part_hash[static_cast<size_t>(Part::kOutput)] = hash.Digest();
+
+  const uint32_t prefixes = h.prefix_chain_count, returned = h.ids_returned_count;
+  const std::array<uint32_t, 3> counts = {h.part_tokens[0], h.part_tokens[1], h.part_tokens[2]};
+  h.prefix_chain_count = h.ids_returned_count = 0;  // counted again as they are added
+  t->digest.CopyTo(reinterpret_cast<uint8_t*>(scratch_.data()));
+  const uint32_t* at32 = scratch_.data();
+  const auto take64 = [&at32] {
+    const uint64_t value = LoadLe<uint64_t>(at32);
+    at32 += 2;
+    return value;
+  };
+  for (uint32_t i = 0; i < prefixes; ++i) builder_.AddPrefixChain(take64());
+  for (uint32_t i = 0; i < returned; ++i) builder_.AddIdReturned(take64());
+  for (size_t p = 0; p < counts.size(); ++p) {
+    const bool truncated = (h.flags >> (kPartTruncatedShift + p) & 1u) != 0;
+    builder_.SetTokens(static_cast<Part>(p), {at32, counts[p]}, truncated);
+    at32 += counts[p];
+  }
+  for (uint32_t i = 0; i < out.ids_count; ++i) builder_.AddIdIssued(out.ids[i]);
+
+  out.tokens.CopyTo(reinterpret_cast<uint8_t*>(scratch_.data()));
+  const std::span<uint32_t> tokens(scratch_.data(), out.tokens.size() / 4);
+  const bool cut = out.tokens_seen > kPartTokensMax;
+  if (cut) {
+    const auto ring = tokens.last(kPartTokensMax / 2);
+    std::rotate(ring.begin(), ring.begin() + static_cast<ptrdiff_t>(out.tokens_seen % ring.size()), ring.end());
+  }
+  builder_.SetTokens(Part::kOutput, tokens, cut || out.tokens_lost);
+  builder_.SetModel({t->model, t->model_length});
+
+  const ExchangeView view = builder_.Finish();
+  counters_.Add(LlmCounter::kExchanges);
+  if (texts_ != nullptr) texts_->OnExchange(t, view, t->events);
+  output_->OnExchange(view);
+}
+
+}  // namespace
+
+std::unique_ptr<LlmObserver> MakeLlmObserver(const LlmOptions& options, WorkerOutput* output,
+                                             ExchangeTextObserver* texts) {
+  return std::make_unique<Observer>(options, output, texts);
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,257 @@
+// OpenAI chat completions, as OpenAI, Azure, Groq, Mistral, DeepSeek, OpenRouter and many others speak it.
+// https://platform.openai.com/docs/api-reference/chat
+#include "dataplane/llm/dialect.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+void ReadToolCall(JsonReader& json, JsonValue& call, RequestView* request) {
+  json.Fields(call, [&](std::string_view key, JsonValue value) {
+    if (key != "function") return;
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      std::string_view text;
+      if (name == "arguments" && json.String(field, &text)) request->AddPiece(PieceKind::kToolCall, text);
+    });
+  });
+}
+
+// A content part may hold nested parts under "thinking" (Mistral).
+void ReadContent(JsonReader& json, JsonValue& content, RequestView* request) {
+  std::string_view text;
+  if (json.TypeOf(content) == JsonType::string) {
+    if (json.String(content, &text)) request->AddPiece(PieceKind::kText, text);
+    return;
+  }
+  json.Items(content, [&](JsonValue& part) {
+    json.Fields(part, [&](std::string_view key, JsonValue value) {
+      if (key == "text" && json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+      if (key == "thinking") {
+        ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kReasoning, t); });
+      }
+    });
+  });
+}
+
+void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
+  std::string_view role, text;
+  request->BeginMessage();
+  json.Fields(message, [&](std::string_view key, JsonValue value) {
+    if (key == "role") {
+      json.String(value, &role);
+    } else if (key == "content") {
+      ReadContent(json, value, request);
+    } else if (key == "tool_calls") {
+      json.Items(value, [&](JsonValue& call) { ReadToolCall(json, call, request); });
+    } else if (key == "tool_call_id") {
+      if (json.String(value, &text)) request->AddIdReturned(text);
+    } else if (key == "reasoning_content" || key == "reasoning") {
+      if (json.String(value, &text)) request->AddPiece(PieceKind::kReasoning, text);
+    } else if (key == "reasoning_details") {  // OpenRouter
+      json.Items(value, [&](JsonValue& detail) {
+        json.Fields(detail, [&](std::string_view name, JsonValue field) {
+          if ((name == "signature" || name == "data") && json.String(field, &text)) {
+            request->AddIdReturned(text);
+          }
+        });
+      });
+    }
+  });
+  request->EndMessage(role);
+}
+
+void ReadTool(JsonReader& json, JsonValue& tool, RequestView* request) {
+  std::string_view name, type;
+  json.Fields(tool, [&](std::string_view key, JsonValue value) {
+    if (key == "function" || key == "custom") {
+      json.Fields(value, [&](std::string_view inner, JsonValue field) {
+        if (inner == "name") json.String(field, &name);
+      });
+    } else if (key == "name") {
+      json.String(value, &name);
+    } else if (key == "type") {
+      json.String(value, &type);
+    }
+  });
+  request->AddTool(name.empty() ? type : name);
+}
+
+void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  uint64_t number;
+  bool flag;
+  if (key == "messages") {
+    request->ClearMessages();
+    request->shape = json.TypeOf(value) == JsonType::array;
+    json.Items(value, [&](JsonValue& message) { ReadMessage(json, message, request); });
+  } else if (key == "model") {
+    json.String(value, &request->model);
+  } else if (key == "stream") {
+    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
+  } else if (key == "temperature") {
+    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
+  } else if (key == "top_p") {
+    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
+  } else if (key == "n") {
+    if (json.Uint(value, &request->n)) request->flags |= kHasN;
+  } else if (key == "max_tokens" || key == "max_completion_tokens") {
+    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+  } else if (key == "seed") {
+    if (json.Uint(value, &request->seed)) request->flags |= kHasSeed;
+  } else if (key == "logprobs") {
+    if (json.Bool(value, &flag) && flag) request->flags |= kLogprobs;
+  } else if (key == "top_logprobs") {
+    if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
+  } else if (key == "logit_bias") {
+    json.Fields(value, [&](std::string_view token, JsonValue) { request->AddBiasedToken(token); });
+  } else if (key == "tools" || key == "functions") {
+    json.Items(value, [&](JsonValue& tool) { ReadTool(json, tool, request); });
+  } else if (key == "response_format") {
+    std::string_view type;
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "type") json.String(field, &type);
+    });
+    if (!type.empty() && type != "text") request->flags |= kResponseFormat;
+  } else if (key == "reasoning_effort" || key == "reasoning" || key == "thinking" ||
+             key == "reasoning_format") {
+    if (NotNull(json, value)) request->flags |= kReasoningAsked;
+  } else if (key == "user" || key == "safety_identifier") {
+    json.String(value, &request->end_user);
+  }
+}
+
+void ReadRequest(JsonReader& json, RequestView* request) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    ReadRequestField(json, key, value, request);
+  });
+}
+
+FinishReason FinishOf(std::string_view name) {
+  if (name == "stop" || name == "eos" || name == "end_turn") return FinishReason::kStop;
+  if (name == "length" || name == "model_length") return FinishReason::kLength;
+  if (name == "tool_calls" || name == "function_call") return FinishReason::kToolUse;
+  if (name == "content_filter") return FinishReason::kContentFilter;
+  return FinishReason::kOther;
+}
+
+void ReadUsage(JsonReader& json, JsonValue& usage, OutputDigest* output) {
+  json.Fields(usage, [&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == "prompt_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "completion_tokens" && json.Uint(value, &tokens)) output->UsageOut(tokens);
+  });
+}
+
+void ReadFunction(JsonReader& json, JsonValue& function, OutputDigest* output) {
+  std::string_view name, arguments;
+  json.Fields(function, [&](std::string_view key, JsonValue value) {
+    if (key == "name") json.String(value, &name);
+    if (key == "arguments") json.String(value, &arguments);
+  });
+  if (!name.empty()) output->ToolCall(name, {});
+  output->ToolArguments(arguments);
+}
+
+// `message` of an answer or `delta` of a stream: the same names.
+void ReadMessageOut(JsonReader& json, JsonValue& message, OutputDigest* output) {
+  std::string_view text;
+  bool reasoning_told = false;  // some send it under two names
+  json.Fields(message, [&](std::string_view key, JsonValue value) {
+    if (key == "content") {
+      if (json.TypeOf(value) == JsonType::string) {
+        if (json.String(value, &text)) output->Text(text);
+        return;
+      }
+      json.Items(value, [&](JsonValue& part) {  // Mistral
+        json.Fields(part, [&](std::string_view name, JsonValue field) {
+          if (name == "text" && json.String(field, &text)) output->Text(text);
+          if (name == "thinking") {
+            ReadTexts(json, field, [&](std::string_view t) { output->Reasoning(t); });
+          }
+        });
+      });
+    } else if ((key == "reasoning_content" || key == "reasoning") && !reasoning_told) {
+      if (json.String(value, &text)) {
+        output->Reasoning(text);
+        reasoning_told = true;
+      }
+    } else if (key == "refusal") {
+      if (json.String(value, &text)) output->Refusal(text);
+    } else if (key == "tool_calls") {
+      json.Items(value, [&](JsonValue& call) {
+        json.Fields(call, [&](std::string_view name, JsonValue field) {
+          if (name == "id" && json.String(field, &text)) output->IdIssued(text);
+          if (name == "function") ReadFunction(json, field, output);
+        });
+      });
+    } else if (key == "function_call") {
+      ReadFunction(json, value, output);
+    } else if (key == "reasoning_details") {  // OpenRouter
+      json.Items(value, [&](JsonValue& detail) {
+        json.Fields(detail, [&](std::string_view name, JsonValue field) {
+          if ((name == "signature" || name == "data") && json.String(field, &text)) {
+            output->IdIssued(text);
+          }
+        });
+      });
+    }
+  });
+}
+
+void ReadChoice(JsonReader& json, JsonValue& choice, OutputDigest* output) {
+  JsonObject object;
+  if (!json.Object(choice, &object)) return;
+  // Only the first one is the output; its number may come after its text.
+  if (json.LookAhead(object, "index", 0) != 0) {
+    output->MoreChoices();
+    return;
+  }
+  json.Fields(object, [&](std::string_view key, JsonValue value) {
+    std::string_view text;
+    if (key == "delta" || key == "message") {
+      ReadMessageOut(json, value, output);
+    } else if (key == "finish_reason") {
+      if (json.String(value, &text)) output->Finish(FinishOf(text), text);
+    }
+  });
+}
+
+void ReadResponse(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    std::string_view text;
+    if (key == "choices") {
+      json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, output); });
+    } else if (key == "id") {
+      if (json.String(value, &text)) output->IdIssued(text);
+    } else if (key == "model") {
+      if (json.String(value, &text)) output->Model(text);
+    } else if (key == "usage") {
+      ReadUsage(json, value, output);
+    } else if (key == "x_groq") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name == "usage") ReadUsage(json, field, output);
+      });
+    } else if (key == "error") {
+      if (NotNull(json, value)) ReadError(json, value, output);
+    }
+  });
+}
+
+void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
+
+// Azure: /openai/deployments/NAME/chat/completions
+std::string_view PathModel(std::string_view path) {
+  constexpr std::string_view kDeployments = "/deployments/";
+  const size_t at = path.find(kDeployments);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = path.substr(at + kDeployments.size());
+  return rest.substr(0, rest.find('/'));
+}
+
+}  // namespace
+
+const DialectInfo kOpenAiChat{
+    Dialect::kOpenAi, Api::kChat, "/chat/completions",
+    {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kXApiKey,
+     CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey},
+    PathModel, ReadRequest, ReadResponse, ReadEvent};
+
+}  // namespace stillwatch::dataplane

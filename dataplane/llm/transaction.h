@@ -1,0 +1,49 @@
+// One model exchange in flight: what is kept between the calls of the HTTP layer. Private to LlmObserver.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/http/sse.h"
+#include "dataplane/llm/chunk_list.h"
+#include "dataplane/llm/dialect.h"
+#include "dataplane/llm/exchange.h"
+#include "dataplane/llm/output_digest.h"
+
+namespace stillwatch::dataplane {
+
+// An event parser from the observer's pool.
+struct StreamParser {
+  explicit StreamParser(size_t event_bytes_max) : sse(event_bytes_max) {}
+  SseParser sse;
+  size_t largest_span = 0;      // how big its buffers may have grown
+  uint64_t oversized_told = 0;
+};
+
+enum class ResponseKind : uint8_t {
+  kUnknown,    // no head yet, or no body byte that would tell
+  kJson,
+  kEvents,
+  kIgnored,    // no parser was free
+};
+
+struct Transaction {
+  Transaction(const text::TokenHasher& hasher, Salt text_salt) : output(hasher, text_salt) {}
+
+  ExchangeHeader header;
+  const DialectInfo* dialect = nullptr;
+  bool request_digested = false;
+  bool dropped = false;              // not a model request after all
+  bool request_cut = false, response_cut = false;  // passed the body limit, or the pool was empty
+  ResponseKind response_kind = ResponseKind::kUnknown;
+  StreamParser* stream = nullptr;
+  uint64_t events = 0;
+  uint64_t tokens_counted = 0;       // of the request
+  uint8_t model_length = 0;
+  char model[64];
+  ChunkList request_body, response_body;
+  ChunkList digest;                  // prefix chain, ids returned (uint64), then tokens by part (uint32)
+  OutputState output;
+  Transaction* next_free = nullptr;
+};
+
+}  // namespace stillwatch::dataplane
