@@ -40,7 +40,12 @@ void UnmountBpffsIfEmpty(const std::string& path) {
   const std::string parent = std::filesystem::path(path).lexically_normal().parent_path();
   struct stat here{}, above{};
   if (stat(path.c_str(), &here) != 0 || stat(parent.c_str(), &above) != 0 || here.st_dev == above.st_dev) return;
-  if (!std::filesystem::is_empty(path, failed) || failed) return;
+  // The kernel itself puts two views of all maps and programmes into a new mount.
+  for (const auto& entry : std::filesystem::directory_iterator(path, failed)) {
+    const std::string name = entry.path().filename();
+    if (name != "maps.debug" && name != "progs.debug") return;
+  }
+  if (failed) return;
   if (umount(path.c_str()) == 0) std::filesystem::remove(path, failed);
 }
 

@@ -66,6 +66,40 @@ uint16_t DataRoomOf(PortDriver driver, uint32_t mtu) {
   return static_cast<uint16_t>(std::min(data + RTE_PKTMBUF_HEADROOM, 65'535u));
 }
 
+Result<Pool> MakePool(const InlinePairOptions& options) {
+  // The AF_XDP driver registers "number of buffers times size of one" bytes with the kernel. Laid out the usual way,
+  // buffers do not cross pages and take more: the kernel would silently refuse those that lie past the end,
+  // one by one, until the port stands still. Without the flag for contiguous I/O addresses they lie densely. NICs
+  // that read memory themselves need the usual layout.
+  const unsigned flags = options.driver == PortDriver::kEthdev ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+  const uint16_t room = DataRoomOf(options.driver, options.mtu);
+  const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + room);
+  rte_pktmbuf_pool_private sizes{};
+  sizes.mbuf_data_room_size = room;
+  Pool pool(rte_mempool_create_empty("stillwatch", options.mbufs, element, kCacheBuffers, sizeof sizes, SOCKET_ID_ANY, flags));
+  if (pool != nullptr) rte_pktmbuf_pool_init(pool.get(), &sizes);
+  const int populated = pool == nullptr ? -rte_errno : rte_mempool_populate_default(pool.get());
+  if (populated < 0) {
+    return Error{"ports.mbufs: no memory for " + std::to_string(options.mbufs) + " packet buffers of " + std::to_string(element) +
+                 " bytes: " + rte_strerror(-populated) + "; raise eal.memory_mib"};
+  }
+  rte_mempool_obj_iter(pool.get(), rte_pktmbuf_init, nullptr);
+
+  if (options.driver == PortDriver::kAfXdp) {
+    uintptr_t end = 0;
+    rte_mempool_obj_iter(pool.get(), [](rte_mempool* of, void* last, void* object, unsigned) {
+      auto& at = *static_cast<uintptr_t*>(last);
+      at = std::max(at, reinterpret_cast<uintptr_t>(object) + of->elt_size + of->trailer_size);
+    }, &end);
+    const size_t registered = size_t{options.mbufs} * rte_mempool_calc_obj_size(element, pool->flags, nullptr);
+    const auto begin = reinterpret_cast<uintptr_t>(STAILQ_FIRST(&pool->mem_list)->addr);
+    if (pool->nb_mem_chunks != 1 || end > begin + registered) {
+      return Error{"ports.mbufs: the packet buffers do not lie in one piece, which AF_XDP needs; set eal.huge_pages = \"off\""};
+    }
+  }
+  return pool;
+}
+
 Status CheckPoolSize(const InlinePairOptions& options, size_t devices) {
   const size_t rings = devices * 2 * std::max<size_t>(options.descriptors, 2048);
   const size_t need = rings + options.lent_max + 2 * kCacheBuffers;

@@ -19,6 +19,9 @@ using Pool = std::unique_ptr<rte_mempool, PoolFree>;
 // Bytes of packet data that a buffer must hold for this MTU and driver.
 uint16_t DataRoomOf(PortDriver driver, uint32_t mtu);
 
+// The packet buffers of all ports, or why there are none.
+Result<Pool> MakePool(const InlinePairOptions& options);
+
 // Enough buffers for every place where one can be at the same time, or an error that says how many.
 Status CheckPoolSize(const InlinePairOptions& options, size_t devices);
 

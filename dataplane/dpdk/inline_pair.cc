@@ -1,6 +1,5 @@
 #include "dataplane/dpdk/inline_pair.h"
 
-#include <rte_errno.h>
 #include <rte_ether.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
@@ -41,12 +40,9 @@ Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& op
   auto devices = std::make_unique<Devices>();
   devices->forward = options.forward;
   // One pool for both ports: AF_XDP sends a buffer without copying it only from its own.
-  devices->pool = Pool(rte_pktmbuf_pool_create("stillwatch", options.mbufs, 256, 0, DataRoomOf(options.driver, options.mtu),
-                                               SOCKET_ID_ANY));
-  if (devices->pool == nullptr) {
-    return Error{"ports.mbufs: no memory for " + std::to_string(options.mbufs) + " packet buffers: " + rte_strerror(rte_errno) +
-                 "; raise eal.memory_mib"};
-  }
+  auto pool = MakePool(options);
+  if (!pool.ok()) return pool.error();
+  devices->pool = std::move(pool).value();
   for (size_t side = 0; side < count; ++side) {
     auto device = Device::Open(options, side == 0 ? 'a' : 'b', devices->pool.get());
     if (!device.ok()) return device.error();

@@ -1,0 +1,266 @@
+// The packet path between two hosts, seen from those hosts: what they send arrives, whatever happens to the process.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "dataplane/bypass/fail_open.h"
+#include "forwarder_process.h"
+#include "net_lab.h"
+#include "probe.h"
+#include "tcp_load.h"
+
+namespace stillwatch::e2e {
+namespace {
+
+using dataplane::FailOpen;
+
+constexpr int kTimeoutMs = 20;
+constexpr int kFramesAMs = 10;
+
+void SleepMs(long ms) {
+  const timespec nap{ms / 1000, ms % 1000 * 1'000'000};
+  nanosleep(&nap, nullptr);
+}
+
+// More than all packet buffers of the process together: each has been through the ports' rings.
+constexpr uint64_t kPassOfAllBuffers = 60'000'000;
+
+// Waits until `condition` holds, at most 30 s.
+template <typename Condition>
+bool Await(Condition condition) {
+  for (int i = 0; i < 3'000; ++i) {
+    if (condition()) return true;
+    SleepMs(10);
+  }
+  return false;
+}
+
+class InlineForwardingTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
+  }
+  void SetUp() override {
+    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
+    lab_ = std::make_unique<NetLab>();
+    bpffs_ = "/tmp/stillwatch-e2e-" + std::to_string(getpid()) + "/bpf";
+    process_ = std::make_unique<ForwarderProcess>(*lab_);
+  }
+  void TearDown() override {
+    process_.reset();
+    if (!bpffs_.empty()) {
+      EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
+      std::filesystem::remove_all(std::filesystem::path(bpffs_).parent_path());
+    }
+  }
+
+  std::vector<std::string> Inline(std::vector<std::string> more = {}) const {
+    std::vector<std::string> words{"--a", "a0", "--b", "b0", "--bpffs", bpffs_, "--timeout-ms", std::to_string(kTimeoutMs)};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  // Frames that may be lost when the process goes: those of the time until the kernel notices.
+  static double LostMax(const ProbeResult& result) { return result.rate * (kTimeoutMs + 20) / 1000; }
+  static void Report(const char* what, const ProbeResult& r) {
+    std::printf("MEASURED %s: %lu frames at %.0f/s, lost %lu, reordered %lu, doubled %lu\n", what, r.sent, r.rate, r.lost,
+                r.reordered, r.doubled);
+  }
+
+  std::unique_ptr<NetLab> lab_;
+  std::string bpffs_;
+  std::unique_ptr<ForwarderProcess> process_;
+};
+
+TEST_F(InlineForwardingTest, TcpGoesThroughTheProcessAndTheCountsAgree) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  TcpLoad load(*lab_);
+  ASSERT_TRUE(Await([&] { return load.received() > kPassOfAllBuffers; })) << load.received();
+  EXPECT_EQ(load.Finish(), "");
+  EXPECT_EQ(process_->Stop(), 0);
+  const uint64_t received = process_->Counter("forward.received_a") + process_->Counter("forward.received_b");
+  EXPECT_GT(received, kPassOfAllBuffers / 1'460);
+  // What came in went out or has a name, and was looked at or has a name.
+  EXPECT_EQ(process_->Counter("forward.sent_a") + process_->Counter("forward.sent_b") + process_->Counter("forward.tx_full"), received);
+  EXPECT_EQ(process_->Counter("engine.frames"), received);
+  EXPECT_EQ(process_->Counter("engine.looked") + process_->Counter("engine.worker_ring_full") + process_->Counter("engine.buffers_scarce"),
+            received);
+  // What the kernel gave to the process, the process received or discarded as late, or its ring was full.
+  EXPECT_EQ(process_->Counter("bypass.to_process"), received + process_->Counter("forward.stale") + process_->Counter("device.missed"));
+}
+
+TEST_F(InlineForwardingTest, EveryKindOfFrameArrivesUnchanged) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  const std::string to_server("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0", 12);
+  std::vector<std::string> frames{
+      TcpFrame(443, "to the process"),
+      TcpFrame(443, "tagged", 0x0123),
+      std::string("\x01\x80\xc2\0\0\0\x02\0\0\0\0\xc0\0\x26\x42\x42\x03", 17) + std::string(43, 's'),  // spanning tree
+      std::string("\x01\x80\xc2\0\0\x02\x02\0\0\0\0\xc0\x88\x09\x01", 15) + std::string(45, 'l'),      // link aggregation
+      to_server + "\x88\xb5" + std::string(60, 'x'),                                                    // experimental EtherType
+      to_server + std::string("\x08\0\x45\0", 4) + std::string(42, '\0'),                               // IPv4 that ends nowhere
+      to_server + std::string("\x88\xa8\0\x05\x81\0\0\x06", 8) + TcpFrame(80, "two tags").substr(12),
+  };
+  for (const std::string& frame : frames) {
+    ASSERT_TRUE(client.Send(frame));
+    std::string got;
+    ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; })) << testing::PrintToString(frame);
+  }
+  EXPECT_EQ(process_->Stop(), 0);
+  EXPECT_GE(process_->Counter("bypass.not_ip"), 3u);
+  EXPECT_GE(process_->Counter("forward.sent_b"), 3u);
+}
+
+TEST_F(InlineForwardingTest, AConnectionUnderLoadLivesThroughKillAndRestart) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  TcpLoad load(*lab_);
+  ASSERT_TRUE(Await([&] { return load.received() > 5'000'000; }));
+  for (int round = 0; round < 2; ++round) {
+    process_->Kill();
+    const uint64_t at_kill = load.received();
+    ASSERT_TRUE(Await([&] { return load.received() > at_kill + 20'000'000; })) << "no traffic while the process is dead";
+    ASSERT_TRUE(process_->Start(Inline()));
+    EXPECT_EQ(process_->line(), "ready adopted");
+    const uint64_t at_start = load.received();
+    ASSERT_TRUE(Await([&] { return load.received() > at_start + 20'000'000; })) << "no traffic after the restart";
+  }
+  EXPECT_EQ(load.Finish(), "");
+  EXPECT_EQ(process_->Stop(), 0);
+  EXPECT_GT(process_->Counter("forward.received_a"), 0u);
+}
+
+TEST_F(InlineForwardingTest, AKilledProcessLosesNoMoreThanItsTimeout) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  Probe probe(*lab_, kFramesAMs);
+  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
+  process_->Kill();
+  const uint64_t at_kill = probe.sent();
+  ASSERT_TRUE(Await([&] { return probe.sent() > at_kill + 5'000; }));
+  const ProbeResult result = probe.Finish();
+  Report("kill -9", result);
+  EXPECT_LE(static_cast<double>(result.lost), LostMax(result));
+  EXPECT_EQ(result.doubled, 0u);
+}
+
+TEST_F(InlineForwardingTest, AProcessThatStandsStillIsBypassed) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  Probe probe(*lab_, kFramesAMs);
+  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
+  process_->Signal(SIGSTOP);
+  const uint64_t at_stop = probe.received();
+  // Frames arrive while nobody is there to forward them.
+  EXPECT_TRUE(Await([&] { return probe.received() > at_stop + 8'000; }));
+  process_->Signal(SIGCONT);
+  const uint64_t at_continue = probe.received();
+  EXPECT_TRUE(Await([&] { return probe.received() > at_continue + 3'000; }));
+  const ProbeResult result = probe.Finish();
+  Report("stopped and continued", result);
+  EXPECT_EQ(process_->Stop(), 0);
+  EXPECT_LE(static_cast<double>(result.lost), LostMax(result));
+  EXPECT_EQ(result.doubled, 0u);
+  // Late frames are not sent after newer ones: they are discarded and counted.
+  EXPECT_EQ(process_->Counter("forward.stale"), result.lost);
+}
+
+TEST_F(InlineForwardingTest, AnOrderlyStopAndStartLoseNothing) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  Probe probe(*lab_, kFramesAMs);
+  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
+  EXPECT_EQ(process_->Stop(), 0);
+  const uint64_t stale = process_->Counter("forward.stale"), missed = process_->Counter("device.missed");
+  const uint64_t at_stop = probe.sent();
+  ASSERT_TRUE(Await([&] { return probe.sent() > at_stop + 3'000; }));
+  ASSERT_TRUE(process_->Start(Inline()));
+  const uint64_t at_start = probe.sent();
+  ASSERT_TRUE(Await([&] { return probe.sent() > at_start + 3'000; }));
+  const ProbeResult result = probe.Finish();
+  Report("orderly stop and start", result);
+  EXPECT_EQ(process_->Stop(), 0);
+  // A processor that was taken away for longer than the timeout is the one excuse, and it is counted.
+  EXPECT_EQ(result.lost, stale + missed + process_->Counter("forward.stale") + process_->Counter("device.missed"));
+  EXPECT_EQ(result.doubled, 0u);
+}
+
+TEST_F(InlineForwardingTest, BypassCanBeSwitchedWhileNoProcessRuns) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  process_->Kill();
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  fail_open.value()->SetBypass(true);
+  ASSERT_TRUE(process_->Start(Inline()));
+  EXPECT_TRUE(fail_open.value()->bypass());  // the operator's switch outlives the process
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  const std::string frame = TcpFrame(443, "bypassed");
+  std::string got;
+  ASSERT_TRUE(client.Send(frame));
+  ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
+  fail_open.value()->SetBypass(false);
+  const std::string second = TcpFrame(443, "through the process");
+  ASSERT_TRUE(client.Send(second));
+  ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == second; }));
+  EXPECT_EQ(process_->Stop(), 0);
+  EXPECT_EQ(process_->Counter("bypass.switched_on"), 1u);
+  EXPECT_EQ(process_->Counter("forward.sent_b"), 1u);
+}
+
+TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
+  ASSERT_TRUE(process_->Start(Inline({"--interest-port", "8000-8100"})));
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  for (const uint16_t port : {uint16_t{443}, uint16_t{8080}, uint16_t{7999}, uint16_t{8100}, uint16_t{8101}}) {
+    const std::string frame = TcpFrame(port, "port " + std::to_string(port));
+    ASSERT_TRUE(client.Send(frame));
+    std::string got;
+    ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
+  }
+  EXPECT_EQ(process_->Stop(), 0);
+  EXPECT_EQ(process_->Counter("bypass.to_process"), 2u);
+  EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 3u);
+}
+
+TEST_F(InlineForwardingTest, ASecondProcessIsRefused) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  ForwarderProcess second(*lab_);
+  EXPECT_FALSE(second.Start(Inline()));
+  EXPECT_EQ(second.Stop(), 1);
+  EXPECT_EQ(process_->Stop(), 0);
+}
+
+TEST_F(InlineForwardingTest, AMirrorNeverSends) {
+  for (const char* driver : {"af_packet", "af_xdp"}) {
+    SCOPED_TRACE(driver);
+    ASSERT_TRUE(process_->Start(Inline({"--mirror", "--driver", driver})));
+    RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+    for (int i = 0; i < 500; ++i) {
+      ASSERT_TRUE(client.Send(TcpFrame(443, "mirrored " + std::to_string(i))));
+      ASSERT_TRUE(server.Send(TcpFrame(443, "mirrored " + std::to_string(i))));
+    }
+    EXPECT_EQ(client.Receive(300), "");
+    EXPECT_EQ(server.Receive(300), "");
+    EXPECT_EQ(process_->Stop(), 0);
+    EXPECT_EQ(process_->Counter("engine.frames"), 1'000u);
+    EXPECT_EQ(process_->Counter("forward.sent_a") + process_->Counter("forward.sent_b"), 0u);
+    EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
+  }
+}
+
+TEST_F(InlineForwardingTest, AfPacketForwardsAndPutsTheVlanTagBack) {
+  ASSERT_TRUE(process_->Start(Inline({"--driver", "af_packet"})));
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  const std::string tagged = TcpFrame(443, "tagged", 0x0fff);
+  ASSERT_TRUE(client.Send(tagged));
+  std::string got;
+  ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == tagged; }));
+  {
+    TcpLoad load(*lab_);
+    ASSERT_TRUE(Await([&] { return load.received() > 10'000'000; }));
+    EXPECT_EQ(load.Finish(), "");
+  }
+  EXPECT_EQ(process_->Stop(), 0);
+}
+
+}  // namespace
+}  // namespace stillwatch::e2e

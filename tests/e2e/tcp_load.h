@@ -1,0 +1,36 @@
+// One TCP connection from the client to the server that carries a known pattern as fast as it goes, checked byte
+// by byte at the other end, and a trickle back.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include "net_lab.h"
+
+namespace stillwatch::e2e {
+
+class TcpLoad {
+ public:
+  explicit TcpLoad(const NetLab& lab);
+  ~TcpLoad();
+
+  uint64_t received() const { return received_.load(); }
+  // Ends the connection in an orderly way and waits for both ends. Empty: everything that was sent arrived as it
+  // was sent. Else what went wrong.
+  std::string Finish();
+
+ private:
+  void Serve(int listener);
+  void Send(const NetLab& lab);
+  void Fail(const std::string& what);
+
+  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> sent_{0}, received_{0}, answered_{0};
+  std::string error_;
+  std::atomic<bool> failed_{false};
+  std::thread server_, client_;
+};
+
+}  // namespace stillwatch::e2e
