@@ -9,13 +9,12 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/mutant.h"
 #include "dataplane/bypass/bpffs.h"
 #include "dataplane/bypass/programme.h"
 
@@ -229,10 +228,7 @@ Status FailOpen::Uninstall(const std::string& bpffs) {
 }
 
 void FailOpen::SetTimeout(int64_t timeout_ns) {
-#if STILLWATCH_MUTANTS
-  const char* mutant = std::getenv("STILLWATCH_MUTANT");
-  if (mutant && !std::strcmp(mutant, "heart_never_stale")) timeout_ns = kNsPerHour;
-#endif
+  if (MutantIs("heart_never_stale")) timeout_ns = kNsPerHour;
   Store(&control_->timeout_ns, static_cast<uint64_t>(timeout_ns));
 }
 

@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -39,6 +40,10 @@ int KeepWarning(libbpf_print_level level, const char* format, va_list arguments)
   return size;
 }
 
+// libxdp, which DPDK's driver uses in this process, warns that it will not take our programme off when a socket
+// closes. That is what it is pinned for.
+int Silence(libxdp_print_level, const char*, va_list) { return 0; }
+
 struct CloseObject {
   void operator()(bpf_object* object) const { bpf_object__close(object); }
 };
@@ -59,6 +64,7 @@ void Fd::Reset(int fd) {
 
 Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse) {
   libbpf_set_print(KeepWarning);
+  libxdp_set_print(Silence);
   last_warning.clear();
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "stillwatch");
   const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open_mem(

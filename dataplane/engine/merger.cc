@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
+
+#include "base/mutant.h"
 
 namespace stillwatch::dataplane {
 
@@ -49,9 +50,7 @@ Lane* Merger::Next() {
       best_key = key;
     }
   }
-#if STILLWATCH_MUTANTS
-  if (const char* mutant = getenv("STILLWATCH_MUTANT"); mutant && !strcmp(mutant, "merger_ignores_progress")) return best;
-#endif
+  if (MutantIs("merger_ignores_progress")) return best;
   return best != nullptr && best_key.sequence <= silent_progress ? best : nullptr;
 }
 
