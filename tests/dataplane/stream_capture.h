@@ -54,6 +54,8 @@ struct StreamSeen {
   uint16_t client_port, server_port;
   uint64_t bytes[2] = {}, gaps[2] = {};
   std::string sha256[2];
+  uint64_t bytes_to_gap[2] = {};      // before the first hole
+  std::string sha256_to_gap[2];       // "" without a hole
 };
 
 // Collects all TCP directions in order of first byte (flows without payload in order of their end).
@@ -68,6 +70,13 @@ class StreamCollector final : public dataplane::StreamObserver {
     Open& open = OpenOf(at);
     StreamSeen& seen = flows_[open.index];
     const int side = from_client ? 0 : 1;
+    if (skipped != 0 && seen.gaps[side] == 0) {
+      EVP_MD_CTX* so_far = EVP_MD_CTX_new();
+      EVP_MD_CTX_copy_ex(so_far, open.digest[side]);
+      seen.bytes_to_gap[side] = seen.bytes[side];
+      seen.sha256_to_gap[side] = Finish(so_far);
+      EVP_MD_CTX_free(so_far);
+    }
     seen.gaps[side] += skipped;
     seen.bytes[side] += data.size();
     EVP_DigestUpdate(open.digest[side], data.data(), data.size());
@@ -75,10 +84,7 @@ class StreamCollector final : public dataplane::StreamObserver {
   void OnStreamEnd(const dataplane::StreamContext& at, bool from_client) override {
     Open& open = OpenOf(at);
     const int side = from_client ? 0 : 1;
-    uint8_t digest[32];
-    unsigned size = 0;
-    EVP_DigestFinal_ex(open.digest[side], digest, &size);
-    flows_[open.index].sha256[side] = HexOf(Bytes(digest, size));
+    flows_[open.index].sha256[side] = Finish(open.digest[side]);
   }
   const std::vector<StreamSeen>& flows() const { return flows_; }
 
@@ -87,11 +93,17 @@ class StreamCollector final : public dataplane::StreamObserver {
     size_t index;
     EVP_MD_CTX* digest[2];
   };
+  static std::string Finish(EVP_MD_CTX* context) {
+    uint8_t digest[32];
+    unsigned size = 0;
+    EVP_DigestFinal_ex(context, digest, &size);
+    return HexOf(Bytes(digest, size));
+  }
   Open& OpenOf(const dataplane::StreamContext& at) {
     const auto [entry, fresh] = open_.try_emplace(at.flow_id);
     if (fresh) {
       entry->second.index = flows_.size();
-      flows_.push_back({at.client, at.server, at.client_port, at.server_port, {}, {}, {}});
+      flows_.push_back({at.client, at.server, at.client_port, at.server_port, {}, {}, {}, {}, {}});
       for (EVP_MD_CTX*& digest : entry->second.digest) {
         digest = EVP_MD_CTX_new();
         EVP_DigestInit_ex(digest, EVP_sha256(), nullptr);
