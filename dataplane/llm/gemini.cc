@@ -142,6 +142,7 @@ void ReadPartOut(JsonReader& json, JsonValue& part, OutputDigest* output) {
         if (inner == "id") json.String(field, &id);
         if (inner == "args") json.Raw(field, &arguments);
       });
+      if (name.empty()) return;  // fragments of the arguments of a call that is being streamed
       output->ToolCall(name, id);
       output->ToolArguments(arguments.empty() ? "{}" : arguments);
     }

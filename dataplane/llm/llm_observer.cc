@@ -1,6 +1,7 @@
 #include "dataplane/llm/llm_observer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <deque>
 #include <new>
 #include <optional>
@@ -18,8 +19,15 @@ namespace {
 
 constexpr size_t kParserKeepBytes = 16u << 10;  // an event parser that grew beyond is made anew
 
-bool StartsLike(Bytes body, std::string_view word) {
-  return body.size() >= word.size() && AsText(body.first(word.size())) == word;
+// What a response is by its first byte that is no blank. Content types are not to be trusted: errors come
+// as JSON under text/event-stream.
+ResponseKind KindOf(uint8_t first, ResponseKind by_type) {
+  switch (first) {
+    case '{': case '[': return ResponseKind::kJson;
+    case 'd': case 'e': case 'i': case 'r': case ':': case 0xEF:  // data, event, id, retry, byte-order mark
+      return by_type == ResponseKind::kUnknown ? ResponseKind::kEvents : by_type;
+    default: return by_type == ResponseKind::kUnknown ? ResponseKind::kJson : by_type;
+  }
 }
 
 class Observer final : public LlmObserver {
@@ -54,7 +62,7 @@ class Observer final : public LlmObserver {
   void DigestRequest(Transaction* t, bool complete);
   void KeepDigest(Transaction* t);
   void ReadEvents(Transaction* t, Bytes data);
-  void ReadEvent(Transaction* t, const SseEvent& event);
+  void ReadEvent(Transaction* t, const SseEvent& event, bool cut);
   void DigestResponse(Transaction* t, bool complete);
   void CountJsonTrouble(LlmCounter malformed);
   void Emit(const StreamContext& at, const HttpTransactionInfo& info, Transaction* t);
@@ -340,15 +348,15 @@ HttpObserver::Handle Observer::OnResponseHead(const StreamContext&, Handle handl
 void Observer::OnResponseBody(const StreamContext& at, Handle handle, Bytes data) {
   Transaction* t = static_cast<Transaction*>(handle);
   if (data.empty()) return;
-  if (t->header.response_bytes == 0) {
-    t->header.first_token_ns = at.time_ns;
-    if (t->response_kind == ResponseKind::kUnknown) {
-      const bool events = StartsLike(data, "data:") || StartsLike(data, "event:") || StartsLike(data, ":");
-      t->response_kind = events ? ResponseKind::kEvents : ResponseKind::kJson;
-    }
-  }
+  if (t->header.response_bytes == 0) t->header.first_token_ns = at.time_ns;
   t->header.response_bytes += data.size();
   if (t->dropped) return;
+  if (!t->response_begun) {
+    while (!data.empty() && std::isspace(data[0]) != 0) data = data.subspan(1);
+    if (data.empty()) return;
+    t->response_begun = true;
+    t->response_kind = KindOf(data[0], t->response_kind);
+  }
   switch (t->response_kind) {
     case ResponseKind::kEvents: ReadEvents(t, data); break;
     case ResponseKind::kJson:
@@ -371,7 +379,7 @@ void Observer::ReadEvents(Transaction* t, Bytes data) {
     parsers_free_.pop_back();
     t->output.flags |= kStreamed;
   }
-  t->stream->sse.Feed(data, [&](const SseEvent& event) { ReadEvent(t, event); });
+  t->stream->sse.Feed(data, [&](const SseEvent& event) { ReadEvent(t, event, false); });
   const uint64_t oversized = t->stream->sse.events_oversized();
   if (oversized != t->stream->oversized_told) {
     counters_.Add(LlmCounter::kEventTooLarge, oversized - t->stream->oversized_told);
@@ -380,7 +388,7 @@ void Observer::ReadEvents(Transaction* t, Bytes data) {
   }
 }
 
-void Observer::ReadEvent(Transaction* t, const SseEvent& event) {
+void Observer::ReadEvent(Transaction* t, const SseEvent& event, bool cut) {
   t->stream->largest_span = std::max(t->stream->largest_span, event.data.size());
   if (event.data.empty() || event.data == "[DONE]") return;
   ++t->events;
@@ -391,7 +399,7 @@ void Observer::ReadEvent(Transaction* t, const SseEvent& event) {
     t->dialect->read_event(json_, event.type, &output);
     well = json_.Finish();
   }
-  if (!well) {
+  if (!well && !cut) {
     t->header.flags |= kMalformedResponse;
     CountJsonTrouble(LlmCounter::kEventMalformed);
   }
@@ -399,6 +407,11 @@ void Observer::ReadEvent(Transaction* t, const SseEvent& event) {
 
 void Observer::DigestResponse(Transaction* t, bool complete) {
   OutputDigest output = OutputOf(t);
+  if (t->stream != nullptr) {
+    // A last event without its blank line: readers take it, though the standard discards it.
+    static constexpr uint8_t kBlankLine[] = {'\n', '\n'};
+    t->stream->sse.Feed(kBlankLine, [&](const SseEvent& event) { ReadEvent(t, event, !complete); });
+  }
   if (t->response_kind == ResponseKind::kJson && t->response_body.size() != 0) {
     const size_t size = t->response_body.size();
     t->response_body.CopyTo(json_.buffer());

@@ -34,6 +34,7 @@ struct Transaction {
   bool request_digested = false;
   bool dropped = false;              // not a model request after all
   bool request_cut = false, response_cut = false;  // passed the body limit, or the pool was empty
+  bool response_begun = false;       // a byte of its body that is no blank was seen
   ResponseKind response_kind = ResponseKind::kUnknown;
   StreamParser* stream = nullptr;
   uint64_t events = 0;
