@@ -13,7 +13,7 @@ constexpr std::string_view kIdle[] = {"sleep", "poll"};
 constexpr std::string_view kHugePages[] = {"auto", "off"};
 constexpr std::string_view kGpu[] = {"auto", "cpu"};
 constexpr std::string_view kActions[] = {"observe", "step_up", "throttle", "degrade", "block"};
-constexpr std::string_view kProtocols[] = {"plaintext", "ssl", "sasl_ssl", "sasl_plaintext"};
+constexpr std::string_view kProtocols[] = {"plaintext", "ssl", "sasl_ssl"};
 constexpr std::string_view kMechanisms[] = {"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"};
 constexpr std::span<const std::string_view> kAny{};
 constexpr Reload kHot = Reload::kHot;
@@ -116,7 +116,7 @@ const Key kSchema[] = {
     TEXT("kafka.ca_file", kafka.ca_file, R"("")", kAny, kRestart, "PEM of the authority that signed the brokers' certificates."),
     TEXT("kafka.certificate_file", kafka.certificate_file, R"("")", kAny, kRestart, "PEM of this box's certificate."),
     TEXT("kafka.key_file", kafka.key_file, R"("")", kAny, kRestart, "PEM of its key."),
-    TEXT("kafka.sasl_mechanism", kafka.sasl_mechanism, R"("")", kMechanisms, kRestart, "With sasl_*; SCRAM needs librdkafka 2.6.1 or newer and is refused below."),
+    TEXT("kafka.sasl_mechanism", kafka.sasl_mechanism, R"("")", kMechanisms, kRestart, "With sasl_ssl; SCRAM needs librdkafka 2.6.1 or newer and is refused below."),
     TEXT("kafka.sasl_username", kafka.sasl_username, R"("")", kAny, kRestart, "User name for SASL."),
     TEXT("kafka.sasl_password_file", kafka.sasl_password_file, R"("")", kAny, kRestart, "File that holds the password, mode 0600."),
 

@@ -1,0 +1,375 @@
+#include "tools/stillwatch/daemon.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "config/diff.h"
+#include "config/load.h"
+#include "dataplane/bypass/interest.h"
+#include "pipeline/sink/json_writer.h"
+
+namespace stillwatch {
+
+namespace {
+
+using config::ControlAnswer;
+using nlohmann::json;
+
+constexpr int64_t kHousekeepingNs = kNsPerSecond;
+constexpr int64_t kStatusNs = 10 * kNsPerSecond;
+constexpr int64_t kReloadDeadlineNs = 2 * kNsPerSecond;
+constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
+constexpr char kVersion[] = "0.1.0";
+
+dataplane::PortDriver DriverOf(const std::string& name) {
+  if (name == "af_xdp") return dataplane::PortDriver::kAfXdp;
+  if (name == "af_packet") return dataplane::PortDriver::kAfPacket;
+  return dataplane::PortDriver::kEthdev;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string JsonOf(const google::protobuf::Message& message) {
+  std::string text;
+  pipeline::AppendRecord(message, &text);
+  return text;
+}
+
+}  // namespace
+
+Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation)
+    : config_(config), store_(std::move(store)), generation_(generation) {}
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
+                                              const std::vector<std::string>& sets, config::GenerationStore store,
+                                              uint64_t generation) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
+  daemon->file_ = file;
+  daemon->sets_ = sets;
+  Result<Secrets> secrets = ReadSecrets(config);
+  if (!secrets.ok()) return secrets.error();
+  daemon->secrets_ = secrets.value();
+  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
+  if (!backend.ok()) return backend.error();
+  daemon->backend_ = std::move(backend).value();
+  Result<std::unique_ptr<Outputs>> outputs = Outputs::Open(config, daemon->clock_);
+  if (!outputs.ok()) return outputs.error();
+  daemon->outputs_ = std::move(outputs).value();
+  daemon->outputs_->RegisterCounters(&daemon->registry_);
+  daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(
+      PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), generation), daemon->backend_.get(),
+      daemon->outputs_->sink(), &daemon->registry_);
+  daemon->consumer_ = std::make_unique<PipelineConsumer>(daemon->pipeline_.get());
+  if (Status ports = daemon->OpenPorts(); !ports.ok()) return Error{ports.message()};
+  if (Status threads = daemon->StartThreads(); !threads.ok()) return Error{threads.message()};
+  return daemon;
+}
+
+Status Daemon::OpenPorts() {
+  dataplane::EalOptions eal;
+  eal.huge_pages = config_.eal.huge_pages == "auto";
+  eal.memory_mib = static_cast<uint32_t>(config_.eal.memory_mib);
+  eal.log_level = config_.eal.log_level;
+  if (config_.ports.driver == "ethdev") {
+    eal.pci.push_back(config_.ports.a);
+    if (!config_.ports.b.empty()) eal.pci.push_back(config_.ports.b);
+  }
+  Result<std::unique_ptr<dataplane::Eal>> started = dataplane::Eal::Start(eal);
+  if (!started.ok()) return started.error();
+  eal_ = std::move(started).value();
+
+  const bool forward = config_.ports.mode == "inline";
+  if (config_.ports.driver == "af_xdp") {
+    dataplane::FailOpenOptions options;
+    options.bpffs = config_.fail_open.bpffs;
+    options.port_a = config_.ports.a;
+    options.port_b = config_.ports.b;
+    options.forward = forward;
+    options.timeout_ns = config_.fail_open.heartbeat_timeout_ms * kNsPerMs;
+    Result<std::unique_ptr<dataplane::FailOpen>> installed = dataplane::FailOpen::Install(options);
+    if (!installed.ok()) return installed.error();
+    fail_open_ = std::move(installed).value();
+    Result<dataplane::Interest> interest =
+        dataplane::ParseInterest(config_.fail_open.interest_prefixes, config_.fail_open.interest_ports);
+    if (!interest.ok()) return interest.error();
+    if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) return set;
+    registry_.Register(fail_open_->counters());
+    if (!fail_open_->native()) {
+      Log(LogLevel::kWarning, "the driver has no XDP of its own; the bypass runs in the kernel's slower generic place");
+    }
+  }
+  dataplane::InlinePairOptions pair;
+  pair.driver = DriverOf(config_.ports.driver);
+  pair.a = config_.ports.a;
+  pair.b = config_.ports.b;
+  pair.forward = forward;
+  pair.mtu = static_cast<uint32_t>(config_.ports.mtu);
+  pair.descriptors = static_cast<uint16_t>(config_.ports.descriptors);
+  pair.mbufs = static_cast<uint32_t>(config_.ports.mbufs);
+  pair.lent_max = static_cast<uint32_t>(config_.threads.forwarder_ring_frames * std::max<int64_t>(1, config_.threads.workers));
+  Result<std::unique_ptr<dataplane::InlinePair>> opened = dataplane::InlinePair::Open(
+      pair, fail_open_ == nullptr ? &own_heart_ : &fail_open_->heart(), &clock_);
+  if (!opened.ok()) return opened.error();
+  ports_ = std::move(opened).value();
+  registry_.Register(ports_->counters());
+  registry_.Register(ports_->device_counters());
+  return {};
+}
+
+Status Daemon::StartThreads() {
+  slot_ = quiescent_.AddSlot("detection", false);
+  engine_ = std::make_unique<dataplane::Engine>(
+      EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
+      DecoderFactory(WorkerOptionsOf(config_, secrets_), LlmOptionsOf(config_, secrets_)), &clock_);
+  engine_->RegisterCounters(&registry_);
+  if (Status started = engine_->Start(); !started.ok()) return started;
+  outputs_->Start();
+  Result<std::unique_ptr<config::ControlServer>> control = config::ControlServer::Start(
+      config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
+  if (!control.ok()) return control.error();
+  control_ = std::move(control).value();
+  return {};
+}
+
+Daemon::~Daemon() {
+  detection_over_.store(true);
+  RunRequests();
+  control_.reset();
+}
+
+int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
+  pipeline_->Audit("start", "start", config_.box.name, "generation " + std::to_string(generation_.load()));
+  bool stopping = false;
+  while (!engine_->merger().at_end()) {
+    if (stop.load(std::memory_order_relaxed) && !stopping) {
+      stopping = true;
+      Log(LogLevel::kInfo, "stopping: the kernel forwards from here on");
+      if (fail_open_ != nullptr) fail_open_->heart().Stop();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // what the kernel handed over before
+      engine_->Stop();
+    }
+    if (reload->exchange(false)) {
+      std::thread([this] {
+        const ControlAnswer answer = Reload(file_, "signal HUP");
+        if (answer.exit != config::kExitOk) Log(LogLevel::kError, "reload: " + answer.error);
+      }).detach();
+    }
+    const size_t records = engine_->merger().Poll(consumer_.get());
+    RunRequests();
+    quiescent_.Pass(slot_);
+    const int64_t now = clock_.MonotonicNs();
+    if (records != 0) idle_since_ns_ = now;
+    if (now >= next_housekeeping_ns_) Housekeeping(now);
+    if (records == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
+  }
+  const Status finished = pipeline_->Finish();
+  if (!finished.ok()) Log(LogLevel::kError, finished.message());
+  WriteBoxStatus();
+  detection_over_.store(true);
+  RunRequests();
+  control_.reset();
+  outputs_->Stop();
+  return finished.ok() ? 0 : 1;
+}
+
+void Daemon::Housekeeping(int64_t now_ns) {
+  next_housekeeping_ns_ = now_ns + kHousekeepingNs;
+  if (fail_open_ != nullptr) fail_open_->RefreshCounters();
+  ports_->RefreshDeviceCounters();
+  // On a silent wire traffic time would stand still and the last batch would wait: carry it on.
+  if (now_ns - idle_since_ns_ > kIdleLagNs && consumer_->time_ns() != 0) {
+    const int64_t time_ns = clock_.UnixNs() - kIdleLagNs;
+    if (time_ns > consumer_->time_ns()) consumer_->OnWatermark(consumer_->packet(), time_ns);
+  }
+  if (now_ns >= next_status_ns_) {
+    next_status_ns_ = now_ns + kStatusNs;
+    WriteBoxStatus();
+  }
+}
+
+void Daemon::WriteBoxStatus() {
+  auto status = std::make_unique<v1::BoxStatus>();
+  status->set_version(kVersion);
+  status->set_bypass(fail_open_ != nullptr && fail_open_->bypass());
+  for (const auto& [name, value] : registry_.Snapshot()) (*status->mutable_counters())[name] = value;
+  const pipeline::OutboxStats outbox = outputs_->outbox_stats();
+  status->set_outbox_records(outbox.records);
+  status->set_outbox_bytes(outbox.bytes);
+  pipeline_->WriteStatus(std::move(status));
+}
+
+void Daemon::OnDetectionThread(const std::function<void()>& work) {
+  std::packaged_task<void()> task(work);
+  std::future<void> done = task.get_future();
+  {
+    std::lock_guard lock(requests_mutex_);
+    requests_.push_back(std::move(task));
+  }
+  // After the end of detection nobody else touches the pipeline: run it here.
+  while (done.wait_for(std::chrono::milliseconds(10)) != std::future_status::ready) {
+    if (detection_over_.load()) RunRequests();
+  }
+}
+
+void Daemon::RunRequests() {
+  std::vector<std::packaged_task<void()>> requests;
+  {
+    std::lock_guard lock(requests_mutex_);
+    requests.swap(requests_);
+  }
+  for (std::packaged_task<void()>& request : requests) request();
+}
+
+ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
+  const std::string actor = "stillctl uid " + std::to_string(request.peer_uid);
+  if (request.command == "status") return {config::kExitOk, "", StatusJson()};
+  if (request.command == "counters") {
+    json counters = json::object();
+    for (const auto& [name, value] : registry_.Snapshot()) {
+      if (request.args.empty() || name.starts_with(request.args[0])) counters[name] = value;
+    }
+    return {config::kExitOk, "", counters.dump()};
+  }
+  if (request.command == "campaigns") {
+    std::string list;
+    OnDetectionThread([&] {
+      for (const auto& campaign : pipeline_->Campaigns()) list += (list.empty() ? "" : ",") + JsonOf(campaign);
+    });
+    return {config::kExitOk, "", "[" + list + "]"};
+  }
+  if (request.command == "campaign" && request.args.size() == 1) {
+    std::unique_ptr<v1::CampaignVerdict> campaign;
+    OnDetectionThread([&] { campaign = pipeline_->FindCampaign(request.args[0]); });
+    if (campaign == nullptr) return {config::kExitRefused, "no campaign " + request.args[0] + "; `stillctl campaigns` lists them", ""};
+    return {config::kExitOk, "", JsonOf(*campaign)};
+  }
+  if (request.command == "bypass" && request.args.size() == 1) return Bypass(request.args[0], actor);
+  if (request.command == "reload" && request.args.size() <= 1) {
+    return Reload(request.args.empty() ? file_ : request.args[0], actor);
+  }
+  return {config::kExitUsage, "unknown command '" + request.command + "'", ""};
+}
+
+std::string Daemon::StatusJson() {
+  std::map<std::string, uint64_t> counters = registry_.Snapshot();
+  const pipeline::OutboxStats outbox = outputs_->outbox_stats();
+  json threads = json::object();
+  for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
+  json status{{"box", config_.box.name},
+              {"version", kVersion},
+              {"pid", getpid()},
+              {"mode", config_.ports.mode},
+              {"driver", config_.ports.driver},
+              {"ports", {{"a", config_.ports.a}, {"b", config_.ports.b}}},
+              {"backend", backend_->Info().name},
+              {"generation", generation_.load()},
+              {"thread_generation", threads},
+              {"bypass", fail_open_ != nullptr && fail_open_->bypass()},
+              {"packets", counters["forward.received_a"] + counters["forward.received_b"]},
+              {"exchanges", counters["pipeline.exchanges"]},
+              {"campaigns", counters["pipeline.campaigns"]},
+              {"outbox", {{"records", outbox.records}, {"bytes", outbox.bytes}, {"epoch", outbox.epoch}}}};
+  if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
+    const pipeline::KafkaStatus state = kafka->status();
+    status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},
+                       {"acknowledged", state.acknowledged}, {"last_error", state.last_error}};
+  }
+  return status.dump();
+}
+
+ControlAnswer Daemon::Bypass(const std::string& word, const std::string& actor) {
+  if (word != "on" && word != "off") return {config::kExitUsage, "bypass takes on or off", ""};
+  if (fail_open_ == nullptr) {
+    return {config::kExitRefused, "ports.driver = \"" + config_.ports.driver + "\" has no bypass in the kernel; use the NIC's or switch's", ""};
+  }
+  fail_open_->SetBypass(word == "on");
+  OnDetectionThread([&] { pipeline_->Audit(actor, "bypass", config_.box.name, word); });
+  return {config::kExitOk, "", "\"bypass is " + word + "\""};
+}
+
+ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) {
+  if (reloading_.exchange(true)) return {config::kExitBusy, "another reload runs; try again", ""};
+  struct Done {
+    std::atomic<bool>* flag;
+    ~Done() { flag->store(false); }
+  } done{&reloading_};
+  const auto refuse = [&](int exit, const std::string& why) {
+    OnDetectionThread([&] { pipeline_->Audit(actor, "reload_refused", file, why); });
+    return ControlAnswer{exit, why + "\ngeneration " + std::to_string(generation_.load()) + " goes on", ""};
+  };
+  // parse and validate
+  Result<config::Config> next = config::LoadConfig(file, sets_);
+  if (!next.ok()) return refuse(config::kExitBadFile, next.message());
+  for (const std::string& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + problem);
+  const std::vector<config::Change> changes = config::Diff(config_, next.value());
+  if (const std::string refusal = config::RefusalOf(changes); !refusal.empty()) return refuse(config::kExitRefused, refusal);
+  // build and preflight: what a hot key can get wrong
+  Result<dataplane::Interest> interest =
+      dataplane::ParseInterest(next.value().fail_open.interest_prefixes, next.value().fail_open.interest_ports);
+  if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
+  const uint64_t generation = generation_.load() + 1;
+  if (Status saved = store_.SaveCandidate(generation, ReadFile(file)); !saved.ok()) return refuse(config::kExitRefused, saved.message());
+
+  // swap, then wait until every thread has passed a quiescent point
+  const config::Config before = config_;
+  ApplyHot(next.value(), generation);
+  if (Status running = store_.MarkRunning(generation); !running.ok()) Log(LogLevel::kError, running.message());
+  const std::string late = PublishAndWait(generation);
+  if (!late.empty()) {
+    ApplyHot(before, generation - 1);
+    quiescent_.Publish(generation - 1);
+    if (Status discarded = store_.Discard(generation); !discarded.ok()) Log(LogLevel::kError, discarded.message());
+    return refuse(config::kExitRefused, "thread " + late + " did not follow within 2 s; the old generation was restored");
+  }
+  if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) Log(LogLevel::kError, confirmed.message());
+  generation_.store(generation);
+  std::string detail;
+  for (const config::Change& change : changes) {
+    detail += (detail.empty() ? "" : ", ") + std::string(change.key->path) + ": " + change.from + " -> " + change.to;
+  }
+  OnDetectionThread([&] { pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail); });
+  json threads = json::object();
+  for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
+  return {config::kExitOk, "", json{{"generation", generation}, {"changed", detail}, {"thread_generation", threads}}.dump()};
+}
+
+void Daemon::ApplyHot(const config::Config& config, uint64_t generation) {
+  OnDetectionThread([&] {
+    pipeline_->SwapPolicy(PolicyOptionsOf(config), generation);
+    pipeline_->SetTunables(TunablesOf(config));
+    pipeline_->SetTopics(config.detect.request_sketches, config.detect.account_profiles);
+  });
+  if (fail_open_ != nullptr) {
+    fail_open_->SetTimeout(config.fail_open.heartbeat_timeout_ms * kNsPerMs);
+    const Result<dataplane::Interest> interest =
+        dataplane::ParseInterest(config.fail_open.interest_prefixes, config.fail_open.interest_ports);
+    if (interest.ok()) {
+      if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
+    }
+  }
+  config_ = config;
+}
+
+std::string Daemon::PublishAndWait(uint64_t generation) {
+  quiescent_.Publish(generation);
+  const int64_t deadline = clock_.MonotonicNs() + kReloadDeadlineNs;
+  std::vector<const Quiescent::Slot*> behind = quiescent_.Behind(generation);
+  while (!behind.empty() && clock_.MonotonicNs() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    behind = quiescent_.Behind(generation);
+  }
+  return behind.empty() ? "" : behind.front()->thread;
+}
+
+}  // namespace stillwatch

@@ -1,0 +1,92 @@
+// One running box: ports, threads, pipeline, outputs, control. Made by RunMain; the thread that calls Run is the
+// detection thread. Requests of the control thread that concern the pipeline are carried over to it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/quiescent.h"
+#include "config/config.h"
+#include "config/control.h"
+#include "config/generations.h"
+#include "dataplane/bypass/fail_open.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/inline_pair.h"
+#include "dataplane/engine/engine.h"
+#include "tools/stillwatch/outputs.h"
+#include "tools/stillwatch/pipeline_consumer.h"
+#include "tools/stillwatch/settings.h"
+
+namespace stillwatch {
+
+class Daemon {
+ public:
+  // Takes the ports. The message says what, where and the mend. `file` is what a reload without a name reads.
+  static Result<std::unique_ptr<Daemon>> Start(const config::Config& config, const std::string& file,
+                                               const std::vector<std::string>& sets, config::GenerationStore store,
+                                               uint64_t generation);
+  ~Daemon();
+
+  // Until `stop` becomes true; then an orderly end: the kernel takes over, what was received is forwarded and
+  // judged, events are delivered or kept. Returns an exit code.
+  int Run(const std::atomic<bool>& stop, std::atomic<bool>* reload);
+
+ private:
+  Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation);
+  Status OpenPorts();
+  Status StartThreads();
+
+  // Control thread.
+  config::ControlAnswer Handle(const config::ControlRequest& request);
+  config::ControlAnswer Reload(const std::string& file, const std::string& actor);
+  config::ControlAnswer Bypass(const std::string& word, const std::string& actor);
+  std::string StatusJson();
+  // Publishes and waits until every thread has passed; "" or which thread did not, after 2 s.
+  std::string PublishAndWait(uint64_t generation);
+  void ApplyHot(const config::Config& config, uint64_t generation);
+  // Runs `work` on the detection thread and waits for it.
+  void OnDetectionThread(const std::function<void()>& work);
+
+  // Detection thread.
+  void RunRequests();
+  void Housekeeping(int64_t now_ns);
+  void WriteBoxStatus();
+
+  config::Config config_;
+  std::string file_;
+  std::vector<std::string> sets_;
+  config::GenerationStore store_;
+  std::atomic<uint64_t> generation_;
+  SystemClock clock_;
+  CounterRegistry registry_;
+  Quiescent quiescent_;
+  Quiescent::Slot* slot_ = nullptr;
+  Secrets secrets_;
+  std::unique_ptr<gpu::Backend> backend_;
+  std::unique_ptr<Outputs> outputs_;
+  std::unique_ptr<pipeline::Pipeline> pipeline_;
+  std::unique_ptr<PipelineConsumer> consumer_;
+  std::unique_ptr<dataplane::Eal> eal_;
+  std::unique_ptr<dataplane::FailOpen> fail_open_;
+  dataplane::Heart own_heart_;  // of ports without the programme
+  std::unique_ptr<dataplane::InlinePair> ports_;
+  std::unique_ptr<dataplane::Engine> engine_;
+
+  std::mutex requests_mutex_;
+  std::vector<std::packaged_task<void()>> requests_;
+  std::atomic<bool> reloading_{false};
+  std::atomic<bool> detection_over_{false};
+  int64_t next_housekeeping_ns_ = 0;
+  int64_t next_status_ns_ = 0;
+  int64_t idle_since_ns_ = 0;
+  std::unique_ptr<config::ControlServer> control_;  // last: its thread uses all above
+};
+
+}  // namespace stillwatch

@@ -1,0 +1,153 @@
+#include "tools/stillwatch/settings.h"
+
+#include <algorithm>
+
+#include "base/text/token_hash.h"
+#include "config/load.h"
+#include "dataplane/packet/flow_hash.h"
+
+namespace stillwatch {
+
+namespace {
+
+template <typename To>
+To As(int64_t value) {
+  return static_cast<To>(value);
+}
+
+// A worker together with the dialect layer above it.
+class Decoder final : public dataplane::Worker {
+ public:
+  Decoder(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm, dataplane::WorkerOutput* output)
+      : dialects_(dataplane::MakeLlmObserver(llm, output)),
+        worker_(dataplane::MakeWorker(worker, dialects_.get(), output)) {}
+
+  dataplane::LookResult Look(const dataplane::Frame& frame) override { return worker_->Look(frame); }
+  dataplane::LookResult Continue() override { return worker_->Continue(); }
+  void Tick(uint64_t packet, int64_t time_ns) override { worker_->Tick(packet, time_ns); }
+  void Finish(uint64_t packet, int64_t time_ns) override { worker_->Finish(packet, time_ns); }
+  void RegisterCounters(CounterRegistry* registry) override {
+    worker_->RegisterCounters(registry);
+    dialects_->RegisterCounters(registry);
+  }
+
+ private:
+  std::unique_ptr<dataplane::LlmObserver> dialects_;
+  std::unique_ptr<dataplane::Worker> worker_;
+};
+
+pipeline::Rung RungOf(const std::string& action) {
+  if (action == "observe") return pipeline::Rung::kObserve;
+  if (action == "step_up") return pipeline::Rung::kStepUp;
+  if (action == "throttle") return pipeline::Rung::kThrottle;
+  if (action == "degrade") return pipeline::Rung::kDegrade;
+  return pipeline::Rung::kBlock;
+}
+
+}  // namespace
+
+Result<Secrets> ReadSecrets(const config::Config& config) {
+  Result<std::string> key = config::ReadSecret("privacy.account_key", config.privacy.account_key);
+  if (!key.ok()) return key.error();
+  Result<std::string> salt = config::ReadSecret("privacy.salt", config.privacy.salt);
+  if (!salt.ok()) return salt.error();
+  return Secrets{key.value(), SaltFromSecret(salt.value())};
+}
+
+dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets) {
+  // Limits are for the whole box; each worker has its share.
+  const int64_t workers = std::max<int64_t>(1, config.threads.workers);
+  dataplane::WorkerOptions options;
+  options.flows_max = As<uint32_t>(std::max<int64_t>(1024, config.flow.flows_max / workers));
+  options.parsers_max = As<uint32_t>(std::max<int64_t>(16, config.http.parsers_max / workers));
+  options.decoders_max = As<uint32_t>(std::max<int64_t>(1, config.http.decoders_max / workers));
+  options.reassembly_bytes_max = As<uint64_t>(config.flow.reassembly_mib << 20) / As<uint64_t>(workers);
+  options.reassembly_flow_bytes_max = As<uint64_t>(config.flow.reassembly_flow_kib << 10);
+  options.header_bytes_max = As<uint32_t>(config.http.header_kib << 10);
+  options.decoded_body_bytes_max = As<uint64_t>(config.http.decoded_body_mib << 20);
+  options.flow_idle_ns = config.flow.idle_timeout_s * kNsPerSecond;
+  options.syn_idle_ns = config.flow.syn_timeout_s * kNsPerSecond;
+  options.ignore_checksums = config.ports.ignore_checksums;
+  options.salt = secrets.salt;
+  return options;
+}
+
+dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets) {
+  const int64_t workers = std::max<int64_t>(1, config.threads.workers);
+  dataplane::LlmOptions options;
+  options.account_key = secrets.account_key;
+  options.salt = secrets.salt;
+  options.body_bytes_max = As<uint64_t>(config.llm.body_kib << 10);
+  options.body_pool_bytes = As<uint64_t>(config.llm.body_pool_mib << 20) / As<uint64_t>(workers);
+  options.trusted_hops = As<int>(config.llm.trusted_hops);
+  options.credential_header = config.llm.credential_header;
+  return options;
+}
+
+dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent) {
+  dataplane::EngineOptions options;
+  options.workers = As<size_t>(config.threads.workers);
+  options.ring_frames = As<size_t>(config.threads.forwarder_ring_frames);
+  options.record_bytes = As<size_t>(config.threads.exchange_ring_mib << 20);
+  options.flow_hash = &dataplane::FlowHash;
+  options.salt = DeriveSalt(secrets.salt, "spread");
+  options.sleep_when_idle = config.ports.idle == "sleep";
+  for (const std::string& cpu : config.threads.cpus) options.cpus.push_back(std::atoi(cpu.c_str()));
+  options.quiescent = quiescent;
+  return options;
+}
+
+gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets& secrets) {
+  gpu::BackendOptions options;
+  options.salt = secrets.salt;
+  options.window_bytes = As<uint64_t>(config.sketch.window_mib << 20);
+  options.window_bucket_pairs_max = As<uint32_t>(config.sketch.bucket_pairs_max);
+  options.representatives_max = As<uint32_t>(config.sketch.representatives_max);
+  options.rarity_table_path = config.sketch.rarity_table;
+  options.embedding_table_path = config.sketch.embedding_table;
+  return options;
+}
+
+pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config) {
+  pipeline::PolicyOptions options;
+  options.version = config.policy.version;
+  options.allow_owners = config.policy.allow_owners;
+  options.action_max = RungOf(config.policy.action_max);
+  options.owner_unknown_lifts = config.policy.owner_unknown_lifts;
+  options.step_up_permille = As<uint32_t>(config.policy.step_up_permille);
+  options.throttle_permille = As<uint32_t>(config.policy.throttle_permille);
+  options.advice_ttl_hours = As<uint32_t>(config.policy.advice_ttl_hours);
+  return options;
+}
+
+pipeline::Tunables TunablesOf(const config::Config& config) {
+  pipeline::Tunables tunables;
+  tunables.profiles_max = As<uint32_t>(config.detect.profiles_max);
+  tunables.evaluate_every_s = As<uint32_t>(config.detect.evaluate_every_s);
+  return tunables;
+}
+
+pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
+                                            uint64_t generation) {
+  pipeline::PipelineOptions options;
+  options.box = config.box.name;
+  options.epoch = epoch;
+  options.config_generation = generation;
+  options.salt = secrets.salt;
+  options.token_hash = [hasher = text::TokenHasher(secrets.salt)](std::string_view token) {
+    return hasher.Hash(reinterpret_cast<const uint8_t*>(token.data()), token.size());
+  };
+  options.write_request_sketches = config.detect.request_sketches;
+  options.write_account_profiles = config.detect.account_profiles;
+  options.policy = PolicyOptionsOf(config);
+  options.tunables = TunablesOf(config);
+  return options;
+}
+
+dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm) {
+  return [worker, llm](size_t, dataplane::WorkerOutput* output) {
+    return std::make_unique<Decoder>(worker, llm, output);
+  };
+}
+
+}  // namespace stillwatch

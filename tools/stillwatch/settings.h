@@ -1,0 +1,38 @@
+// From the configuration to each folder's own options. The one place that knows both sides.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/hash.h"
+#include "base/quiescent.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "dataplane/engine/engine.h"
+#include "dataplane/llm/llm_observer.h"
+#include "dataplane/worker.h"
+#include "gpu/backend.h"
+#include "pipeline/pipeline.h"
+
+namespace stillwatch {
+
+// What is secret in the configuration, read once.
+struct Secrets {
+  std::string account_key;
+  Salt salt;
+};
+Result<Secrets> ReadSecrets(const config::Config& config);
+
+dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets);
+dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);
+dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent);
+gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets& secrets);
+pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config);
+pipeline::Tunables TunablesOf(const config::Config& config);
+pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
+                                            uint64_t generation);
+
+// Workers that decode model API traffic: each with its own dialect observer.
+dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm);
+
+}  // namespace stillwatch
