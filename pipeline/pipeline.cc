@@ -456,6 +456,12 @@ void Pipeline::Audit(std::string actor, std::string action, std::string subject,
   Emit(Topic::kAudit, options_.box, std::move(record));
 }
 
+void Pipeline::WriteStatus(std::unique_ptr<v1::BoxStatus> status) {
+  Stamp(status->mutable_meta());
+  Emit(Topic::kBoxStatus, options_.box, std::move(status));
+  Deliver();
+}
+
 void Pipeline::Stamp(v1::Meta* meta) {
   meta->set_event_id(options_.box + "-" + std::to_string(options_.epoch) + "-" + std::to_string(++sequence_));
   meta->set_event_time(newest_ns_);

@@ -93,6 +93,12 @@ class Pipeline {
   // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged.
   void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
+  void SetTopics(bool request_sketches, bool account_profiles) {
+    options_.write_request_sketches = request_sketches;
+    options_.write_account_profiles = account_profiles;
+  }
+  // Stamps and writes the box's own status; delivers at once.
+  void WriteStatus(std::unique_ptr<v1::BoxStatus> status);
   // Writes an audit record (reloads, bypass).
   void Audit(std::string actor, std::string action, std::string subject, std::string detail);
 

@@ -15,6 +15,10 @@ uint32_t TupleOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.mo
 
 // Occurrences by owner, at most three of each: no single owner sets a rate.
 constexpr uint32_t kOwnerCap = 3;
+// Outside accounts with so many hits through different cores are suspects: they do not count as benign.
+// (Counted, they would raise the bar against the campaign that they may belong to.)
+constexpr size_t kSuspectHits = 2;
+constexpr int32_t kHitSteps = 5;  // the bar rises from request_hit_nats by up to four nats
 
 class Fit {
  public:
@@ -50,7 +54,12 @@ class Fit {
   }
 
   void Learn(const std::vector<RequestRef>& linked) {
-    cores_ = FindCores(linked, {.owners_min = tunables_.core_owners_min,
+    // A core that carries the group is one of a good share of its owners. What only a few of them share
+    // is payload, or chance: many such small things would add up to a match for anyone.
+    uint32_t owners = 0, last = UINT32_MAX;
+    for (const RequestRef& ref : linked) owners += ref.owner != last, last = ref.owner;
+    const uint32_t share = (owners * tunables_.carrying_owner_percent + 99) / 100;
+    cores_ = FindCores(linked, {.owners_min = std::max(tunables_.core_owners_min, share),
                                 .texts_min = tunables_.core_texts_min,
                                 .merge_percent = tunables_.core_merge_percent,
                                 .entries_max = tunables_.index_entries_max});
@@ -69,10 +78,18 @@ class Fit {
     outside_with_core_.assign(n, 0);
     outside_requests_ = 0;
     outside_tuples_.clear(), outside_models_.clear();
+    held_.clear();
+    held_start_.assign(1, 0);
+    for (const RequestRef& ref : population_.requests) {
+      cores_.CoresOf(*ref.request, &held);
+      held_.insert(held_.end(), held.begin(), held.end());
+      held_start_.push_back(static_cast<uint32_t>(held_.size()));
+    }
     std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
     uint32_t tuple_owner = UINT32_MAX;
     std::vector<uint32_t> seen;  // tuples of this owner
-    for (const RequestRef& ref : population_.requests) {
+    for (size_t i = 0; i < population_.requests.size(); ++i) {
+      const RequestRef& ref = population_.requests[i];
       if (is_member_[ref.account] || is_suspect_[ref.account]) continue;
       ++outside_requests_;
       if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
@@ -82,8 +99,7 @@ class Fit {
         ++outside_tuples_[tuple];
         ++outside_models_[ref.request->model];
       }
-      cores_.CoresOf(*ref.request, &held);
-      for (uint32_t core : held) {
+      for (uint32_t core : Held(i)) {
         if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
         if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
       }
@@ -117,27 +133,35 @@ class Fit {
     return std::clamp(nats, -tunables_.tuple_nats_max, tunables_.tuple_nats_max);
   }
 
-  // Scores the requests of one account, refs [begin, end).
-  GroupMember Score(std::span<const RequestRef> mine, std::vector<uint64_t>* core_masks) const {
+  // Cores of request i of the population.
+  std::span<const uint32_t> Held(size_t i) const {
+    return {held_.data() + held_start_[i], held_start_[i + 1] - held_start_[i]};
+  }
+
+  // Scores the requests of one account, [begin, end) of the population's.
+  GroupMember Score(size_t begin, size_t end, std::vector<uint64_t>* core_masks) const {
+    const std::span<const RequestRef> mine(&population_.requests[begin], end - begin);
     GroupMember member;
     member.account = mine.front().account, member.owner = mine.front().owner;
     member.id = population_.profiles[member.account].id;
     member.requests = static_cast<uint32_t>(mine.size());
+    core_masks->clear();
+    if (held_start_[begin] == held_start_[end]) return member;
     Own own;
-    std::vector<uint32_t> held;
     if (is_member_[member.account]) {
-      for (const RequestRef& ref : mine) {
+      for (size_t i = begin; i < end; ++i) {
+        const RequestRef& ref = population_.requests[i];
         if (!(in_fit_[ref.account] >> RequestIndex(ref) & 1)) continue;
         ++own.requests;
         ++own.tuples[TupleOf(*ref.request)];
         ++own.models[ref.request->model];
-        cores_.CoresOf(*ref.request, &held);
-        for (uint32_t core : held) ++own.cores[core];
+        for (uint32_t core : Held(i)) ++own.cores[core];
       }
     }
-    core_masks->clear();
-    for (const RequestRef& ref : mine) {
-      cores_.CoresOf(*ref.request, &held);
+    for (size_t i = begin; i < end; ++i) {
+      const RequestRef& ref = population_.requests[i];
+      const std::span<const uint32_t> held = Held(i);
+      if (held.empty()) continue;
       Hit hit{RequestIndex(ref), 0, 0, 0};
       int32_t best = 0;
       for (uint32_t core : held) {
@@ -147,7 +171,6 @@ class Fit {
       }
       if (hit.content_nats < tunables_.request_hit_nats) continue;
       hit.tuple_nats = TupleNats(TupleOf(*ref.request), own);
-      if (hit.content_nats + hit.tuple_nats < tunables_.request_hit_nats) continue;
       member.hits.push_back(hit);
       for (uint32_t core : held) {
         if (CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;
@@ -187,41 +210,58 @@ class Fit {
 
     struct Tested {
       GroupMember member;
-      bool linked;
       uint32_t first, count;  // refs
     };
     std::vector<Tested> tested;
     std::vector<uint64_t> masks;
-    uint64_t outside = 0, outside_hits = 0;
+    uint64_t outside = 0;
+    std::vector<uint64_t> outside_hits(kHitSteps, 0);  // by the step that a hit reaches
     const auto& refs = population_.requests;
     for (size_t i = 0; i < refs.size();) {
       size_t end = i;
       while (end < refs.size() && refs[end].account == refs[i].account) ++end;
-      Tested t{Score({&refs[i], end - i}, &masks), false, static_cast<uint32_t>(i), static_cast<uint32_t>(end - i)};
-      t.linked = !t.member.hits.empty() && Linked(t.member, &masks, &t.member.cores);
+      Tested t{Score(i, end, &masks), static_cast<uint32_t>(i), static_cast<uint32_t>(end - i)};
+      const bool holds_apart = !t.member.hits.empty() && Linked(t.member, &masks, &t.member.cores);
       if (!is_member_[t.member.account]) {
-        is_suspect_[t.member.account] = t.linked && t.member.hits.size() >= 2;
+        is_suspect_[t.member.account] = holds_apart && t.member.hits.size() >= kSuspectHits;
         if (!is_suspect_[t.member.account]) {
           outside += t.member.requests;
-          outside_hits += std::min<size_t>(t.member.hits.size(), kOwnerCap);
+          for (size_t k = 0; k < std::min<size_t>(t.member.hits.size(), kOwnerCap); ++k) {
+            ++outside_hits[StepOf(t.member.hits[k])];
+          }
         }
       }
-      if (t.linked) tested.push_back(std::move(t));
+      if (holds_apart) tested.push_back(std::move(t));
       i = end;
     }
+    // The lowest bar that few enough benign requests pass; the population says where it is.
+    uint32_t step = 0;
+    uint64_t passing = 0;
+    for (uint64_t n : outside_hits) passing += n;
+    while (step + 1 < kHitSteps && passing * 1'000'000 > outside * tunables_.benign_rate_floor_ppm) {
+      passing -= outside_hits[step++];
+    }
     benign_requests_ = static_cast<uint32_t>(outside);
-    benign_hits_ = static_cast<uint32_t>(outside_hits);
+    benign_hits_ = static_cast<uint32_t>(passing);
     benign_ppm_ = static_cast<uint32_t>(
-        std::max<uint64_t>(tunables_.benign_rate_floor_ppm, (outside_hits + 1) * 1'000'000 / (outside + 1000)));
+        std::max<uint64_t>(tunables_.benign_rate_floor_ppm, (passing + 1) * 1'000'000 / (outside + 1000)));
 
     std::vector<bool> next(is_member_.size(), false);
     members_.clear();
     linked->clear();
+    borrowers_.clear();
+    const int32_t bar = tunables_.request_hit_nats + static_cast<int32_t>(step) * 256;
     for (Tested& t : tested) {
-      const uint64_t expected_q8 = static_cast<uint64_t>(t.member.requests) * benign_ppm_ * 256 / 1'000'000;
-      t.member.score = ExcessNats(t.member.hits.size(), expected_q8);
-      if (t.member.hits.size() < 2 || t.member.score < tunables_.member_nats) continue;
-      if (!FitsTuple(t.member)) continue;
+      // By text alone first. Who passes so and fails with parameters has borrowed the prompts; he counts
+      // when the group's parameters are compared, or the comparison would find what was selected.
+      std::erase_if(t.member.hits, [&](const Hit& hit) { return hit.content_nats < bar; });
+      if (!Convincing(t.member)) continue;
+      GroupMember by_text = t.member;
+      std::erase_if(t.member.hits, [&](const Hit& hit) { return StepOf(hit) < step; });
+      if (!Convincing(t.member) || !FitsTuple(t.member)) {
+        borrowers_.push_back(std::move(by_text));
+        continue;
+      }
       next[t.member.account] = true;
       for (const Hit& hit : t.member.hits) {
         const RememberedRequest* request = &population_.profiles[t.member.account].requests[hit.request];
@@ -234,6 +274,21 @@ class Fit {
     const bool same = next == is_member_;
     is_member_ = std::move(next);
     return same;
+  }
+
+  // Its hits against the benign rate; sets the score.
+  bool Convincing(GroupMember& member) const {
+    const uint64_t expected_q8 = static_cast<uint64_t>(member.requests) * benign_ppm_ * 256 / 1'000'000;
+    member.score = ExcessNats(member.hits.size(), expected_q8);
+    // Two hits convince only of an account that sends little else.
+    const size_t hits_min = member.hits.size() * 2 >= member.requests ? 2 : 3;
+    return member.hits.size() >= hits_min && member.score >= tunables_.member_nats;
+  }
+
+  // How many nats above the lowest bar.
+  size_t StepOf(const Hit& hit) const {
+    const int32_t nats = std::min(hit.content_nats, hit.content_nats + hit.tuple_nats);
+    return static_cast<size_t>(std::clamp((nats - tunables_.request_hit_nats) / 256, 0, kHitSteps - 1));
   }
 
   // A borrower of a known prompt sends it with parameters of its own.
@@ -256,6 +311,7 @@ class Fit {
     Group group;
     group.counts.owners = Owners();
     group.members = std::move(members_);
+    group.borrowers = std::move(borrowers_);
     for (GroupMember& member : group.members) {
       member.first_s = UINT32_MAX;
       for (const Hit& hit : member.hits) {
@@ -290,10 +346,11 @@ class Fit {
   std::vector<bool> is_member_, is_suspect_;  // by account
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests
   CoreSet cores_;
+  std::vector<uint32_t> held_, held_start_;   // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
   uint32_t group_requests_ = 0, outside_requests_ = 0;
   std::map<uint32_t, uint32_t> group_tuples_, group_models_, outside_tuples_, outside_models_;
-  std::vector<GroupMember> members_;
+  std::vector<GroupMember> members_, borrowers_;
   uint32_t benign_requests_ = 0, benign_hits_ = 0, benign_ppm_ = 0;
 };
 

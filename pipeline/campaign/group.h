@@ -40,6 +40,7 @@ struct GroupCounts {
   uint32_t payload_hits = 0;       // carry a payload of their own
   uint32_t conversation_hits = 0;  // with earlier turns
   uint32_t eliciting_hits = 0;
+  uint32_t borrowers = 0;          // owners that pass by text alone
   uint32_t days = 0;               // traffic days with hits
   // Division of work.
   uint64_t payload_pairs = 0;      // of different owners under one core
@@ -57,6 +58,7 @@ struct GroupEvidence {
 
 struct Group {
   std::vector<GroupMember> members;  // sorted by id
+  std::vector<GroupMember> borrowers;  // pass by text alone, not with their parameters
   CoreSet cores;
   std::vector<uint32_t> core_hits;   // by core
   uint32_t founding_anchor = 0;

@@ -17,7 +17,8 @@ const RememberedRequest& RequestOf(const Population& population, const GroupMemb
   return population.profiles[member.account].requests[hit.request];
 }
 
-// Every hit as a work item: what remains of it without the group's cores.
+// Every hit as a work item: what remains of it without the cores that carry the group. (A question dealt
+// to a few of the accounts is payload: the fit keeps cores of a good share of the owners only.)
 std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
   std::vector<WorkItem> items;
   for (const GroupMember& member : group.members) {
@@ -25,7 +26,8 @@ std::vector<WorkItem> WorkItems(const Population& population, const Group& group
       const RememberedRequest& request = RequestOf(population, member, hit);
       WorkItem item{member.owner, hit.core, request.text_hash, {}};
       for (uint32_t fragment : request.shingles()) {
-        if (group.cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
+        if (group.cores.CoreOfFragment(fragment) != UINT32_MAX) continue;
+        item.payload.push_back(fragment);
       }
       std::sort(item.payload.begin(), item.payload.end());
       items.push_back(std::move(item));
@@ -68,6 +70,7 @@ auto MajorityOf(const Requests& requests, Value value) {
 void MeasureAgainstOutside(const Population& population, const Tunables& tunables, Group* group) {
   std::vector<bool> member_owner(population.owners, false);
   for (const GroupMember& member : group->members) member_owner[member.owner] = true;
+  for (const GroupMember& member : group->borrowers) member_owner[member.owner] = true;
   using Counts = std::map<std::pair<uint32_t, uint32_t>, uint32_t>;
   Counts tuples_in, tuples_out, stacks_in, stacks_out;
   const auto tuple = [](const RememberedRequest& r) { return std::pair<uint32_t, uint32_t>(r.model, r.parameters); };
@@ -94,17 +97,24 @@ void MeasureAgainstOutside(const Population& population, const Tunables& tunable
   }
   uint64_t asking_owners = 0;
   for (const auto& [owner, hits] : hits_of) {
-    ++tuples_in[MajorityOf(hits, tuple)];
-    ++stacks_in[MajorityOf(hits, stack)];
     uint32_t asking = 0;
     for (const RememberedRequest* r : hits) asking += r->elicitation >= asks;
     group->counts.eliciting_hits += asking;
     asking_owners += asking * 2 >= hits.size();
   }
+  const uint64_t members = hits_of.size();
+  for (const GroupMember& member : group->borrowers) {
+    for (const Hit& hit : member.hits) hits_of[member.owner].push_back(&RequestOf(population, member, hit));
+  }
+  group->counts.borrowers = static_cast<uint32_t>(hits_of.size() - members);
+  for (const auto& [owner, hits] : hits_of) {
+    ++tuples_in[MajorityOf(hits, tuple)];
+    ++stacks_in[MajorityOf(hits, stack)];
+  }
   group->evidence.stack = std::min(tunables.stack_nats_max,
       std::max(ConcentrationNats(tuples_in, tuples_out), ConcentrationNats(stacks_in, stacks_out)));
   // Owners that mostly ask for reasoning or rubrics, against the share of such requests outside.
-  const uint64_t expected_q8 = hits_of.size() * (out_asking + 1) * 256 / (out_requests + 2);
+  const uint64_t expected_q8 = members * (out_asking + 1) * 256 / (out_requests + 2);
   group->evidence.elicitation =
       std::min(tunables.elicitation_nats_max, ExcessNats(asking_owners, expected_q8));
 }
@@ -215,6 +225,11 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
             "payload words come back " + std::to_string(c.continuity_own_ppm / 1000) +
                 " times in 1,000 within an account and " + std::to_string(c.continuity_other_ppm / 1000) +
                 " times between accounts")) {
+    j.evidence.content /= 2;
+    j.evidence.work = 0;
+  }
+  if (check("borrowed_prompts", true, c.borrowers * 2 > c.owners,
+            std::to_string(c.borrowers) + " other accounts use the same prompts with parameters of their own")) {
     j.evidence.content /= 2;
     j.evidence.work = 0;
   }

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "pipeline/evidence/flat_map.h"
+#include "pipeline/evidence/fragment_index.h"
 #include "pipeline/profile/profile.h"
 
 namespace stillwatch::pipeline {
@@ -44,14 +44,20 @@ class CoreSet {
   void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
   // Index of the core that a fragment belongs to, or UINT32_MAX.
   uint32_t CoreOfFragment(uint32_t fragment) const {
-    const uint32_t* core = by_fragment_.Find(fragment);
-    return core == nullptr ? UINT32_MAX : *core;
+    const uint32_t at = index_.Find(fragment);
+    return at == FragmentIndex::kNone ? UINT32_MAX : core_of_[at];
+  }
+  // The cores of request i of the list that FindCores was given.
+  std::span<const uint32_t> held(size_t i) const {
+    return {held_.data() + held_start_[i], held_start_[i + 1] - held_start_[i]};
   }
   uint32_t sampled_one_in = 1;  // fragments were thinned by hash to bound the work
 
  private:
   friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);
-  FlatMap<uint32_t> by_fragment_;
+  FragmentIndex index_;
+  std::vector<uint32_t> core_of_;
+  std::vector<uint32_t> held_, held_start_;
 };
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options);

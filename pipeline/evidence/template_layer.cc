@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/label_propagation.h"
 
 namespace stillwatch::pipeline {
@@ -35,7 +36,6 @@ bool Apart(uint32_t a, uint32_t b) { return (a & ~b) != 0 && (b & ~a) != 0; }
 Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const Profile> profiles,
                          const CoreSet& cores, uint32_t cores_max) {
   Holdings result;
-  std::vector<uint32_t> held;
   std::vector<Holding> mine;
   for (size_t i = 0; i < requests.size();) {
     const uint32_t account = requests[i].account;
@@ -43,8 +43,7 @@ Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const P
     mine.clear();
     for (; i < requests.size() && requests[i].account == account; ++i) {
       const uint32_t bit = static_cast<uint32_t>(requests[i].request - profiles[account].requests);
-      cores.CoresOf(*requests[i].request, &held);
-      for (uint32_t core : held) {
+      for (uint32_t core : cores.held(i)) {
         if (cores.cores[core].fragments >= 2) mine.push_back({core, 1u << bit});
       }
     }
@@ -55,12 +54,13 @@ Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const P
       else mine[kept++] = holding;
     }
     mine.resize(kept);
-    if (mine.size() > cores_max) {  // the rarest say most
+    if (mine.size() > cores_max) {
+      // Half the rarest (small groups), half the commonest (large ones; the link test judges them).
       std::sort(mine.begin(), mine.end(), [&](const Holding& a, const Holding& b) {
         const uint32_t oa = cores.cores[a.core].owners, ob = cores.cores[b.core].owners;
         return oa != ob ? oa < ob : a.core < b.core;
       });
-      mine.resize(cores_max);
+      mine.erase(mine.begin() + cores_max / 2, mine.end() - cores_max / 2);
       std::sort(mine.begin(), mine.end(), [](const Holding& a, const Holding& b) { return a.core < b.core; });
     }
     result.all.insert(result.all.end(), mine.begin(), mine.end());

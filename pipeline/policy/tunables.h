@@ -23,16 +23,16 @@ struct Tunables {
   uint32_t batch_exchanges = 4'096;     // logical batch
   uint32_t batch_traffic_ms = 1'000;    // ... or this much traffic time
   uint32_t evaluate_every_s = 10;       // traffic time between two looks at the groups
-  uint32_t evaluate_growth_share = 16;  // a look waits until remembered requests grew by 1/16
+  uint32_t evaluate_growth_share = 8;   // a look waits until remembered requests grew by 1/8: it costs what they do
   uint32_t evaluate_requests_min = 32;  // ... and at least by so many
-  uint32_t evaluate_at_least_h = 6;     // h; with anything new, look at least so often
+  uint32_t evaluate_at_least_h = 24;    // h; with anything new, look at least so often
 
   // --- Layer 1: template collision ----------------------------------------------------------------
   uint32_t core_owners_min = 3;         // owners that must share a fragment before it counts
   uint32_t core_texts_min = 3;          // distinct texts among them: copies of one text are no template
   uint32_t core_owner_share_max = 3;    // a fragment of more than 1/3 of all owners is everyone's
   uint32_t core_merge_percent = 60;     // fragments that meet in this share of owners are one core
-  uint32_t account_cores_max = 24;      // rarest cores of one account that are paired; bounds the work
+  uint32_t account_cores_max = 48;      // cores of one account that are paired, half rare, half common; bounds the work
   uint32_t link_owners_min = 3;         // owners that must hold both cores of a link
   int32_t link_nats = Nats(50);         // a link of two cores, against independent use
   uint32_t volume_factor_max = 4;       // busy accounts hold many cores: corrects by at most this
@@ -40,8 +40,9 @@ struct Tunables {
 
   // --- Group: fit and growth ----------------------------------------------------------------------
   uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
-  int32_t request_hit_nats = Nats(40);  // likelihood ratio from which one request counts as a hit
-  int32_t core_nats_max = Nats(60);     // what one core may add to a request
+  uint32_t carrying_owner_percent = 10;  // of the group's owners hold a core that carries it; less is payload
+  int32_t request_hit_nats = Nats(50);  // likelihood ratio from which one request counts as a hit
+  int32_t core_nats_max = Nats(90);     // what one core may add to a request
   int32_t tuple_nats_max = Nats(20);    // what parameters may add or take: cheap to vary
   uint32_t benign_rate_floor_ppm = 300;  // no claim below 3e-4 benign hits a request
   int32_t member_nats = Nats(92);       // an account's hits against the benign rate: 1e-4
