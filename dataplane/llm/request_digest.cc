@@ -43,7 +43,6 @@ class RequestDigest::Collect final : public text::TokenSink {
 RequestDigest::RequestDigest(Salt salt)
     : text_salt_(DeriveSalt(salt, "text")),
       id_salt_(DeriveSalt(salt, "id")),
-      chain_salt_(DeriveSalt(salt, "prefix")),
       hasher_(salt) {
   for (PartTokens& part : parts_) part.tokens = std::make_unique<uint32_t[]>(kPartTokensMax);
   for (auto& texts : texts_) texts.reserve(RequestView::kPiecesMax + RequestView::kNamesMax);
@@ -68,30 +67,45 @@ void RequestDigest::Digest(const RequestView& request, ExchangeHeader* header) {
         Bytes(reinterpret_cast<const uint8_t*>(sorted.data()), 8 * request.biased_tokens.size()), id_salt_);
   }
 
-  for (auto& texts : texts_) texts.clear();
-  for (const TextPiece& piece : request.system) texts_[0].push_back(piece.text);
-  const size_t instruction = request.InstructionMessage();
-  for (size_t m = 0; m < request.messages.size(); ++m) {
-    const RequestMessage& message = request.messages[m];
-    for (const TextPiece& piece : request.PiecesOf(message)) {
-      if (piece.kind == PieceKind::kToolCall) continue;
-      const bool instructs = m == instruction && piece.kind == PieceKind::kText;
-      texts_[message.role == Role::kSystem ? 0 : instructs ? 1 : 2].push_back(piece.text);
-    }
-  }
+  GatherTexts(request);
   tokens_counted_ = 0;
   DigestPart(Part::kSystem, texts_[0], header);
   DigestPart(Part::kInstruction, texts_[1], header);
   DigestPart(Part::kTail, texts_[2], header);
 
-  Chain(request);
   ids_count_ = 0;
   for (const std::string_view id : request.ids_returned) ids_[ids_count_++] = KeyedHash64(id, id_salt_);
   header->prefix_chain_count = prefix_count_;
   header->ids_returned_count = ids_count_;
 }
 
-void RequestDigest::DigestPart(Part part, std::span<const std::string_view> texts,
+// Sorts texts into parts, hashes each once, and chains the hashes: system texts, then role and texts of each
+// message, give one value a message. Reasoning stays out of the chain: some clients drop it on the way back.
+void RequestDigest::GatherTexts(const RequestView& request) {
+  for (auto& texts : texts_) texts.clear();
+  prefix_count_ = 0;
+  uint64_t chain = 1;
+  for (const TextPiece& piece : request.system) {
+    const uint64_t hash = KeyedHash64(piece.text, text_salt_);
+    texts_[0].push_back({piece.text, hash});
+    chain = Combine(chain, hash);
+  }
+  const size_t instruction = request.InstructionMessage();
+  for (size_t m = 0; m < request.messages.size(); ++m) {
+    const RequestMessage& message = request.messages[m];
+    chain = Combine(chain, static_cast<uint64_t>(message.role));
+    for (const TextPiece& piece : request.PiecesOf(message)) {
+      const uint64_t hash = KeyedHash64(piece.text, text_salt_);
+      if (piece.kind != PieceKind::kReasoning) chain = Combine(chain, hash);
+      if (piece.kind == PieceKind::kToolCall) continue;
+      const bool instructs = m == instruction && piece.kind == PieceKind::kText;
+      texts_[message.role == Role::kSystem ? 0 : instructs ? 1 : 2].push_back({piece.text, hash});
+    }
+    if (prefix_count_ < kPrefixChainMax) prefix_chain_[prefix_count_++] = chain;
+  }
+}
+
+void RequestDigest::DigestPart(Part part, std::span<const Text> texts,
                                ExchangeHeader* header) {
   const size_t p = static_cast<size_t>(part);
   PartTokens& out = parts_[p];
@@ -100,9 +114,8 @@ void RequestDigest::DigestPart(Part part, std::span<const std::string_view> text
   size_t bytes = 0;
   uint64_t hash = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
-    bytes += texts[i].size();
-    const uint64_t piece = KeyedHash64(texts[i], text_salt_);
-    hash = i == 0 ? piece : Combine(hash, piece);
+    bytes += texts[i].text.size();
+    hash = i == 0 ? texts[i].hash : Combine(hash, texts[i].hash);
   }
   header->part_hash[p] = texts.empty() ? 0 : std::max<uint64_t>(hash, 1);
   if (bytes <= kLongPartBytes || !TokeniseEnds(texts, bytes, &out)) TokeniseAll(texts, &out);
@@ -111,11 +124,11 @@ void RequestDigest::DigestPart(Part part, std::span<const std::string_view> text
   if (out.truncated) header->flags |= 1u << (kPartTruncatedShift + p);
 }
 
-void RequestDigest::TokeniseAll(std::span<const std::string_view> texts, PartTokens* out) {
+void RequestDigest::TokeniseAll(std::span<const Text> texts, PartTokens* out) {
   out->seen = 0;
   Collect collect(out);
   text::Tokenizer tokenizer(hasher_);
-  for (const std::string_view text : texts) {
+  for (const auto& [text, hash] : texts) {
     tokenizer.Feed(text, &collect);
     tokenizer.Finish(&collect);
   }
@@ -124,12 +137,12 @@ void RequestDigest::TokeniseAll(std::span<const std::string_view> texts, PartTok
 
 // The same tokens as TokeniseAll keeps, from as little text as needed. False when the two ends would meet:
 // then all of it is tokenised.
-bool RequestDigest::TokeniseEnds(std::span<const std::string_view> texts, size_t bytes,
+bool RequestDigest::TokeniseEnds(std::span<const Text> texts, size_t bytes,
                                  PartTokens* out) {
   text::Tokenizer tokenizer(hasher_);
   Collect front(out);
   size_t front_bytes = 0;
-  for (const std::string_view text : texts) {
+  for (const auto& [text, hash] : texts) {
     for (size_t at = 0; at < text.size() && out->seen < kHalf; at += kSliceBytes) {
       const std::string_view slice = text.substr(at, kSliceBytes);
       tokenizer.Feed(slice, &front);
@@ -145,7 +158,7 @@ bool RequestDigest::TokeniseEnds(std::span<const std::string_view> texts, size_t
     if (front_bytes + window > bytes) return false;
     size_t first = texts.size(), skip = 0, taken = 0;
     while (taken < window) {
-      const std::string_view text = texts[--first];
+      const std::string_view text = texts[--first].text;
       if (taken + text.size() <= window) {
         taken += text.size();
         continue;
@@ -159,7 +172,7 @@ bool RequestDigest::TokeniseEnds(std::span<const std::string_view> texts, size_t
     Collect back(out);
     for (size_t i = first; i < texts.size(); ++i) {
       tokenizer = text::Tokenizer(hasher_);
-      tokenizer.Feed(texts[i].substr(i == first ? skip : 0), &back);
+      tokenizer.Feed(texts[i].text.substr(i == first ? skip : 0), &back);
       tokenizer.Finish(&back);
     }
     const uint64_t in_window = out->seen - kPartTokensMax;
@@ -169,21 +182,6 @@ bool RequestDigest::TokeniseEnds(std::span<const std::string_view> texts, size_t
     out->seen = kHalf + in_window + (bytes - front_bytes - taken) * in_window / std::max<size_t>(taken, 1);
     out->truncated = true;
     return true;
-  }
-}
-
-void RequestDigest::Chain(const RequestView& request) {
-  uint64_t chain = 1;
-  for (const TextPiece& piece : request.system) chain = Combine(chain, KeyedHash64(piece.text, chain_salt_));
-  prefix_count_ = 0;
-  for (const RequestMessage& message : request.messages) {
-    if (prefix_count_ == kPrefixChainMax) break;
-    chain = Combine(chain, static_cast<uint64_t>(message.role));
-    for (const TextPiece& piece : request.PiecesOf(message)) {
-      if (piece.kind == PieceKind::kReasoning) continue;  // some clients drop it on the way back
-      chain = Combine(chain, KeyedHash64(piece.text, chain_salt_));
-    }
-    prefix_chain_[prefix_count_++] = chain;
   }
 }
 

@@ -41,17 +41,21 @@ class RequestDigest {
     bool truncated = false;
     size_t kept() const { return seen < kPartTokensMax ? seen : kPartTokensMax; }
   };
+  struct Text {
+    std::string_view text;
+    uint64_t hash;
+  };
   class Collect;
 
-  void DigestPart(Part part, std::span<const std::string_view> texts, ExchangeHeader* header);
-  void TokeniseAll(std::span<const std::string_view> texts, PartTokens* out);
-  bool TokeniseEnds(std::span<const std::string_view> texts, size_t bytes, PartTokens* out);
-  void Chain(const RequestView& request);
+  void GatherTexts(const RequestView& request);
+  void DigestPart(Part part, std::span<const Text> texts, ExchangeHeader* header);
+  void TokeniseAll(std::span<const Text> texts, PartTokens* out);
+  bool TokeniseEnds(std::span<const Text> texts, size_t bytes, PartTokens* out);
 
-  const Salt text_salt_, id_salt_, chain_salt_;
+  const Salt text_salt_, id_salt_;
   const text::TokenHasher hasher_;
   std::array<PartTokens, kParts> parts_;
-  std::vector<std::string_view> texts_[3];  // system, instruction, tail
+  std::vector<Text> texts_[3];  // system, instruction, tail
   uint64_t prefix_chain_[kPrefixChainMax];
   uint32_t prefix_count_ = 0;
   uint64_t ids_[kIdsMax];
