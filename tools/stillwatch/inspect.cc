@@ -1,0 +1,64 @@
+#include "tools/stillwatch/inspect.h"
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/stillwatch/inspect_exchange.h"
+#include "tools/stillwatch/inspect_layers.h"
+
+namespace stillwatch {
+namespace {
+
+constexpr int kDone = 0, kUnreadable = 2, kUsage = 64;
+
+int Usage(const std::string& what) {
+  std::fprintf(stderr,
+               "stillwatch: %s\n"
+               "usage: stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] "
+               "CAPTURE...\n",
+               what.c_str());
+  return kUsage;
+}
+
+}  // namespace
+
+int InspectMain(std::span<char*> args) {
+  std::string layer;
+  std::vector<std::string> captures;
+  dataplane::WorkerOptions options;
+  bool show_text = false, words_only = false;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const std::string_view word = args[i];
+    if (words_only || !word.starts_with("-")) {
+      captures.emplace_back(word);
+    } else if (word == "--") {
+      words_only = true;
+    } else if (word == "--layer") {
+      if (++i == args.size()) return Usage("--layer needs a value");
+      layer = args[i];
+    } else if (word.starts_with("--layer=")) {
+      layer = word.substr(8);
+    } else if (word == "--ignore-checksums") {
+      options.ignore_checksums = true;
+    } else if (word == "--show-text") {
+      show_text = true;
+    } else {
+      return Usage("unknown option " + std::string(word));
+    }
+  }
+  if (layer != "http" && layer != "stream" && layer != "exchange") {
+    return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
+  }
+  if (captures.empty()) return Usage("name a capture");
+  if (layer == "exchange") return InspectExchange(captures, options, show_text);
+
+  const Status status = layer == "http" ? InspectHttp(captures, options, stdout)
+                                        : InspectStreams(captures, options, stdout);
+  if (status.ok()) return kDone;
+  std::fprintf(stderr, "stillwatch: %s\n", status.message().c_str());
+  return kUnreadable;
+}
+
+}  // namespace stillwatch

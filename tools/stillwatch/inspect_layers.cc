@@ -1,0 +1,179 @@
+#include "tools/stillwatch/inspect_layers.h"
+
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tools/stillwatch/capture_run.h"
+#include "tools/stillwatch/json_line.h"
+
+namespace stillwatch {
+namespace {
+
+using dataplane::ClientAddress;
+using dataplane::StreamContext;
+
+std::string AddressText(const ClientAddress& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.length != 0) {
+    inet_ntop(address.length == 4 ? AF_INET : AF_INET6, address.bytes, text, sizeof text);
+  }
+  return text;
+}
+
+void AddEndpoints(const StreamContext& at, bool from_client, JsonLine* line) {
+  const auto& src = from_client ? at.client : at.server;
+  const auto& dst = from_client ? at.server : at.client;
+  line->Text("src", AddressText(src))
+      .Number("sport", from_client ? at.client_port : at.server_port)
+      .Text("dst", AddressText(dst))
+      .Number("dport", from_client ? at.server_port : at.client_port);
+}
+
+// --layer http
+class HttpLines final : public dataplane::HttpObserver {
+ public:
+  explicit HttpLines(std::FILE* out) : out_(out) {}
+  Handle OnRequestHead(const StreamContext&, uint64_t,
+                       const dataplane::HttpRequestHead& head) override {
+    auto* const row = new Row;
+    row->method = head.method;
+    row->host = head.host;
+    row->uri = head.target;
+    return row;
+  }
+  void OnRequestBody(const StreamContext&, Handle, Bytes) override {}
+  void OnRequestEnd(const StreamContext&, Handle) override {}
+  Handle OnResponseHead(const StreamContext&, Handle handle, uint64_t,
+                        const dataplane::HttpResponseHead& head) override {
+    auto* const row = handle == nullptr ? new Row : static_cast<Row*>(handle);
+    row->status = head.status;
+    return row;
+  }
+  void OnResponseBody(const StreamContext&, Handle, Bytes) override {}
+  void OnTransactionEnd(const StreamContext& at, Handle handle, dataplane::HttpEnd,
+                        const dataplane::HttpTransactionInfo& info) override {
+    const std::unique_ptr<Row> row(static_cast<Row*>(handle));
+    JsonLine line;
+    AddEndpoints(at, true, &line);
+    line.Text("method", row->method).Text("host", row->host).Text("uri", row->uri);
+    if (row->status < 0) {
+      line.Null("status");
+    } else {
+      line.Number("status", static_cast<uint64_t>(row->status));
+    }
+    line.Number("request_body_len", info.request_body_bytes)
+        .Number("response_body_len", info.response_body_bytes)
+        .Bool("complete", info.request_complete && info.response_complete)
+        .Print(out_);
+  }
+
+ private:
+  struct Row {
+    std::string method, host, uri;
+    int status = -1;
+  };
+  std::FILE* const out_;
+};
+
+// Declines everything: the layers below HTTP are looked at.
+class NoHttp final : public dataplane::HttpObserver {
+ public:
+  Handle OnRequestHead(const StreamContext&, uint64_t,
+                       const dataplane::HttpRequestHead&) override {
+    return nullptr;
+  }
+  void OnRequestBody(const StreamContext&, Handle, Bytes) override {}
+  void OnRequestEnd(const StreamContext&, Handle) override {}
+  Handle OnResponseHead(const StreamContext&, Handle, uint64_t,
+                        const dataplane::HttpResponseHead&) override {
+    return nullptr;
+  }
+  void OnResponseBody(const StreamContext&, Handle, Bytes) override {}
+  void OnTransactionEnd(const StreamContext&, Handle, dataplane::HttpEnd,
+                        const dataplane::HttpTransactionInfo&) override {}
+};
+
+// --layer stream
+class StreamLines final : public dataplane::StreamObserver {
+ public:
+  explicit StreamLines(std::FILE* out) : out_(out) {}
+  void OnStreamBytes(const StreamContext& at, bool from_client, uint64_t skipped,
+                     Bytes data) override {
+    Stream& stream = streams_[{at.flow_id, from_client}];
+    stream.at = at;
+    if (stream.digest == nullptr) {
+      stream.digest.reset(EVP_MD_CTX_new());
+      EVP_DigestInit_ex(stream.digest.get(), EVP_sha256(), nullptr);
+    }
+    stream.gaps += skipped > 0;
+    stream.bytes += data.size();
+    EVP_DigestUpdate(stream.digest.get(), data.data(), data.size());
+  }
+  void OnStreamEnd(const StreamContext& at, bool from_client) override {
+    const auto found = streams_.find({at.flow_id, from_client});
+    if (found == streams_.end()) return;
+    Print(found->second, from_client);
+    streams_.erase(found);
+  }
+  void PrintRest() {
+    for (auto& [key, stream] : streams_) Print(stream, key.second);
+    streams_.clear();
+  }
+
+ private:
+  struct FreeDigest {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  struct Stream {
+    StreamContext at;
+    uint64_t bytes = 0, gaps = 0;
+    std::unique_ptr<EVP_MD_CTX, FreeDigest> digest;
+  };
+
+  void Print(Stream& stream, bool from_client) {
+    if (stream.bytes == 0 && stream.gaps == 0) return;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    EVP_DigestFinal_ex(stream.digest.get(), digest, &size);
+    JsonLine line;
+    AddEndpoints(stream.at, from_client, &line);
+    line.Number("bytes", stream.bytes)
+        .Number("gaps", stream.gaps)
+        .Text("sha256", HexOf(Bytes(digest, size)))
+        .Print(out_);
+  }
+
+  std::map<std::pair<uint64_t, bool>, Stream> streams_;
+  std::FILE* const out_;
+};
+
+class NoOutput final : public dataplane::WorkerOutput {
+ public:
+  void OnExchange(const dataplane::ExchangeView&) override {}
+  void OnFlowRecord(const dataplane::FlowRecord&) override {}
+};
+
+}  // namespace
+
+Status InspectHttp(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                   std::FILE* out) {
+  NoOutput output;
+  HttpLines lines(out);
+  return RunCaptures(captures, options, &lines, &output, nullptr);
+}
+
+Status InspectStreams(std::span<const std::string> captures,
+                      const dataplane::WorkerOptions& options, std::FILE* out) {
+  NoOutput output;
+  NoHttp http;
+  StreamLines lines(out);
+  const Status status = RunCaptures(captures, options, &http, &output, &lines);
+  lines.PrintRest();
+  return status;
+}
+
+}  // namespace stillwatch

@@ -1,0 +1,19 @@
+// The http and stream layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
+// be opened.
+#pragma once
+
+#include <cstdio>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "dataplane/worker.h"
+
+namespace stillwatch {
+
+Status InspectHttp(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                   std::FILE* out);
+Status InspectStreams(std::span<const std::string> captures,
+                      const dataplane::WorkerOptions& options, std::FILE* out);
+
+}  // namespace stillwatch
