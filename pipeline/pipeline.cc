@@ -287,7 +287,7 @@ void Pipeline::Evaluate() {
   if (layer.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   counters_.Set(PipelineCounter::kEdges, layer.edges.size());
   uint64_t unknown = 0, dropped = 0;
-  std::vector<Group> groups = AssembleGroups(layer.edges, profiles_, t, &unknown);
+  std::vector<Group> groups = AssembleGroups(layer.edges, book_.Seeds(profiles_), profiles_, t, &unknown);
   std::vector<Judgement> judgements;
   for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);

@@ -70,9 +70,11 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
   return result;
 }
 
-std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
-                                  const Tunables& tunables, uint64_t* unknown) {
-  const std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
+std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
+                                  const ProfileTable& profiles, const Tunables& tunables,
+                                  uint64_t* unknown) {
+  std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
+  seeds.insert(seeds.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
   const Population population = MakePopulation(profiles.all());

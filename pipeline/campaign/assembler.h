@@ -16,8 +16,10 @@ namespace stillwatch::pipeline {
 std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
                                const Tunables& tunables, uint64_t* unknown);
 
-// Measured groups, by founding anchor.
-std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
-                                  const Tunables& tunables, uint64_t* unknown);
+// Measured groups, by founding anchor. `known`: campaigns of before, tried again beside what the edges
+// propose, so that a group does not vanish because its seed fell apart.
+std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
+                                  const ProfileTable& profiles, const Tunables& tunables,
+                                  uint64_t* unknown);
 
 }  // namespace stillwatch::pipeline

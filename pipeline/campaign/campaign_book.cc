@@ -51,6 +51,20 @@ const Campaign* CampaignBook::Find(std::string_view id) const {
   return nullptr;
 }
 
+std::vector<Seed> CampaignBook::Seeds(const ProfileTable& profiles) const {
+  std::vector<Seed> seeds;
+  for (const auto& campaign : campaigns_) {
+    if (campaign->stage != Stage::kSuspected && campaign->stage != Stage::kConfirmed) continue;
+    Seed& seed = seeds.emplace_back();
+    for (const GroupMember& member : campaign->group.members) {
+      if (const Profile* profile = profiles.Find(member.id)) seed.accounts.push_back(profiles.IndexOf(profile));
+    }
+    std::sort(seed.accounts.begin(), seed.accounts.end());
+    for (const Core& core : campaign->group.cores.cores) seed.anchors.push_back(core.anchor);  // sorted
+  }
+  return seeds;
+}
+
 // The oldest campaign that shares most members, at least a third of the smaller side.
 Campaign* CampaignBook::Match(const Group& group, const std::vector<Campaign*>& taken) {
   const std::vector<AccountId> ids = MemberIds(group);

@@ -12,6 +12,7 @@
 #include "pipeline/campaign/group.h"
 #include "pipeline/campaign/judge.h"
 #include "pipeline/policy/tunables.h"
+#include "pipeline/profile/profile_table.h"
 
 namespace stillwatch::pipeline {
 
@@ -45,6 +46,9 @@ class CampaignBook {
   // is full: *dropped.
   void Update(std::vector<Group> groups, std::vector<Judgement> judgements, int64_t now_s,
               const Tunables& tunables, uint64_t* dropped);
+
+  // The live campaigns as seeds of the next evaluation.
+  std::vector<Seed> Seeds(const ProfileTable& profiles) const;
 
   std::vector<std::unique_ptr<Campaign>>& campaigns() { return campaigns_; }
   const std::vector<std::unique_ptr<Campaign>>& campaigns() const { return campaigns_; }

@@ -135,21 +135,28 @@ void CountTemplates(const Population& population, const Tunables& tunables, Grou
   }
   for (const auto& [owner, cores] : cores_of) group->counts.mixing_owners += cores.size() >= 2;
   std::set<uint32_t> days;
-  std::map<uint32_t, std::pair<uint32_t, bool>> texts;  // first owner, another owner too
+  std::map<uint32_t, std::map<uint32_t, uint64_t>> texts;  // text, owner, hits
+  std::map<uint32_t, uint64_t> hits_of;
   for (const GroupMember& member : group->members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
       ++group->counts.hits;
       group->counts.conversation_hits += (request.flags & kConversation) != 0;
       days.insert(request.time_s / kSecondsPerDay);
-      const auto [at, fresh] = texts.try_emplace(request.text_hash, member.owner, false);
-      if (!fresh && at->second.first != member.owner) at->second.second = true;
+      ++texts[request.text_hash][member.owner];
+      ++hits_of[member.owner];
     }
   }
-  for (const GroupMember& member : group->members) {
-    for (const Hit& hit : member.hits) {
-      group->counts.overlapping_hits += texts[RequestOf(population, member, hit).text_hash].second;
-    }
+  const auto pairs_across = [](const std::map<uint32_t, uint64_t>& by_owner) {
+    uint64_t sum = 0, squares = 0;
+    for (const auto& [owner, n] : by_owner) sum += n, squares += n * n;
+    return (sum * sum - squares) / 2;
+  };
+  group->counts.hit_pairs = pairs_across(hits_of);
+  for (const auto& [text, by_owner] : texts) {
+    if (by_owner.size() < 2) continue;
+    group->counts.equal_pairs += pairs_across(by_owner);
+    for (const auto& [owner, n] : by_owner) group->counts.overlapping_hits += static_cast<uint32_t>(n);
   }
   group->counts.days = static_cast<uint32_t>(days.size());
 }
@@ -201,8 +208,9 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     return known && look_alike;
   };
 
-  if (check("classroom", c.hits != 0, c.overlapping_hits * 100ull > c.hits * tunables.overlap_percent_max,
-            Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too")) {
+  if (check("classroom", c.hits != 0, c.equal_pairs * tunables.equal_text_one_in > c.hit_pairs,
+            Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
+                Share(c.equal_pairs, c.hit_pairs) + " pairs are equal")) {
     j.evidence.content = j.evidence.work = 0;
   }
   if (check("same_question", c.hits != 0, c.payload_hits * 100ull < c.hits * tunables.payload_percent_min,

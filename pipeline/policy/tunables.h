@@ -67,7 +67,8 @@ struct Tunables {
   int32_t elicitation_nats_max = Nats(40);
   int32_t prior_pooled = Nats(-92);     // before evidence: one group in 10,000 that is proposed
   int32_t prior_distillation = Nats(-115);  // one in 100,000
-  uint32_t overlap_percent_max = 30;    // hits whose text another owner sent too: a class, not a campaign
+  uint32_t equal_text_one_in = 128;     // pairs of hits with equal text, more than 1 in this: a class has few
+                                        // distinct texts; a grid that wraps around has many, once or twice each
   uint32_t payload_percent_min = 50;    // hits that carry a payload of their own
   uint32_t conversation_percent_max = 50;  // hits inside longer conversations: an agent or a chat
   uint32_t templates_min = 3;           // cores that carry the group; one core alone is a shared app
