@@ -1,0 +1,104 @@
+// The simulated population: accounts, campaigns, and the actors that ask questions on their behalf.
+// A World is built once from a seed and then driven by capture or play, one thread. Same seed, options
+// and mix: same questions at the same times.
+//
+// Traffic time in here is nanoseconds since the start of the run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "tools/stillgen/client_stack.h"
+#include "tools/stillgen/corpus.h"
+#include "tools/stillgen/model_request.h"
+#include "tools/stillgen/prose.h"
+#include "tools/stillgen/rng.h"
+
+namespace stillwatch::stillgen {
+
+inline constexpr int64_t kNever = INT64_MAX;
+
+struct Address {
+  bool v6 = false;
+  uint8_t bytes[16] = {};
+};
+
+struct Account {
+  uint32_t index = 0;
+  std::string kind;      // benign kind or campaign type
+  int campaign = -1;     // index into World::campaigns
+  ClientIdentity client;
+  std::vector<Address> addresses;  // a connection takes one of them
+  double rtt_ms = 30;
+  bool stream = false;
+  // Truth, counted by the driver.
+  uint64_t requests = 0, harvest = 0, rate_limited = 0;
+  int64_t first_ns = -1, last_ns = -1;
+};
+
+struct Campaign {
+  int index = 0;
+  std::string name;  // "t1-1"
+  std::string type;  // "t1"
+  std::vector<uint32_t> accounts;
+};
+
+// One serial caller: a person, one lane of a back end, one job. The driver asks NextAt, at that time
+// calls Ask, sends the prompt (again after a 429), and gives the answer to Hear.
+class Actor {
+ public:
+  explicit Actor(Account* account) : account_(account) {}
+  virtual ~Actor() = default;
+
+  virtual int64_t NextAt() const = 0;              // kNever: over
+  virtual const Prompt& Ask(int64_t now_ns) = 0;   // valid until the next Ask
+  virtual void Hear(const Answer& answer, int64_t now_ns) = 0;
+  virtual bool harvest() const { return false; }   // the prompt last asked belongs to a campaign
+
+  Account* account() const { return account_; }
+
+ private:
+  Account* account_;
+};
+
+struct WorldOptions {
+  uint64_t seed = 1;
+  int64_t duration_ns = kNsPerHour;
+  int64_t start_unix_ns = 1'767'600'000 * kNsPerSecond;  // 2026-01-05T08:00:00Z, a Monday
+  double scale = 1.0;       // multiplies how much each account asks
+  double stream_share = -1; // share of accounts that stream; negative: by kind
+  double cover = -1;        // benign for each harvesting request; negative: by campaign type
+};
+
+struct World {
+  explicit World(const WorldOptions& o)
+      : options(o), rng(o.seed), prose(rng.Fork("prose")) {}
+
+  // What an account is like: people use SDKs and tools, servers use server stacks.
+  enum class Site { kPerson, kServer };
+  Account* NewAccount(std::string_view kind, Site site, Rng& from);
+  Campaign* NewCampaign(std::string_view type);
+  void Join(Campaign* campaign, Account* account);
+
+  std::string PickModel(Rng& from) const;
+  double hours() const { return static_cast<double>(options.duration_ns) / static_cast<double>(kNsPerHour); }
+
+  WorldOptions options;
+  Rng rng;
+  Corpus corpus;
+  Prose prose;
+  std::vector<std::unique_ptr<Account>> accounts;
+  std::vector<std::unique_ptr<Campaign>> campaigns;
+  std::vector<std::unique_ptr<Actor>> actors;
+};
+
+// Gives the account another stack and dialect (campaigns and classes share one).
+void SetStack(Account* account, const ClientStack& stack, Api api, Rng& rng);
+
+// `count` start times in [from, to), sorted. `diurnal`: people's days, with a shift for the time zone.
+std::vector<int64_t> StartTimes(Rng& rng, int64_t count, int64_t from, int64_t to, bool diurnal);
+
+}  // namespace stillwatch::stillgen

@@ -1,0 +1,52 @@
+#include "tools/stillgen/world_options.h"
+
+#include "base/time_format.h"
+#include "tools/stillgen/scenario.h"
+#include "tools/stillgen/truth.h"
+
+namespace stillwatch::stillgen {
+
+std::vector<std::string_view> WorldOptionNames() {
+  return {"scenario", "mix", "seed", "accounts", "hours", "days", "scale", "sse", "cover", "start", "account-key", "exact!"};
+}
+
+Result<BuiltWorld> WorldFromOptions(const Options& options, double hours) {
+  auto scenario = FindScenario(options.Text("scenario", "demo"));
+  if (!scenario.ok()) return scenario.error();
+  auto mix = ParseMix(options.Text("mix", std::string(scenario.value().mix)));
+  if (!mix.ok()) return mix.error();
+  WorldOptions world;
+  world.seed = static_cast<uint64_t>(options.Number("seed", 1, 0, 9e15));
+  // A mix given by hand is taken as it is; a named scenario varies with the seed.
+  if (!options.Has("mix") && !options.Has("exact")) {
+    VaryMix(&mix.value(), world.seed, static_cast<int>(options.Number("accounts", 0, 0, 1e7)));
+  }
+  if (hours < 0) hours = scenario.value().hours;
+  hours = options.Number("hours", hours, 0.001, 24 * 400);
+  if (options.Has("days")) hours = 24 * options.Number("days", 1, 0.001, 400);
+  world.duration_ns = static_cast<int64_t>(hours * static_cast<double>(kNsPerHour));
+  world.scale = options.Number("scale", 1, 0.001, 1000);
+  world.stream_share = options.Number("sse", -1, 0, 1);
+  world.cover = options.Number("cover", -1, 0, 1000);
+  if (options.Has("start")) {
+    auto start = ParseTime(options.Text("start"));
+    if (!start.ok()) return Error{"--start: " + start.message()};
+    world.start_unix_ns = start.value();
+  }
+  BuiltWorld built;
+  if (options.Has("account-key")) {
+    auto key = ReadAccountKey(options.Text("account-key"));
+    if (!key.ok()) return key.error();
+    built.account_key = key.value();
+  }
+  for (const MixPart& part : mix.value()) {
+    if (!built.mix.empty()) built.mix += ",";
+    built.mix += std::string(part.kind->name) + "=" +
+                 (part.share.groups == 1 ? "" : std::to_string(part.share.groups) + "x") + std::to_string(part.share.accounts);
+  }
+  built.world = std::make_unique<World>(world);
+  BuildWorld(mix.value(), built.world.get());
+  return built;
+}
+
+}  // namespace stillwatch::stillgen
