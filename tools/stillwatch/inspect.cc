@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/stillwatch/capture_run.h"
 #include "tools/stillwatch/inspect_exchange.h"
 #include "tools/stillwatch/inspect_layers.h"
 
@@ -20,6 +21,18 @@ int Usage(const std::string& what) {
                "CAPTURE...\n",
                what.c_str());
   return kUsage;
+}
+
+}  // namespace
+
+namespace {
+
+// Accounts are named under the all-zero key: inspect has no configuration.
+Status InspectExchanges(std::span<const std::string> captures, const dataplane::WorkerOptions& options, bool show_text) {
+  InspectExchangeOptions exchange;
+  exchange.show_text = show_text;
+  const std::unique_ptr<ExchangeInspector> inspector = MakeExchangeInspector(exchange);
+  return RunCaptures(captures, options, inspector->http(), inspector->output(), nullptr);
 }
 
 }  // namespace
@@ -52,10 +65,9 @@ int InspectMain(std::span<char*> args) {
     return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
   }
   if (captures.empty()) return Usage("name a capture");
-  if (layer == "exchange") return InspectExchange(captures, options, show_text);
-
-  const Status status = layer == "http" ? InspectHttp(captures, options, stdout)
-                                        : InspectStreams(captures, options, stdout);
+  const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
+                        : layer == "stream" ? InspectStreams(captures, options, stdout)
+                                            : InspectExchanges(captures, options, show_text);
   if (status.ok()) return kDone;
   std::fprintf(stderr, "stillwatch: %s\n", status.message().c_str());
   return kUnreadable;
