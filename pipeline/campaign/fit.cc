@@ -24,7 +24,7 @@ class Fit {
  public:
   Fit(const Population& population, const Tunables& tunables)
       : population_(population), tunables_(tunables), is_member_(population.profiles.size(), false),
-        is_suspect_(population.profiles.size(), false) {}
+        is_suspect_(population.profiles.size(), false), was_member_(population.profiles.size(), false) {}
 
   std::optional<Group> Run(const Seed& seed) {
     std::vector<RequestRef> linked = LinkedRequests(seed);
@@ -40,7 +40,7 @@ class Fit {
 
  private:
   std::vector<RequestRef> LinkedRequests(const Seed& seed) {
-    for (uint32_t account : seed.accounts) is_member_[account] = true;
+    for (uint32_t account : seed.accounts) is_member_[account] = was_member_[account] = true;
     std::vector<RequestRef> linked;
     for (const RequestRef& ref : population_.requests) {
       if (!is_member_[ref.account]) continue;
@@ -90,7 +90,7 @@ class Fit {
     std::vector<uint32_t> seen;  // tuples of this owner
     for (size_t i = 0; i < population_.requests.size(); ++i) {
       const RequestRef& ref = population_.requests[i];
-      if (is_member_[ref.account] || is_suspect_[ref.account]) continue;
+      if (is_member_[ref.account] || was_member_[ref.account] || is_suspect_[ref.account]) continue;
       ++outside_requests_;
       if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
       const uint32_t tuple = TupleOf(*ref.request);
@@ -224,7 +224,7 @@ class Fit {
       const bool holds_apart = !t.member.hits.empty() && Linked(t.member, &masks, &t.member.cores);
       if (!is_member_[t.member.account]) {
         is_suspect_[t.member.account] = holds_apart && t.member.hits.size() >= kSuspectHits;
-        if (!is_suspect_[t.member.account]) {
+        if (!is_suspect_[t.member.account] && !was_member_[t.member.account]) {
           outside += t.member.requests;
           for (size_t k = 0; k < std::min<size_t>(t.member.hits.size(), kOwnerCap); ++k) {
             ++outside_hits[StepOf(t.member.hits[k])];
@@ -262,7 +262,7 @@ class Fit {
         borrowers_.push_back(std::move(by_text));
         continue;
       }
-      next[t.member.account] = true;
+      next[t.member.account] = was_member_[t.member.account] = true;
       for (const Hit& hit : t.member.hits) {
         const RememberedRequest* request = &population_.profiles[t.member.account].requests[hit.request];
         for (uint32_t k = t.first; k < t.first + t.count; ++k) {
@@ -343,7 +343,9 @@ class Fit {
 
   const Population& population_;
   const Tunables& tunables_;
-  std::vector<bool> is_member_, is_suspect_;  // by account
+  // By account. Who was proposed or ever admitted is not benign to compare with: let go, he would raise the
+  // bar and the next would be let go.
+  std::vector<bool> is_member_, is_suspect_, was_member_;
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests
   CoreSet cores_;
   std::vector<uint32_t> held_, held_start_;   // cores by request of the population
