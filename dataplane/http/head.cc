@@ -336,7 +336,10 @@ LineKind StatusLine(std::string_view line, Head* head) {
   size_t length = 0;
   if (!ReadVersion(line, &length, head)) return LineKind::kNotHttp;
   std::string_view rest = line.substr(length);
-  const std::string_view code = TrimBlanks(rest);
+  std::string_view code = TrimBlanks(rest);
+  while (!code.empty() && (IsControl(code.front()) || IsBlank(code.front()))) {
+    code.remove_prefix(1);  // marked with the line's control characters
+  }
   size_t digits = 0;
   unsigned status = 0;
   while (digits < code.size() && digits < 3 && IsDigit(code[digits])) {

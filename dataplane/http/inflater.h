@@ -36,7 +36,9 @@ class InflateStage {
   bool failed() const { return mode_ == Mode::kFailed; }
   bool mislabelled() const { return mode_ == Mode::kAsIs; }
   // The coded data reached its end (or there was none at all).
-  bool whole() const { return mode_ == Mode::kEnded || mode_ == Mode::kAsIs || !touched_; }
+  bool whole() const {
+    return mode_ == Mode::kEnded || mode_ == Mode::kMember || mode_ == Mode::kAsIs || !touched_;
+  }
 
   // Output of the stage before, not yet taken in.
   uint8_t input[kInputBytes];

@@ -46,7 +46,11 @@ bool MessageReader::Step(Bytes* data, DecodeBudget* budget) {
       return true;
     case State::kAwaitPeer:
     case State::kTunnelStart:
-      FirstByte(data->front());
+      if (data->front() == '\r' || data->front() == '\n') {
+        *data = data->subspan(1);  // a stray empty line decides nothing
+      } else {
+        FirstByte(data->front());
+      }
       return true;
     case State::kOpaqueAwaiting:
     case State::kOpaque:

@@ -10,17 +10,29 @@ namespace {
 
 using std::string_view;
 
-constexpr size_t kMethodMax = 24;
-constexpr size_t kRequestLineMax = 16u << 10;
+constexpr size_t kMethodMax = 15;
 
 constexpr string_view kMethods[] = {"GET",     "POST",  "PUT",     "HEAD", "DELETE",
                                     "OPTIONS", "PATCH", "CONNECT", "TRACE"};
 
-bool TargetBegins(char c) { return c == '/' || c == '*' || c == 'h' || c == 'H'; }
+// `text` against how a target may begin; says kNeedMore while it may still become one.
+HttpSniff Begins(string_view text, string_view target) {
+  const size_t common = std::min(text.size(), target.size());
+  for (size_t i = 0; i < common; ++i) {
+    if (LowerAscii(text[i]) != LowerAscii(target[i])) return HttpSniff::kNotHttp;
+  }
+  return text.size() < target.size() ? HttpSniff::kNeedMore : HttpSniff::kHttp;
+}
 
+// Decided within 24 bytes: a flow holds no more. A method is taken by its letters, the target by its beginning,
+// so that RTSP (rtsp://), SIP (sip:) and the HTTP/2 preface (* HTTP/2.0) fall out.
 HttpSniff SniffRequest(string_view text) {
   size_t method = 0;
-  while (method < text.size() && method <= kMethodMax && IsTokenChar(text[method])) ++method;
+  while (method < text.size() && method <= kMethodMax &&
+         ((text[method] >= 'A' && text[method] <= 'Z') || (method > 0 && IsTokenChar(text[method]) &&
+                                                           !IsDigit(text[method])))) {
+    ++method;
+  }
   if (method == 0 || method > kMethodMax) return HttpSniff::kNotHttp;
   if (method == text.size()) return HttpSniff::kNeedMore;
   if (text[method] != ' ') return HttpSniff::kNotHttp;
@@ -28,15 +40,15 @@ HttpSniff SniffRequest(string_view text) {
   const string_view rest = text.substr(method + 1);
   if (rest.empty()) return HttpSniff::kNeedMore;
   const bool known = std::find(std::begin(kMethods), std::end(kMethods), name) != std::end(kMethods);
-  if (known && (rest[0] == '/' || name == "CONNECT")) return HttpSniff::kHttp;
-  if (!known && !TargetBegins(rest[0])) return HttpSniff::kNotHttp;
-  // Another method or target: the whole line must say HTTP/1 (RTSP, SIP and the HTTP/2 preface do not).
-  const size_t lf = rest.find('\n');
-  if (lf == string_view::npos) {
-    return rest.size() > kRequestLineMax ? HttpSniff::kNotHttp : HttpSniff::kNeedMore;
+  if (rest[0] == '/' && (known || name.size() >= 3)) return HttpSniff::kHttp;
+  if (name == "CONNECT") return HttpSniff::kHttp;
+  HttpSniff best = HttpSniff::kNotHttp;
+  for (const string_view target : {"http://", "https://", "* HTTP/1."}) {
+    const HttpSniff sniff = Begins(rest, target);
+    if (sniff == HttpSniff::kHttp) return sniff;
+    if (sniff == HttpSniff::kNeedMore) best = sniff;
   }
-  return rest.substr(0, lf).find(" HTTP/1.") != string_view::npos ? HttpSniff::kHttp
-                                                                  : HttpSniff::kNotHttp;
+  return best;
 }
 
 HttpSniff SniffResponse(string_view text) {

@@ -1,0 +1,214 @@
+// inspect --layer http over captures whose requests others listed (Zeek's http.log baselines, tshark): every row,
+// field by field. Rows that we read otherwise stand in tests/data/http1/pcap-exceptions.txt with the reason,
+// and must stay exceptions.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tools/stillwatch/inspect_layers.h"
+
+namespace stillwatch {
+namespace {
+
+using nlohmann::json;
+using std::string;
+namespace fs = std::filesystem;
+
+const fs::path kData = STILLWATCH_SOURCE_DIR "/tests/data/";
+
+using Row = std::map<string, string>;
+
+std::vector<string> CsvLine(const string& line) {
+  std::vector<string> cells(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
+      cells.back() += line[++i];
+    } else if (line[i] == '"') {
+      quoted = !quoted;
+    } else if (line[i] == ',' && !quoted) {
+      cells.emplace_back();
+    } else if (line[i] != '\r') {
+      cells.back() += line[i];
+    }
+  }
+  return cells;
+}
+
+std::vector<Row> ReadCsv(const fs::path& path) {
+  std::ifstream file(path);
+  string line;
+  std::getline(file, line);
+  const auto names = CsvLine(line);
+  std::vector<Row> rows;
+  while (std::getline(file, line)) {
+    const auto cells = CsvLine(line);
+    EXPECT_EQ(cells.size(), names.size()) << path << ": " << line;
+    Row& row = rows.emplace_back();
+    for (size_t i = 0; i < names.size() && i < cells.size(); ++i) row[names[i]] = cells[i];
+  }
+  return rows;
+}
+
+// Zeek and tshark write bytes that cannot be printed as \xNN; so do we, for comparing.
+string Printable(const string& text) {
+  string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\x%02X", byte);
+    out += byte < 0x20 || byte >= 0x7f ? escaped : string(1, c);
+  }
+  return out;
+}
+
+std::vector<Row> Inspect(const fs::path& capture, bool ignore_checksums) {
+  char* text = nullptr;
+  size_t size = 0;
+  std::FILE* const out = open_memstream(&text, &size);
+  dataplane::WorkerOptions options;
+  options.flows_max = 4'096;
+  options.ignore_checksums = ignore_checksums;
+  const std::vector<string> paths = {capture.string()};
+  const Status status = InspectHttp(paths, options, out);
+  std::fclose(out);
+  EXPECT_TRUE(status.ok()) << status.message();
+  std::vector<Row> rows;
+  std::istringstream lines(string(text, size));
+  std::free(text);
+  for (string line; std::getline(lines, line);) {
+    const json object = json::parse(line);
+    Row& row = rows.emplace_back();
+    for (const auto& [name, value] : object.items()) {
+      row[name] = value.is_string() ? Printable(value.get<string>())
+                  : value.is_null() ? ""
+                                    : value.dump();
+    }
+  }
+  return rows;
+}
+
+const std::vector<string> kFields = {"method", "host", "uri", "status", "request_body_len",
+                                     "response_body_len"};
+
+string Connection(const Row& row) {
+  return row.at("src") + ":" + row.at("sport") + ">" + row.at("dst") + ":" + row.at("dport");
+}
+
+// Names of the fields in which `ours` differs; lengths that the expectation does not know are passed over.
+std::vector<string> Differences(const Row& expected, const Row& ours) {
+  std::vector<string> fields;
+  for (const string& field : kFields) {
+    const string& want = expected.at(field);
+    if (want.empty() && field.ends_with("_len")) continue;
+    // Zeek writes 0 where tshark writes nothing.
+    if (field == "status" && (want.empty() || want == "0") &&
+        (ours.at(field).empty() || ours.at(field) == "0")) {
+      continue;
+    }
+    if (want != ours.at(field)) fields.push_back(field);
+  }
+  return fields;
+}
+
+struct Exceptions {
+  std::map<std::pair<string, string>, string> reasons;  // (capture, "row field") -> reason
+
+  static Exceptions Read() {
+    Exceptions out;
+    std::ifstream file(kData / "http1" / "pcap-exceptions.txt");
+    for (string line; std::getline(file, line);) {
+      if (line.empty() || line[0] == '#') continue;
+      std::istringstream cells(line);
+      string capture, row, field, reason;
+      std::getline(cells, capture, '\t');
+      std::getline(cells, row, '\t');
+      std::getline(cells, field, '\t');
+      std::getline(cells, reason);
+      EXPECT_FALSE(reason.empty()) << line;
+      out.reasons[{capture, row + " " + field}] = reason;
+    }
+    return out;
+  }
+};
+
+TEST(InspectHttp, ReadsRequestsAsOthersDo) {
+  auto exceptions = Exceptions::Read();
+  size_t rows_all = 0, rows_met = 0, fields_all = 0, fields_met = 0, http2 = 0;
+  for (const auto& entry : fs::directory_iterator(kData / "pcap")) {
+    const fs::path folder = entry.path();
+    if (!fs::exists(folder / "requests.csv")) continue;
+    const string name = folder.filename();
+    const fs::path capture =
+        fs::exists(folder / "input.pcap") ? folder / "input.pcap" : folder / "input.pcapng";
+    std::ifstream case_file(folder / "case.json");
+    std::stringstream case_text;
+    case_text << case_file.rdbuf();
+    const json about = json::parse(case_text.str());
+    // "zeek -C" ignores checksums, and tshark does not check them unless told to.
+    const string source = about["files"]["requests.csv"];
+    const bool checks = source.find("zeek baseline") != string::npos &&
+                        source.find(" -C ") == string::npos && source.find(" -Cr ") == string::npos;
+    std::multimap<string, Row> ours;
+    for (Row& row : Inspect(capture, !checks)) ours.emplace(Connection(row), row);
+    size_t number = 0;
+    for (const Row& want : ReadCsv(folder / "requests.csv")) {
+      ++number;
+      if (want.contains("proto") && want.at("proto") == "http/2") {
+        ++http2;
+        continue;
+      }
+      // The best of our rows of that connection that no other row has taken.
+      auto [begin, end] = ours.equal_range(Connection(want));
+      auto best = end;
+      std::vector<string> worst = {"row"}, differences = worst;
+      for (auto row = begin; row != end; ++row) {
+        const auto found = Differences(want, row->second);
+        if (best == end || found.size() < differences.size()) {
+          best = row;
+          differences = found;
+        }
+      }
+      string said = best == end ? "(no row)" : "";
+      if (best != end) {
+        for (const string& field : differences) {
+          said += field + ": '" + best->second.at(field) + "' for '" + want.at(field) + "'; ";
+        }
+        ours.erase(best);
+      }
+      ++rows_all;
+      rows_met += differences.empty();
+      fields_all += kFields.size();
+      fields_met += best == end ? 0 : kFields.size() - differences.size();
+      for (const string& field : differences) {
+        const auto excepted =
+            exceptions.reasons.find({name, std::to_string(number) + " " + field});
+        if (excepted != exceptions.reasons.end()) {
+          exceptions.reasons.erase(excepted);
+          continue;
+        }
+        ADD_FAILURE() << name << " row " << number << " " << want.at("method") << " "
+                      << want.at("uri") << " " << said;
+        break;
+      }
+    }
+  }
+  for (const auto& [where, reason] : exceptions.reasons) {
+    ADD_FAILURE() << "no exception any more: " << where.first << " " << where.second << ": "
+                  << reason;
+  }
+  EXPECT_GT(rows_all, 300u);
+  EXPECT_GT(rows_met * 100, rows_all * 97);
+  std::printf("requests: %zu of %zu rows, %zu of %zu fields read alike; %zu HTTP/2 rows left out\n",
+              rows_met, rows_all, fields_met, fields_all, http2);
+}
+
+}  // namespace
+}  // namespace stillwatch
