@@ -1,62 +1,103 @@
 #include "dataplane/flow/reassembly.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace stillwatch::dataplane {
 
 namespace {
+
 constexpr int64_t kWindowMax = 1ll << 30;  // the largest scaled window (RFC 7323, section 2.2)
+
+uint32_t CountDifferent(const uint8_t* a, const uint8_t* b, size_t size) {
+  if (std::memcmp(a, b, size) == 0) return 0;
+  uint32_t different = 0;
+  for (size_t i = 0; i < size; ++i) different += a[i] != b[i];
+  return different;
 }
 
-PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint32_t held_max, SegmentPool* pool) {
+}  // namespace
+
+PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool,
+                              bool again) {
   CHECK(direct_.empty());
   int64_t ahead = static_cast<int32_t>(seq - next_seq_);
+  if (MutantIs("reassembly.no_wrap")) ahead = static_cast<int64_t>(seq) - next_seq_;
   if (ahead < 0) {
-    const uint64_t old = static_cast<uint64_t>(-ahead);
+    const uint64_t old = static_cast<uint64_t>(-ahead) - (MutantIs("reassembly.trim_short") ? 1 : 0);
     if (old >= data.size()) return PlaceResult::kOld;
     data = data.subspan(old);
     ahead = 0;
   }
+  if (data.empty()) return PlaceResult::kOld;
   if (ahead > kWindowMax) return PlaceResult::kOutOfWindow;
   if (ahead > 0) return KeepEarly(next_offset_ + static_cast<uint64_t>(ahead), data, held_max, pool);
-  // What is held already was seen first: hand out only up to it, keep the rest if it reaches behind.
   if (early_ != nullptr && next_offset_ + data.size() > early_->offset) {
-    const size_t until = early_->offset - next_offset_;
-    const PlaceResult rest = KeepEarly(next_offset_ + until, data.subspan(until), held_max, pool);
-    data = data.first(until);
-    if (data.empty()) return rest == PlaceResult::kEarly ? PlaceResult::kInOrder : rest;
+    if (!again) Compare(next_offset_, data);
+    data = data.first(early_->offset - next_offset_);
   }
   direct_ = data;
   return PlaceResult::kInOrder;
 }
 
-PlaceResult Reassembly::KeepEarly(uint64_t offset, Bytes data, uint32_t held_max, SegmentPool* pool) {
+// Counts the bytes of `data` that differ from held copies.
+void Reassembly::Compare(uint64_t offset, Bytes data) {
+  const uint64_t end = offset + data.size();
+  for (const Segment* held = early_; held != nullptr && held->offset < end; held = held->next) {
+    const uint64_t from = std::max(offset, held->offset), to = std::min(end, held->end());
+    if (from >= to) continue;
+    conflict_bytes_ += CountDifferent(data.data() + (from - offset), held->data + (from - held->offset), to - from);
+  }
+}
+
+PlaceResult Reassembly::KeepEarly(uint64_t offset, Bytes data, uint64_t held_max, SegmentPool* pool) {
+  Segment* before = nullptr;
+  Segment* after = early_;
+  if (last_ != nullptr && last_->end() <= offset) {  // the usual: behind everything held
+    before = last_;
+    after = nullptr;
+  } else {
+    Compare(offset, data);
+  }
   bool kept = false;
-  Segment** link = &early_;
   while (!data.empty()) {
-    while (*link != nullptr && (*link)->end() <= offset) link = &(*link)->next;
+    while (after != nullptr && after->end() <= offset) {
+      before = after;
+      after = after->next;
+    }
     size_t room = data.size();
-    if (*link != nullptr) {
-      if ((*link)->offset <= offset) {  // covered by a first copy
-        const size_t covered = std::min<uint64_t>(data.size(), (*link)->end() - offset);
+    if (after != nullptr) {
+      if (after->offset <= offset) {  // held already
+        const size_t covered = std::min<uint64_t>(data.size(), after->end() - offset);
         data = data.subspan(covered);
         offset += covered;
         continue;
       }
-      room = std::min<uint64_t>(room, (*link)->offset - offset);
+      room = std::min<uint64_t>(room, after->offset - offset);
     }
-    room = std::min<size_t>(room, Segment::kBytes);
-    if (held_bytes_ + room > held_max) return kept ? PlaceResult::kEarly : PlaceResult::kFlowFull;
-    Segment* segment = pool->Take();
-    if (segment == nullptr) return kept ? PlaceResult::kEarly : PlaceResult::kPoolEmpty;
-    segment->offset = offset;
-    segment->size = static_cast<uint32_t>(room);
-    std::memcpy(segment->data, data.data(), room);
-    segment->next = *link;
-    *link = segment;
-    held_bytes_ += segment->size;
+    const bool append = before != nullptr && before->end() == offset && before->size < Segment::kBytes;
+    if (append) {
+      room = std::min<size_t>(room, Segment::kBytes - before->size);
+      std::memcpy(before->data + before->size, data.data(), room);
+      before->size += static_cast<uint32_t>(room);
+    } else {
+      room = std::min<size_t>(room, Segment::kBytes);
+      // What was kept so far stays; the rest is placed again, or lost and then a hole.
+      if (held_bytes() + sizeof(Segment) > held_max) return PlaceResult::kFlowFull;
+      Segment* const segment = pool->Take();
+      if (segment == nullptr) return PlaceResult::kPoolEmpty;
+      ++segments_;
+      segment->offset = offset;
+      segment->size = static_cast<uint32_t>(room);
+      std::memcpy(segment->data, data.data(), room);
+      segment->next = after;
+      (before != nullptr ? before->next : early_) = segment;
+      if (after == nullptr) last_ = segment;
+      before = segment;
+    }
     kept = true;
     data = data.subspan(room);
     offset += room;
@@ -67,8 +108,7 @@ PlaceResult Reassembly::KeepEarly(uint64_t offset, Bytes data, uint32_t held_max
 Bytes Reassembly::Next() const {
   if (!direct_.empty()) return direct_;
   if (early_ != nullptr && early_->offset <= next_offset_) {
-    const size_t used = next_offset_ - early_->offset;
-    return {early_->data + used, early_->size - used};
+    return early_->bytes().subspan(next_offset_ - early_->offset);
   }
   return {};
 }
@@ -80,27 +120,28 @@ void Reassembly::Consume(size_t bytes, SegmentPool* pool) {
     direct_ = direct_.subspan(bytes);
     return;
   }
-  if (early_ != nullptr && early_->end() <= next_offset_) {
-    Segment* done = early_;
-    early_ = done->next;
-    held_bytes_ -= done->size;
-    pool->Give(done);
-  }
+  if (early_ == nullptr || early_->end() > next_offset_) return;
+  Segment* const done = early_;
+  early_ = done->next;
+  if (early_ == nullptr) last_ = nullptr;
+  --segments_;
+  pool->Give(done);
 }
 
 void Reassembly::Skip(uint64_t bytes) {
+  CHECK(direct_.empty() && (early_ == nullptr || next_offset_ + bytes <= early_->offset));
   next_offset_ += bytes;
   next_seq_ += static_cast<uint32_t>(bytes);
-  lost_bytes_ += bytes;
 }
 
 void Reassembly::Clear(SegmentPool* pool) {
   while (early_ != nullptr) {
-    Segment* next = early_->next;
+    Segment* const next = early_->next;
     pool->Give(early_);
     early_ = next;
   }
-  held_bytes_ = 0;
+  last_ = nullptr;
+  segments_ = 0;
   direct_ = {};
 }
 

@@ -1,10 +1,14 @@
 // One direction of a TCP connection as a byte stream (RFC 9293): puts segments in order, drops what was seen
 // before, keeps what came early within bounds, and says how many bytes are lost. Bytes are numbered by a 64-bit
-// offset from the first byte seen, so that sequence numbers may wrap. Where copies of the same byte differ, the
-// first one seen wins.
+// offset from the first byte of the stream, so that sequence numbers may wrap.
 //
-// Use: Place() a segment; then repeatedly Next() for contiguous bytes, until it gives none. Placing the next
-// expected bytes copies nothing: Next() hands out the caller's span.
+// Overlaps: the first copy of a byte wins. Receivers differ here (RFC 9293, 3.10.7.4 leaves it open); a byte that
+// differs from a copy still held is counted in conflict_bytes(), and the flow is then called ambiguous. Copies of
+// bytes that were handed on already are not kept, so they are not compared.
+//
+// Use: Place() a segment, take Next() until it gives nothing, and while Place said kInOrder place it once more
+// (`again`): an in-order segment is handed out around what was held, straight from the caller's span. Memory:
+// only early bytes are copied, into the pool's chunks, within `held_max` bytes of chunks.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +23,7 @@ enum class PlaceResult : uint8_t {
   kEarly,        // kept for later
   kOld,          // nothing new in it
   kOutOfWindow,  // farther ahead than any window; ignored
-  kFlowFull,     // this direction holds its limit: SkipGap, then place it again
+  kFlowFull,     // this direction holds its limit: give up a hole, then place it again
   kPoolEmpty,    // all directions together hold their limit: the same
 };
 
@@ -33,36 +37,41 @@ class Reassembly {
   bool started() const { return started_; }
   uint32_t next_seq() const { return next_seq_; }
   uint64_t next_offset() const { return next_offset_; }
-  uint64_t lost_bytes() const { return lost_bytes_; }
-  uint32_t held_bytes() const { return held_bytes_; }
+  uint32_t conflict_bytes() const { return conflict_bytes_; }
   bool holds_early() const { return early_ != nullptr; }
   // Offset of the first early byte; only when holds_early().
   uint64_t early_offset() const { return early_->offset; }
-  // Offset of a sequence number near the present place.
+  // Bytes of chunks taken.
+  uint64_t held_bytes() const { return uint64_t{segments_} * sizeof(Segment); }
+  // Offset of a sequence number near the present place; negative before the stream's first byte.
   int64_t OffsetOf(uint32_t seq) const {
     return static_cast<int64_t>(next_offset_) + static_cast<int32_t>(seq - next_seq_);
   }
 
-  PlaceResult Place(uint32_t seq, Bytes data, uint32_t held_max, SegmentPool* pool);
+  PlaceResult Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool,
+                    bool again = false);
 
-  // The next contiguous bytes; empty when there are none. They stay valid until Consume.
+  // The next contiguous bytes, held ones first; empty when there are none. Valid until Consume.
   Bytes Next() const;
   void Consume(size_t bytes, SegmentPool* pool);
 
-  // Moves over `bytes` that will not come.
+  // Moves over `bytes` that will not come; not past early_offset().
   void Skip(uint64_t bytes);
+  // Gives everything held back.
   void Clear(SegmentPool* pool);
 
  private:
-  PlaceResult KeepEarly(uint64_t offset, Bytes data, uint32_t held_max, SegmentPool* pool);
+  PlaceResult KeepEarly(uint64_t offset, Bytes data, uint64_t held_max, SegmentPool* pool);
+  void Compare(uint64_t offset, Bytes data);
 
   bool started_ = false;
   uint32_t next_seq_ = 0;
-  uint32_t held_bytes_ = 0;
+  uint32_t segments_ = 0;
+  uint32_t conflict_bytes_ = 0;
   uint64_t next_offset_ = 0;
-  uint64_t lost_bytes_ = 0;
   Bytes direct_;              // in-order bytes of the packet at hand
-  Segment* early_ = nullptr;  // sorted, without overlap
+  Segment* early_ = nullptr;  // by offset, without overlap
+  Segment* last_ = nullptr;   // of those
 };
 
 }  // namespace stillwatch::dataplane

@@ -1,15 +1,15 @@
-// Out-of-order TCP bytes wait here: fixed chunks from one slab, bounded in all. Owned by one worker.
+// Out-of-order TCP bytes wait here, as do first bytes that are too few to tell a protocol: fixed chunks of 2 KiB
+// from one reservation, bounded in all. Owned by one worker.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
-#include <vector>
 
 #include "base/bytes.h"
+#include "dataplane/flow/slab.h"
 
 namespace stillwatch::dataplane {
 
-// One piece of a direction's bytes that came too early. `offset` counts from the direction's first byte.
+// One piece of a direction's bytes. `offset` counts from the direction's first byte.
 struct Segment {
   static constexpr uint32_t kBytes = 2024;
   Segment* next;
@@ -17,42 +17,23 @@ struct Segment {
   uint32_t size;
   uint32_t reserved;
   uint8_t data[kBytes];
+
   uint64_t end() const { return offset + size; }
+  Bytes bytes() const { return {data, size}; }
 };
 static_assert(sizeof(Segment) == 2048);
 
 class SegmentPool {
  public:
-  explicit SegmentPool(uint64_t bytes_max) : left_(bytes_max / sizeof(Segment)) {}
-  ~SegmentPool() {
-    while (free_ != nullptr) {
-      Segment* next = free_->next;
-      delete free_;
-      free_ = next;
-    }
-  }
-  SegmentPool(const SegmentPool&) = delete;
-  SegmentPool& operator=(const SegmentPool&) = delete;
+  explicit SegmentPool(uint64_t bytes_max) : slab_(bytes_max / sizeof(Segment)) {}
 
-  // nullptr when the bound is reached.
-  Segment* Take() {
-    if (free_ != nullptr) {
-      Segment* segment = free_;
-      free_ = segment->next;
-      return segment;
-    }
-    if (left_ == 0) return nullptr;
-    --left_;
-    return new Segment;
-  }
-  void Give(Segment* segment) {
-    segment->next = free_;
-    free_ = segment;
-  }
+  // Header fields are for the caller to fill; nullptr when the bound is reached.
+  Segment* Take() { return slab_.TakeRaw(); }
+  void Give(Segment* segment) { slab_.Give(segment); }
+  uint64_t bytes_taken() const { return slab_.taken() * sizeof(Segment); }
 
  private:
-  uint64_t left_;
-  Segment* free_ = nullptr;
+  Slab<Segment> slab_;
 };
 
 }  // namespace stillwatch::dataplane

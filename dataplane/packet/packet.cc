@@ -1,8 +1,10 @@
 #include "dataplane/packet/packet.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/endian.h"
+#include "dataplane/packet/checksum.h"
 
 namespace stillwatch::dataplane {
 
@@ -12,7 +14,8 @@ constexpr size_t kEthernetHeader = 14;
 constexpr int kTagsMax = 4;
 constexpr int kExtensionsMax = 8;
 constexpr int kTunnelsMax = 4;
-constexpr uint8_t kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoGre = 47;
+constexpr uint8_t kProtoIcmp = 1, kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoGre = 47,
+                  kProtoIcmpv6 = 58;
 constexpr uint16_t kTypeIpv4 = 0x0800, kTypeArp = 0x0806, kTypeEthernet = 0x6558, kTypeIpv6 = 0x86dd;
 
 void SetAddress(const uint8_t* at, uint8_t length, Address* out) {
@@ -21,34 +24,39 @@ void SetAddress(const uint8_t* at, uint8_t length, Address* out) {
   out->length = length;
 }
 
-bool TcpChecksumRight(const Packet& packet, Bytes segment) {
-  uint64_t sum = InternetSum({packet.src.bytes, packet.src.length}) +
-                 InternetSum({packet.dst.bytes, packet.dst.length});
-  // The pseudo header's protocol and length, as 16-bit words in the order that InternetSum uses.
-  const uint8_t tail[8] = {0, kProtoTcp, 0, 0, static_cast<uint8_t>(segment.size() >> 24),
-                           static_cast<uint8_t>(segment.size() >> 16),
-                           static_cast<uint8_t>(segment.size() >> 8), static_cast<uint8_t>(segment.size())};
-  sum += InternetSum({tail, 8});
-  sum += InternetSum(segment);
-  return FoldSum(sum) == 0;
+// Sum of the pseudo header (RFC 9293, 3.1; RFC 8200, 8.1), as InternetSum counts.
+uint64_t PseudoHeaderSum(const Packet& packet, uint32_t segment_length) {
+  uint8_t tail[8] = {0, kProtoTcp, 0, 0};
+  StoreBe32(tail + 4, segment_length);
+  return InternetSum({packet.src.bytes, packet.src.length}) +
+         InternetSum({packet.dst.bytes, packet.dst.length}) + InternetSum(Bytes(tail, 8));
+}
+
+DecodeStatus CheckTcpSum(const Packet& packet, Bytes segment) {
+  const uint64_t pseudo = PseudoHeaderSum(packet, static_cast<uint32_t>(segment.size()));
+  if (FoldSum(pseudo + InternetSum(segment)) == 0) return DecodeStatus::kTcp;
+  // A host that leaves the sum to its NIC puts the pseudo header's sum, not complemented, into the field.
+  const bool partial = LoadLe<uint16_t>(&segment[16]) == static_cast<uint16_t>(~FoldSum(pseudo));
+  return partial ? DecodeStatus::kPartialTcpChecksum : DecodeStatus::kBadTcpChecksum;
 }
 
 // What an encapsulation carries: an Ethernet frame or an IP packet at `at` of `outer`.
 DecodeStatus DecodeInner(uint16_t type, Bytes outer, uint32_t outer_wire, size_t at, const DecodeOptions& options,
                          Packet* packet) {
-  if (at >= outer.size() || packet->tunnels >= kTunnelsMax) return DecodeStatus::kOtherTransport;
+  if (at >= outer.size()) return DecodeStatus::kTruncatedHeader;
+  if (packet->tunnels >= kTunnelsMax) return DecodeStatus::kTunnel;
   ++packet->tunnels;
   const uint32_t wire = outer_wire - static_cast<uint32_t>(at);
   if (type == kTypeEthernet) return DecodeFrame(outer.subspan(at), wire, options, packet);
   if (type == kTypeIpv4 || type == kTypeIpv6) return DecodeIp(outer.subspan(at), wire, options, packet);
-  return DecodeStatus::kOtherTransport;
+  return DecodeStatus::kTunnel;
 }
 
 // RFC 2784 and 2890; version 1 (PPTP) is not opened.
 DecodeStatus DecodeGre(Bytes gre, uint32_t wire, const DecodeOptions& options, Packet* packet) {
-  if (gre.size() < 4) return DecodeStatus::kOtherTransport;
+  if (gre.size() < 4) return DecodeStatus::kTunnel;
   const uint16_t flags = LoadBe16(&gre[0]);
-  if ((flags & 7) != 0) return DecodeStatus::kOtherTransport;
+  if ((flags & 7) != 0) return DecodeStatus::kTunnel;
   const size_t header = 4 + ((flags & 0x8000) != 0 ? 4 : 0) + ((flags & 0x2000) != 0 ? 4 : 0) +
                         ((flags & 0x1000) != 0 ? 4 : 0);
   return DecodeInner(LoadBe16(&gre[2]), gre, wire, header, options, packet);
@@ -56,34 +64,34 @@ DecodeStatus DecodeGre(Bytes gre, uint32_t wire, const DecodeOptions& options, P
 
 // 3GPP TS 29.281: user data (G-PDU) with optional sequence and extension headers.
 DecodeStatus DecodeGtp(Bytes gtp, uint32_t wire, const DecodeOptions& options, Packet* packet) {
-  if (gtp.size() < 12 || (gtp[0] & 0xf0) != 0x30 || gtp[1] != 0xff) return DecodeStatus::kOtherTransport;
+  if (gtp.size() < 12 || (gtp[0] & 0xf0) != 0x30 || gtp[1] != 0xff) return DecodeStatus::kTunnel;
   size_t at = 8;
   if ((gtp[0] & 7) != 0) {
     uint8_t next = gtp[11];
     at = 12;
     for (int extensions = 0; next != 0 && (gtp[0] & 4) != 0 && extensions < kExtensionsMax; ++extensions) {
-      if (at >= gtp.size() || gtp[at] == 0 || at + gtp[at] * 4u > gtp.size()) return DecodeStatus::kOtherTransport;
+      if (at >= gtp.size() || gtp[at] == 0 || at + gtp[at] * 4u > gtp.size()) return DecodeStatus::kTunnel;
       at += gtp[at] * 4u;
       next = gtp[at - 1];
     }
   }
-  if (at >= gtp.size()) return DecodeStatus::kOtherTransport;
+  if (at >= gtp.size()) return DecodeStatus::kTunnel;
   return DecodeInner(gtp[at] >> 4 == 6 ? kTypeIpv6 : kTypeIpv4, gtp, wire, at, options, packet);
 }
 
 // The well-known ports: VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U, GRE in UDP (RFC 8086).
 DecodeStatus DecodeUdpTunnel(uint16_t port, Bytes data, uint32_t wire, const DecodeOptions& options, Packet* packet) {
-  if (data.size() < 8) return DecodeStatus::kOtherTransport;
+  if (data.size() < 8) return DecodeStatus::kTunnel;
   switch (port) {
     case 4789:
-      if ((data[0] & 0x08) == 0) return DecodeStatus::kOtherTransport;
+      if ((data[0] & 0x08) == 0) return DecodeStatus::kTunnel;
       return DecodeInner(kTypeEthernet, data, wire, 8, options, packet);
     case 6081:
-      if (data[0] >> 6 != 0) return DecodeStatus::kOtherTransport;
+      if (data[0] >> 6 != 0) return DecodeStatus::kTunnel;
       return DecodeInner(LoadBe16(&data[2]), data, wire, 8 + (data[0] & 0x3fu) * 4u, options, packet);
     case 2152: return DecodeGtp(data, wire, options, packet);
     case 4754: return DecodeGre(data, wire, options, packet);
-    default: return DecodeStatus::kOtherTransport;
+    default: return DecodeStatus::kTunnel;
   }
 }
 
@@ -93,7 +101,13 @@ DecodeStatus DecodeUdp(Bytes segment, uint32_t segment_wire, const DecodeOptions
   packet->dst_port = LoadBe16(segment.data() + 2);
   Packet inner = *packet;  // what looks like a tunnel and is none stays UDP
   const DecodeStatus status = DecodeUdpTunnel(packet->dst_port, segment.subspan(8), segment_wire - 8, options, &inner);
-  if (status != DecodeStatus::kTcp && status != DecodeStatus::kFragment) return DecodeStatus::kUdp;
+  switch (status) {
+    case DecodeStatus::kTcp:
+    case DecodeStatus::kFragment:
+    case DecodeStatus::kBadTcpChecksum:
+    case DecodeStatus::kPartialTcpChecksum: break;
+    default: return DecodeStatus::kUdp;
+  }
   *packet = inner;
   return status;
 }
@@ -107,6 +121,8 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
     case kProtoGre: return DecodeGre(segment, segment_wire, options, packet);
     case kProtoIpv4: return DecodeInner(kTypeIpv4, segment, segment_wire, 0, options, packet);
     case kProtoIpv6: return DecodeInner(kTypeIpv6, segment, segment_wire, 0, options, packet);
+    case kProtoIcmp:
+    case kProtoIcmpv6: return DecodeStatus::kIcmp;
     default: return DecodeStatus::kOtherTransport;
   }
   if (segment.size() < 20) {
@@ -116,8 +132,9 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
   const uint32_t header = (tcp[12] >> 4) * 4u;
   if (header < 20 || header > segment_wire) return DecodeStatus::kBadTcpHeader;
   if (header > segment.size()) return DecodeStatus::kTruncatedHeader;
-  if (!options.ignore_checksums && segment.size() == segment_wire && !TcpChecksumRight(*packet, segment)) {
-    return DecodeStatus::kBadTcpChecksum;
+  if (!options.ignore_checksums && segment.size() == segment_wire) {
+    const DecodeStatus sum = CheckTcpSum(*packet, segment);
+    if (sum != DecodeStatus::kTcp) return sum;
   }
   packet->src_port = LoadBe16(tcp);
   packet->dst_port = LoadBe16(tcp + 2);
@@ -152,6 +169,7 @@ DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   packet->fragment_offset = (fragment & 0x1fff) * 8u;
   packet->fragment_id = LoadBe16(&ip[4]);
   if (packet->more_fragments || packet->fragment_offset != 0) {
+    packet->unfragmentable = static_cast<uint16_t>(header);
     packet->payload = ip.subspan(header);
     packet->payload_wire = total - header;
     return DecodeStatus::kFragment;
@@ -169,7 +187,7 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   SetAddress(&ip[8], 16, &packet->src);
   SetAddress(&ip[24], 16, &packet->dst);
   uint8_t next = ip[6];
-  size_t at = 40;
+  size_t at = 40, next_at = 6;
   for (int extensions = 0; extensions < kExtensionsMax; ++extensions) {
     const bool options_header = next == 0 || next == 43 || next == 60;
     const bool authentication = next == 51;
@@ -192,44 +210,21 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
       packet->fragment_id = LoadBe32(header + 4);
       if (packet->more_fragments || packet->fragment_offset != 0) {
         packet->protocol = header[0];
+        packet->unfragmentable = static_cast<uint16_t>(at);
+        packet->next_header_at = static_cast<uint16_t>(next_at);
         packet->payload = ip.subspan(at + length);
         packet->payload_wire = static_cast<uint32_t>(total - at - length);
         return DecodeStatus::kFragment;
       }
     }
     next = header[0];
+    next_at = at;
     at += length;
   }
   return DecodeStatus::kBadIpHeader;
 }
 
 }  // namespace
-
-uint64_t InternetSum(Bytes data) {
-  // Sums of 32-bit words keep the one's complement sum of 16-bit words (RFC 1071, section 2 (C)); two
-  // accumulators hide the latency. Words are summed as loaded; FoldSum does not care about byte order.
-  uint64_t even = 0, odd = 0;
-  const uint8_t* at = data.data();
-  size_t left = data.size();
-  for (; left >= 32; left -= 32, at += 32) {
-    even += uint64_t{LoadLe<uint32_t>(at)} + LoadLe<uint32_t>(at + 8) + LoadLe<uint32_t>(at + 16) +
-            LoadLe<uint32_t>(at + 24);
-    odd += uint64_t{LoadLe<uint32_t>(at + 4)} + LoadLe<uint32_t>(at + 12) + LoadLe<uint32_t>(at + 20) +
-           LoadLe<uint32_t>(at + 28);
-  }
-  for (; left >= 4; left -= 4, at += 4) even += LoadLe<uint32_t>(at);
-  uint8_t rest[4] = {};
-  std::memcpy(rest, at, left);
-  return even + odd + LoadLe<uint32_t>(rest);
-}
-
-uint16_t FoldSum(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(~sum);
-}
 
 DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
   if (ip.empty()) return DecodeStatus::kTruncatedHeader;
@@ -267,12 +262,16 @@ DecodeStatus DecodeEtherType(uint16_t type, Bytes frame, uint32_t wire_length, s
     if (protocol == 0x0057) return DecodeInner(kTypeIpv6, frame, wire_length, at, options, packet);
   }
   if (type == 0x88e7) return DecodeInner(kTypeEthernet, frame, wire_length, at + 4, options, packet);  // 802.1ah
-  return DecodeStatus::kNonIp;
+  if (type < 0x0600) return DecodeStatus::kLlc;
+  return type == 0x8847 || type == 0x8848 || type == 0x8863 || type == 0x8864 || type == 0x88e7
+             ? DecodeStatus::kTunnel
+             : DecodeStatus::kNonIp;
 }
 
 }  // namespace
 
 DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
+  wire_length = std::max(wire_length, static_cast<uint32_t>(frame.size()));
   if (frame.size() < kEthernetHeader) return DecodeStatus::kTruncatedHeader;
   size_t at = 12;
   uint16_t type = LoadBe16(&frame[at]);

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "base/bytes.h"
 
@@ -18,15 +17,19 @@ enum class DecodeStatus : uint8_t {
   kTcp,               // all fields of Packet are valid
   kUdp,               // addresses and ports are valid
   kFragment,          // addresses and fragment fields are valid; payload is the fragment's
-  kOtherTransport,    // ICMP, SCTP, tunnels...
+  kIcmp,              // ICMP, ICMPv6
+  kTunnel,            // an encapsulation that is not opened: unknown inside, or too deep
+  kOtherTransport,    // another IP protocol: SCTP, ESP, OSPF...
   kArp,
-  kNonIp,             // another EtherType, LLC frames, L2 control
+  kLlc,               // 802.3 frames with a length instead of a type: spanning tree, IS-IS
+  kNonIp,             // another EtherType: LLDP, L2 control
   kTooManyTags,
   kTruncatedHeader,   // the frame ends inside a header that we need
   kBadIpHeader,       // version, header length or total length contradict each other
   kBadIpChecksum,
   kBadTcpHeader,      // data offset under 5 or past the segment
   kBadTcpChecksum,
+  kPartialTcpChecksum,  // the field holds the pseudo header's sum: the sending host left it to its NIC
   kCount
 };
 
@@ -53,6 +56,8 @@ struct Packet {
   uint32_t fragment_id = 0;
   uint32_t fragment_offset = 0;  // bytes
   bool more_fragments = false;
+  uint16_t unfragmentable = 0;   // bytes of ip_packet before the fragment's payload or fragment header
+  uint16_t next_header_at = 0;   // IPv6: the byte of ip_packet that announces the fragment header
   Bytes ip_packet;  // from the IP header on, without padding
   uint8_t tunnels = 0;  // encapsulations that were opened
 };
@@ -65,10 +70,5 @@ struct DecodeOptions {
 DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
 // From the IP header on (a reassembled datagram, an inner packet).
 DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
-
-// RFC 1071 sum, not folded, not complemented; `data` in network order, any length.
-uint64_t InternetSum(Bytes data);
-// Folds and complements: 0 for a packet whose checksum field is right.
-uint16_t FoldSum(uint64_t sum);
 
 }  // namespace stillwatch::dataplane

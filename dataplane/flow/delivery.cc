@@ -1,0 +1,291 @@
+// Bytes to protocols: what is contiguous goes on to the flow's decoder, a step's budget at a time.
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "dataplane/flow/flow_worker.h"
+
+namespace stillwatch::dataplane {
+
+namespace {
+
+constexpr uint8_t kSniffsMax = 32;  // segments of a flow first seen in the middle that may tell its protocol
+constexpr int64_t kHoleWaitNs = 2 * kNsPerSecond;
+
+}  // namespace
+
+LookResult FlowWorker::Pump() {
+  Flow* const flow = work_.flow;
+  if (flow == nullptr) return LookResult::kDone;
+  DecodeBudget budget;
+  // First what the packet acknowledges: it is older than what the packet carries.
+  if (!DeliverReady(flow, 1 - work_.side, &budget)) return LookResult::kMore;
+  do {
+    if (!DeliverReady(flow, work_.side, &budget)) return LookResult::kMore;
+  } while (work_.place && PlacePending());
+  if (flow->direction[0].ended && flow->direction[1].ended) {
+    CloseFlow(flow, HttpEnd::kFlowEnded);
+  } else if (OverButForAcks(*flow)) {
+    ArmBy(flow, NextDeadline(*flow));
+  }
+  work_.flow = nullptr;
+  return LookResult::kDone;
+}
+
+// Places what is left of the packet's payload. True when there may be something to deliver now.
+bool FlowWorker::PlacePending() {
+  Flow* const flow = work_.flow;
+  Direction& direction = flow->direction[work_.side];
+  Reassembly& stream = direction.stream;
+  const bool held_before = stream.holds_early();
+  const uint32_t conflicts_before = stream.conflict_bytes();
+  const PlaceResult result =
+      stream.Place(work_.seq, work_.payload, options_.reassembly_flow_bytes_max, &segments_, work_.again);
+  if (stream.conflict_bytes() != conflicts_before) {
+    Count(FlowCounter::kConflicts);
+    Count(FlowCounter::kConflictBytes, stream.conflict_bytes() - conflicts_before);
+  }
+  const bool again = work_.again;
+  work_.again = true;
+  switch (result) {
+    case PlaceResult::kInOrder:
+    case PlaceResult::kEarly:
+      if (flow->reset_ns != 0) {
+        flow->reset_ns = 0;
+        Count(FlowCounter::kResetContradicted);
+      }
+      if (result == PlaceResult::kInOrder) return true;
+      Count(FlowCounter::kEarlySegments);
+      if (!held_before) OnEarly(flow, &direction);
+      break;
+    case PlaceResult::kOld: {
+      if (!again) Count(FlowCounter::kOldSegments);
+      // The end of a payload that the capture cut will not come.
+      const uint64_t cut = work_.payload_wire - work_.payload.size();
+      const uint32_t cut_seq = work_.seq + static_cast<uint32_t>(work_.payload.size());
+      if (cut == 0 || cut_seq != stream.next_seq()) break;
+      uint64_t until = stream.next_offset() + cut;
+      if (stream.holds_early()) until = std::min(until, stream.early_offset());
+      AddToLastStep(flow, work_.side, static_cast<uint32_t>(until - stream.next_offset()));
+      SkipTo(flow, work_.side, until, FlowCounter::kCutBytes);
+      work_.place = false;
+      return true;
+    }
+    case PlaceResult::kOutOfWindow:
+      Count(FlowCounter::kOutOfWindow);
+      break;
+    case PlaceResult::kFlowFull:
+    case PlaceResult::kPoolEmpty:
+      Count(FlowCounter::kReassemblyFull);
+      SkipTo(flow, work_.side,
+             stream.holds_early() ? stream.early_offset() : static_cast<uint64_t>(stream.OffsetOf(work_.seq)),
+             FlowCounter::kGapBytes);
+      return true;
+  }
+  work_.place = false;
+  // What is held may be acknowledged already.
+  return result == PlaceResult::kEarly;
+}
+
+void FlowWorker::OnEarly(Flow* flow, Direction* direction) {
+  direction->hole_since_ns = now_ns_;
+  if (!direction->acked) ArmBy(flow, now_ns_ + kHoleWaitNs);
+}
+
+// Delivers what is contiguous, over holes that will not be filled. False when the budget is spent.
+bool FlowWorker::DeliverReady(Flow* flow, int side, DecodeBudget* budget) {
+  Direction& direction = flow->direction[side];
+  Reassembly& stream = direction.stream;
+  for (;;) {
+    const Bytes data = stream.Next();
+    if (!data.empty()) {
+      const size_t used = Deliver(flow, side, data, budget);
+      stream.Consume(used, &segments_);
+      work_.in_chunk = used < data.size();
+      if (work_.in_chunk) return false;
+      continue;
+    }
+    if (stream.holds_early()) {
+      if (direction.acked_offset < stream.early_offset()) return true;
+      SkipTo(flow, side, stream.early_offset(), FlowCounter::kGapBytes);
+      continue;
+    }
+    if (!direction.fin_seen || direction.ended) return true;
+    const int64_t fin = stream.OffsetOf(direction.fin_seq);
+    const int64_t next = static_cast<int64_t>(stream.next_offset());
+    const bool fin_acked = static_cast<int64_t>(direction.acked_offset) > fin;
+    if (fin > next && fin_acked) {
+      SkipTo(flow, side, static_cast<uint64_t>(fin), FlowCounter::kGapBytes);
+    } else if (fin <= next && (fin_acked || !direction.acked)) {
+      EndSide(flow, side);
+    }
+    if (fin <= next || !fin_acked) return true;
+  }
+}
+
+// Delivers what is contiguous, whatever it decodes to: at a flow's end.
+void FlowWorker::DeliverAll(Flow* flow, int side) {
+  for (DecodeBudget budget; !DeliverReady(flow, side, &budget); budget = {}) {
+  }
+}
+
+// Gives bytes to the flow's decoder; returns how many it took, fewer than given only when the budget is spent.
+size_t FlowWorker::Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  size_t used = data.size();
+  const bool new_chunk = !work_.in_chunk;
+  if (flow->protocol == Protocol::kUndecided) {
+    if (new_chunk) NoteStep(flow, side, static_cast<uint32_t>(data.size()));
+    used = Recognise(flow, side, data, budget);
+  } else if (flow->protocol == Protocol::kHttp) {
+    if (new_chunk) NoteStep(flow, side, static_cast<uint32_t>(data.size()));
+    used = FeedHttp(flow, side, data, budget);
+  } else if (flow->protocol == Protocol::kTls) {
+    flow->direction[side].tls.Feed(data, [&](uint32_t record) { NoteStep(flow, side, record); });
+  } else {
+    NoteStep(flow, side, static_cast<uint32_t>(data.size()));
+  }
+  if (streams_ != nullptr) streams_->OnStreamBytes(At(*flow), side == 0, 0, data.first(used));
+  return used;
+}
+
+size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  Direction& direction = flow->direction[side];
+  const size_t held = direction.first_bytes == nullptr ? 0 : direction.first_bytes->size;
+  Bytes head = data;
+  if (held != 0) {
+    CollectFirstBytes(&direction, data);
+    head = direction.first_bytes->bytes();
+  }
+  HttpSniff sniff = SniffHttp1(head, side == 0);
+  if (sniff == HttpSniff::kNeedMore) {
+    if (head.size() < Segment::kBytes) {
+      if (held != 0 || CollectFirstBytes(&direction, data) != 0) return data.size();
+      Count(FlowCounter::kSniffPoolEmpty);
+    }
+    sniff = HttpSniff::kNotHttp;
+  }
+  if (sniff == HttpSniff::kHttp) {
+    if (held != 0) direction.first_bytes->size = static_cast<uint32_t>(held);
+    if (!TakeParser(flow)) return data.size();
+    for (const int at_side : {1 - side, side}) {
+      Direction& from = flow->direction[at_side];
+      if (from.first_bytes == nullptr) continue;
+      FeedHttpWhole(flow, at_side, from.first_bytes->bytes());
+      segments_.Give(from.first_bytes);
+      from.first_bytes = nullptr;
+    }
+    return flow->protocol == Protocol::kHttp ? FeedHttp(flow, side, data, budget) : data.size();
+  }
+  // A handshake record, or in the middle of a connection any record.
+  if (BeginsTlsRecord(head) && (head[0] == 22 || flow->mid_stream)) {
+    BeginTls(flow, side, data);
+    return data.size();
+  }
+  if (flow->mid_stream && ++flow->sniffs < kSniffsMax) {
+    if (direction.first_bytes != nullptr) segments_.Give(direction.first_bytes);
+    direction.first_bytes = nullptr;
+    return data.size();
+  }
+  Count(FlowCounter::kNotHttp);
+  flow->protocol = Protocol::kOther;
+  for (Direction& each : flow->direction) {
+    if (each.first_bytes != nullptr) segments_.Give(each.first_bytes);
+    each.first_bytes = nullptr;
+  }
+  return data.size();
+}
+
+// Copies as much of `data` as there is room for; returns how much. 0: no chunk is left.
+size_t FlowWorker::CollectFirstBytes(Direction* direction, Bytes data) {
+  if (direction->first_bytes == nullptr) {
+    direction->first_bytes = segments_.Take();
+    if (direction->first_bytes == nullptr) return 0;
+    direction->first_bytes->size = 0;
+  }
+  Segment& segment = *direction->first_bytes;
+  const size_t take = std::min<size_t>(data.size(), Segment::kBytes - segment.size);
+  std::memcpy(segment.data + segment.size, data.data(), take);
+  segment.size += static_cast<uint32_t>(take);
+  return take;
+}
+
+// The bytes held so far were noted as steps when they came; records that end in them are not noted again.
+void FlowWorker::BeginTls(Flow* flow, int side, Bytes data) {
+  Count(FlowCounter::kTls);
+  flow->protocol = Protocol::kTls;
+  for (const int at_side : {1 - side, side}) {
+    Direction& direction = flow->direction[at_side];
+    const auto no_step = [](uint32_t) {};
+    if (direction.stream.next_offset() != 0 && direction.first_bytes == nullptr) direction.tls.Gap();
+    if (direction.first_bytes == nullptr) continue;
+    if (at_side == 1 - side) direction.tls.Feed(direction.first_bytes->bytes(), no_step);
+    segments_.Give(direction.first_bytes);
+    direction.first_bytes = nullptr;
+    if (at_side == side) direction.tls.Gap();
+  }
+  flow->direction[side].tls.Feed(data, [](uint32_t) {});
+}
+
+bool FlowWorker::TakeParser(Flow* flow) {
+  if (parsers_ >= options_.parsers_max) {
+    Count(FlowCounter::kParserPoolEmpty);
+    flow->protocol = Protocol::kOther;
+    for (Direction& each : flow->direction) {
+      if (each.first_bytes != nullptr) segments_.Give(each.first_bytes);
+      each.first_bytes = nullptr;
+    }
+    return false;
+  }
+  ++parsers_;
+  Count(FlowCounter::kHttp);
+  flow->protocol = Protocol::kHttp;
+  flow->http = MakeHttpConnection(http_shared_.get());
+  return true;
+}
+
+void FlowWorker::DropParser(Flow* flow, HttpEnd reason) {
+  if (flow->http == nullptr) return;
+  flow->http->Close(At(*flow), reason);
+  flow->exchanges_done += flow->http->transactions();
+  flow->http.reset();
+  flow->protocol = Protocol::kOther;
+  --parsers_;
+}
+
+size_t FlowWorker::FeedHttp(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  const size_t used = flow->http->Feed(At(*flow), side == 0, data, budget);
+  CHECK(used == data.size() || budget->bytes_left == 0);  // a decoder stops for its budget only
+  if (used == data.size() && flow->http->finished()) DropParser(flow, HttpEnd::kUpgraded);
+  return used;
+}
+
+void FlowWorker::FeedHttpWhole(Flow* flow, int side, Bytes data) {
+  while (!data.empty() && flow->protocol == Protocol::kHttp) {
+    DecodeBudget budget;
+    data = data.subspan(FeedHttp(flow, side, data, &budget));
+  }
+}
+
+// Moves over bytes that will not come.
+void FlowWorker::SkipTo(Flow* flow, int side, uint64_t offset, FlowCounter bytes_counter) {
+  Direction& direction = flow->direction[side];
+  if (offset <= direction.stream.next_offset()) return;
+  const uint64_t skipped = offset - direction.stream.next_offset();
+  if (bytes_counter == FlowCounter::kGapBytes) Count(FlowCounter::kGaps);
+  Count(bytes_counter, skipped);
+  direction.stream.Skip(skipped);
+  direction.hole_since_ns = now_ns_;  // of the next hole, should there be one
+  direction.tls.Gap();
+  if (direction.first_bytes != nullptr) segments_.Give(direction.first_bytes);
+  direction.first_bytes = nullptr;
+  if (flow->protocol == Protocol::kUndecided) flow->mid_stream = true;
+  if (flow->http != nullptr) flow->http->Gap(At(*flow), side == 0, skipped);
+  if (streams_ != nullptr) streams_->OnStreamBytes(At(*flow), side == 0, skipped, {});
+}
+
+void FlowWorker::EndSide(Flow* flow, int side) {
+  flow->direction[side].ended = true;
+  if (flow->http != nullptr) flow->http->End(At(*flow), side == 0);
+}
+
+}  // namespace stillwatch::dataplane

@@ -1,0 +1,95 @@
+// Flow records: the sizes and times of what a flow carried.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "dataplane/flow/flow_worker.h"
+
+namespace stillwatch::dataplane {
+
+namespace {
+
+constexpr int64_t kRecordQuietNs = 60 * kNsPerSecond;
+
+ClientAddress ToClientAddress(const uint8_t* bytes, uint8_t length) {
+  ClientAddress address;
+  std::memcpy(address.bytes, bytes, sizeof address.bytes);
+  address.length = length;
+  return address;
+}
+
+}  // namespace
+
+// One payload, or one TLS record.
+void FlowWorker::NoteStep(Flow* flow, int side, uint32_t bytes) {
+  if (flow->record == nullptr) {
+    flow->record = records_.TakeRaw();
+    if (flow->record == nullptr) return Count(FlowCounter::kRecordPoolEmpty);
+    // Steps are written before they are read; what is not written is not told.
+    FlowRecord& fresh = *flow->record;
+    fresh.first_ns = now_ns_;
+    fresh.bytes_from_client = fresh.bytes_from_server = 0;
+    fresh.steps_count = 0;
+    if (flow->last_step_ns == 0) flow->last_step_ns = now_ns_;
+    ArmBy(flow, now_ns_ + kRecordQuietNs);
+  }
+  FlowRecord& record = *flow->record;
+  FlowStep& step = record.steps[record.steps_count++];
+  step.size_bytes = bytes;
+  step.gap_us = static_cast<uint32_t>(std::min<int64_t>((now_ns_ - flow->last_step_ns) / 1000, UINT32_MAX));
+  step.from_client = side == 0;
+  std::memset(step.reserved, 0, sizeof step.reserved);
+  flow->last_step_ns = now_ns_;
+  (side == 0 ? record.bytes_from_client : record.bytes_from_server) += bytes;
+  if (record.steps_count == kFlowRecordSteps) EmitRecord(flow);
+}
+
+// The rest of a payload that the capture cut.
+void FlowWorker::AddToLastStep(Flow* flow, int side, uint32_t bytes) {
+  if (flow->record == nullptr || flow->record->steps_count == 0) return;
+  FlowRecord& record = *flow->record;
+  FlowStep& step = record.steps[record.steps_count - 1];
+  if ((step.from_client != 0) != (side == 0)) return;
+  step.size_bytes += bytes;
+  (side == 0 ? record.bytes_from_client : record.bytes_from_server) += bytes;
+}
+
+void FlowWorker::EmitRecord(Flow* flow) {
+  if (flow->record == nullptr) return;
+  FlowRecord& record = *flow->record;
+  const StreamContext& at = At(*flow);
+  const uint64_t exchanges = flow->exchanges_done + (flow->http == nullptr ? 0 : flow->http->transactions());
+  record.order = {packet_, flow->hash, std::numeric_limits<uint64_t>::max()};  // behind the flow's exchanges
+  record.flow_id = flow->id;
+  record.client = at.client;
+  record.server = at.server;
+  record.client_port = at.client_port;
+  record.server_port = at.server_port;
+  record.last_ns = flow->last_step_ns;
+  record.ja4_hash = record.http2_hash = 0;
+  record.tcp_hash = flow->tcp_hash;
+  record.rtt_us = flow->rtt_us;
+  record.exchanges = static_cast<uint32_t>(exchanges - flow->exchanges_told);
+  flow->exchanges_told = exchanges;
+  Count(FlowCounter::kRecords);
+  output_->OnFlowRecord(record);
+  records_.Give(flow->record);
+  flow->record = nullptr;
+}
+
+// Where the flow stands at the packet or tick at hand. Valid until the next call.
+const StreamContext& FlowWorker::At(const Flow& flow) {
+  if (at_.flow_id == flow.id && at_.packet == packet_ && at_.time_ns == now_ns_) return at_;
+  const FlowKey& key = flow.key;
+  at_.flow_id = flow.id;
+  at_.flow_hash = flow.hash;
+  at_.packet = packet_;
+  at_.time_ns = now_ns_;
+  at_.client = ToClientAddress(flow.client_is_low ? key.low : key.high, flow.address_length);
+  at_.server = ToClientAddress(flow.client_is_low ? key.high : key.low, flow.address_length);
+  at_.client_port = flow.client_is_low ? key.low_port : key.high_port;
+  at_.server_port = flow.client_is_low ? key.high_port : key.low_port;
+  return at_;
+}
+
+}  // namespace stillwatch::dataplane

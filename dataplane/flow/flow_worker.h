@@ -1,0 +1,124 @@
+// The worker of worker.h: decode, flow table, TCP reassembly, protocol recognition, and the HTTP decoder of each
+// flow. Four files share it: worker.cc (packets to flows), delivery.cc (bytes to protocols), lifetime.cc (ends and
+// timeouts), flow_steps.cc (flow records).
+//
+// Policies, where RFC 9293 leaves a watcher a choice:
+//   Overlap: the first copy of a byte wins (reassembly.h).
+//   Hole: given up (Gap to the HTTP layer, counted) when the other side has acknowledged it and later bytes are
+//     held; when the bound on held bytes is reached; at the flow's end; and, where no acknowledgement of this
+//     direction was ever seen (one-sided capture), 2 s of traffic time after the first byte behind it came.
+//   RST: believed if near the stream's place, and acted on after 2 s without further data: a forged one does not
+//     blind us. FIN: acted on when acknowledged, or when acknowledgements are not seen.
+//   SYN on a living flow: a new flow begins when the connection follows it (RFC 5961, section 4: the peers
+//     would answer it with a challenge).
+//   No SYN seen: the client is the side whose first payload is an HTTP request, else the one with the higher
+//     port; HTTP is looked for at the first 32 segments' starts.
+// Timeouts fire at ticks only, in the order of flow hashes, so that records come out the same however flows
+// are spread over workers.
+#pragma once
+
+#include <vector>
+
+#include "dataplane/flow/flow_counters.h"
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/timer_wheel.h"
+#include "dataplane/packet/fragment_joiner.h"
+#include "dataplane/worker.h"
+
+namespace stillwatch::dataplane {
+
+class FlowWorker final : public Worker {
+ public:
+  FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,
+             StreamObserver* streams);
+  ~FlowWorker() override;
+
+  LookResult Look(const Frame& frame) override;
+  LookResult Continue() override { return Pump(); }
+  void Tick(uint64_t packet, int64_t time_ns) override;
+  void Finish(uint64_t packet, int64_t time_ns) override;
+  void RegisterCounters(CounterRegistry* registry) override;
+
+ private:
+  // What is left to do for the packet at hand.
+  struct Work {
+    Flow* flow = nullptr;
+    int side = 0;               // direction it came in
+    bool place = false;         // its payload has not been placed, or not wholly
+    bool again = false;         // ... not wholly
+    bool in_chunk = false;      // the decoder stopped inside the bytes that Next() gives
+    uint32_t seq = 0;           // of the payload
+    uint32_t payload_wire = 0;
+    Bytes payload;
+  };
+
+  void Count(FlowCounter counter, uint64_t amount = 1) { counters_.Add(counter, amount); }
+
+  // worker.cc
+  void OnTcp(const Packet& packet);
+  Flow* FlowOf(const Packet& packet, bool* from_low);
+  Flow* Open(const Packet& packet, const FlowKey& key, uint64_t hash, bool from_low);
+  bool BeginsAnew(Flow* flow, const Packet& packet, bool from_low);
+  bool FollowsRestart(const Flow& flow, const Packet& packet, bool from_low) const;
+  void LearnClient(Flow* flow, const Packet& packet, bool from_low);
+  void OnSyn(Flow* flow, int side, const Packet& packet);
+  void OnAck(Flow* flow, int side, const Packet& packet);
+  void OnFin(Direction* direction, const Packet& packet);
+  void OnReset(Flow* flow, int side, const Packet& packet);
+  void OnPayload(Flow* flow, int side, const Packet& packet);
+
+  // delivery.cc
+  LookResult Pump();
+  bool PlacePending();
+  void OnEarly(Flow* flow, Direction* direction);
+  bool DeliverReady(Flow* flow, int side, DecodeBudget* budget);
+  void DeliverAll(Flow* flow, int side);
+  size_t Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  size_t Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  size_t CollectFirstBytes(Direction* direction, Bytes data);
+  bool TakeParser(Flow* flow);
+  void DropParser(Flow* flow, HttpEnd reason);
+  size_t FeedHttp(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  void FeedHttpWhole(Flow* flow, int side, Bytes data);
+  void BeginTls(Flow* flow, int side, Bytes data);
+  void SkipTo(Flow* flow, int side, uint64_t offset, FlowCounter bytes_counter);
+  void EndSide(Flow* flow, int side);
+
+  // lifetime.cc
+  void EvictOne();
+  void CloseFlow(Flow* flow, HttpEnd reason);
+  void ReleaseFlow(Flow* flow);
+  bool OverButForAcks(const Flow& flow) const;
+  int64_t NextDeadline(const Flow& flow) const;
+  void ArmBy(Flow* flow, int64_t deadline_ns);
+  void OnTimer(Flow* flow);
+  void SetTime(uint64_t packet, int64_t time_ns);
+
+  // flow_steps.cc
+  void NoteStep(Flow* flow, int side, uint32_t bytes);
+  void AddToLastStep(Flow* flow, int side, uint32_t bytes);
+  void EmitRecord(Flow* flow);
+
+  const StreamContext& At(const Flow& flow);
+
+  const WorkerOptions options_;
+  WorkerOutput* const output_;
+  StreamObserver* const streams_;
+  const Salt flow_salt_, id_salt_, tcp_salt_;
+  FlowTable table_;
+  TimerWheel wheel_;
+  SegmentPool segments_;
+  Slab<FlowRecord> records_;
+  FragmentJoiner fragments_;
+  Frame joined_;  // lent by fragments_ until the next look
+  std::unique_ptr<HttpShared> http_shared_;
+  uint32_t parsers_ = 0;
+  uint64_t packet_ = 0;
+  int64_t now_ns_ = 0;
+  Work work_;
+  StreamContext at_;
+  std::vector<Flow*> due_;
+  CounterBlock<FlowCounter> counters_{kFlowCounterNames};
+};
+
+}  // namespace stillwatch::dataplane
