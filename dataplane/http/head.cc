@@ -337,8 +337,10 @@ LineKind StatusLine(std::string_view line, Head* head) {
   if (!ReadVersion(line, &length, head)) return LineKind::kNotHttp;
   std::string_view rest = line.substr(length);
   std::string_view code = TrimBlanks(rest);
-  while (!code.empty() && (IsControl(code.front()) || IsBlank(code.front()))) {
-    code.remove_prefix(1);  // marked with the line's control characters
+  // NUL and the like are marked with the line; a CR makes it invalid (RFC 9112, 2.2).
+  while (!code.empty() && code.front() != '\r' &&
+         (IsControl(code.front()) || IsBlank(code.front()))) {
+    code.remove_prefix(1);
   }
   size_t digits = 0;
   unsigned status = 0;
