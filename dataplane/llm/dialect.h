@@ -61,7 +61,7 @@ void ReadTexts(JsonReader& json, JsonValue& content, OnText&& on_text) {
 }
 
 inline bool NotNull(JsonReader& json, JsonValue& value) {
-  return json.TypeOf(value) != JsonType::null && !json.failed();
+  return !json.Null(value) && !json.failed();
 }
 
 // The error object that OpenAI and those who copy it send: {type, code, message}, or a string.

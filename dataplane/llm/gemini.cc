@@ -125,58 +125,81 @@ FinishReason FinishOf(std::string_view name) {
   return FinishReason::kOther;
 }
 
-void ReadPartOut(JsonReader& json, JsonValue& part, OutputDigest* output) {
-  std::string_view text, signature;
-  bool thought = false;
-  json.Fields(part, [&](std::string_view key, JsonValue value) {
+struct PartOut {
+  std::string_view text, signature, call_name, call_id, call_arguments;
+  bool thought = false, call = false;
+};
+
+PartOut ReadPartOut(JsonReader& json, JsonValue& value) {
+  PartOut part;
+  json.Fields(value, [&](std::string_view key, JsonValue field) {
     if (key == "text") {
-      json.String(value, &text);
+      json.String(field, &part.text);
     } else if (key == "thought") {
-      json.Bool(value, &thought);
+      json.Bool(field, &part.thought);
     } else if (key == "thoughtSignature" || key == "thought_signature") {
-      json.String(value, &signature);
+      json.String(field, &part.signature);
     } else if (key == "functionCall") {
-      std::string_view name, id, arguments;
-      json.Fields(value, [&](std::string_view inner, JsonValue field) {
-        if (inner == "name") json.String(field, &name);
-        if (inner == "id") json.String(field, &id);
-        if (inner == "args") json.Raw(field, &arguments);
+      part.call = true;
+      json.Fields(field, [&](std::string_view name, JsonValue inner) {
+        if (name == "name") json.String(inner, &part.call_name);
+        if (name == "id") json.String(inner, &part.call_id);
+        if (name == "args") json.Raw(inner, &part.call_arguments);
       });
-      if (name.empty()) return;  // fragments of the arguments of a call that is being streamed
-      output->ToolCall(name, id);
-      output->ToolArguments(arguments.empty() ? "{}" : arguments);
     }
   });
-  if (thought) {
-    output->Reasoning(text);
-  } else {
-    output->Text(text);
-  }
-  output->IdIssued(signature);
+  return part;
 }
 
-void ReadCandidate(JsonReader& json, JsonValue& candidate, OutputDigest* output) {
-  JsonObject object;
-  if (!json.Object(candidate, &object)) return;
-  // Only the first one is the output; its number may come after its text.
-  if (json.LookAhead(object, "index", 0) != 0) {
-    output->MoreChoices();
-    return;
+void Tell(const PartOut& part, OutputDigest* output) {
+  if (part.thought) {
+    output->Reasoning(part.text);
+  } else {
+    output->Text(part.text);
   }
-  json.Fields(object, [&](std::string_view key, JsonValue value) {
+  output->IdIssued(part.signature);
+  // A call without a name is a fragment of the arguments of one that is being streamed.
+  if (!part.call || part.call_name.empty()) return;
+  output->ToolCall(part.call_name, part.call_id);
+  output->ToolArguments(part.call_arguments.empty() ? "{}" : part.call_arguments);
+}
+
+// Only the candidate with index 0 is the output, and its number comes after its parts: they wait for it. More
+// parts than fit are taken for candidate 0's.
+void ReadCandidate(JsonReader& json, JsonValue& candidate, OutputDigest* output) {
+  constexpr size_t kPartsMax = 16;
+  PartOut parts[kPartsMax];
+  size_t count = 0;
+  uint64_t index = 0;
+  std::string_view finish;
+  json.Fields(candidate, [&](std::string_view key, JsonValue value) {
     if (key == "content") {
       json.Fields(value, [&](std::string_view name, JsonValue field) {
         if (name != "parts") return;
-        json.Items(field, [&](JsonValue& part) { ReadPartOut(json, part, output); });
+        json.Items(field, [&](JsonValue& item) {
+          if (count == kPartsMax) {
+            for (const PartOut& part : parts) Tell(part, output);
+            count = 0;
+          }
+          parts[count++] = ReadPartOut(json, item);
+        });
       });
     } else if (key == "finishReason" || key == "finish_reason") {
-      std::string_view name;
-      const bool number_form = json.TypeOf(value) == JsonType::number;
-      if (number_form ? json.Raw(value, &name) : json.String(value, &name)) {
-        output->Finish(FinishOf(name), name);
+      if (json.TypeOf(value) == JsonType::number) {
+        json.Raw(value, &finish);
+      } else {
+        json.String(value, &finish);
       }
+    } else if (key == "index") {
+      json.Uint(value, &index);
     }
   });
+  if (index != 0) {
+    output->MoreChoices();
+    return;
+  }
+  for (size_t i = 0; i < count; ++i) Tell(parts[i], output);
+  if (!finish.empty()) output->Finish(FinishOf(finish), finish);
 }
 
 void ReadAnswer(JsonReader& json, std::string_view key, JsonValue& value, OutputDigest* output) {

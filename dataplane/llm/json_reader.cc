@@ -151,15 +151,17 @@ char ShortEscape(char c) {
   }
 }
 
-// Reads the escape at `at` (behind its backslash); returns what follows it.
-const char* TakeEscape(const char* at, uint8_t** out) {
-  if (*at != 'u') {
-    const char c = ShortEscape(*at);
-    *out = c != 0 ? PutUtf8(static_cast<uint8_t>(c), *out) : PutUtf8(0xFFFD, *out);
+// Reads the escape at `at` (behind its backslash); returns what follows it. No escape of JSON's makes
+// *flawed true.
+const char* TakeEscape(const char* at, uint8_t** out, bool* flawed) {
+  const char plain = *at == 'u' ? '\0' : ShortEscape(*at);
+  if (plain != 0) {
+    *out = PutUtf8(static_cast<uint8_t>(plain), *out);
     return at + 1;
   }
-  uint32_t code = Hex4(at + 1);
+  uint32_t code = *at == 'u' ? Hex4(at + 1) : UINT32_MAX;
   if (code == UINT32_MAX) {
+    *flawed = true;
     *out = PutUtf8(0xFFFD, *out);
     return at + 1;
   }
@@ -243,21 +245,22 @@ void JsonReader::RepairUtf8(size_t size) {
 // Gives a document whose end is missing the brackets that its root needs, so that the front can be read.
 size_t JsonReader::Mend(size_t size) {
   uint8_t* text = buffer_.get();
-  bool in_string = false, escaped = false;
+  bool in_string = false;
+  size_t escape = 0;  // where the last escape began
   uint8_t root = 0;
   for (size_t i = 0; i < size; ++i) {
     const uint8_t c = text[i];
-    if (in_string) {
-      if (!escaped && c == '"') in_string = false;
-      escaped = !escaped && c == '\\';
+    if (in_string && c == '\\') {
+      escape = i++;
     } else if (c == '"') {
-      in_string = true;
-    } else if (root == 0 && (c == '{' || c == '[')) {
+      in_string = !in_string;
+    } else if (root == 0 && !in_string && (c == '{' || c == '[')) {
       root = c;
     }
   }
   if (in_string) {
-    if (escaped) --size;
+    const size_t escape_bytes = escape + 1 < size && text[escape + 1] == 'u' ? 6 : 2;
+    if (escape != 0 && size - escape < escape_bytes) size = escape;
     for (size_t back = 1; back <= 3 && back <= size; ++back) {  // a cut UTF-8 sequence
       const uint8_t c = text[size - back];
       if (c < 0x80) break;
@@ -298,23 +301,13 @@ std::string_view JsonReader::Unescape(const char* raw) {
     std::memcpy(out, run, length);
     out += length;
     if (*at == '"') break;
-    at = TakeEscape(at + 1, &out);
+    at = TakeEscape(at + 1, &out, &flawed_);
     run = at;
     while ((special = SpecialMask(at)) == 0) at += 32;
     at += std::countr_zero(special);
   }
   text_end_ = out;
   return {reinterpret_cast<const char*>(begin), static_cast<size_t>(out - begin)};
-}
-
-uint64_t JsonReader::LookAhead(JsonObject& object, std::string_view key, uint64_t fallback) {
-  JsonValue value;
-  uint64_t number = fallback;
-  const simdjson::error_code error = object.find_field_unordered(key).get(value);
-  if (error == simdjson::SUCCESS) Uint(value, &number);
-  if (error != simdjson::SUCCESS && error != simdjson::NO_SUCH_FIELD) failed_ = true;
-  if (!failed_ && object.reset().error() != simdjson::SUCCESS) failed_ = true;
-  return number;
 }
 
 bool JsonReader::String(JsonValue& value, std::string_view* out) {
@@ -324,21 +317,39 @@ bool JsonReader::String(JsonValue& value, std::string_view* out) {
   return true;
 }
 
-bool JsonReader::Bool(JsonValue& value, bool* out) { return Check(value.get_bool().get(*out)); }
+bool JsonReader::Bool(JsonValue& value, bool* out) {
+  if (TypeOf(value) != JsonType::boolean) return false;
+  if (Check(value.get_bool().get(*out))) return true;
+  flawed_ = true;  // begins like one
+  return false;
+}
+
+bool JsonReader::Null(JsonValue& value) {
+  if (TypeOf(value) != JsonType::null) return false;
+  bool null = false;
+  if (!Check(value.is_null().get(null)) || !null) flawed_ = true;
+  return true;
+}
+
+bool JsonReader::Double(JsonValue& value, double* out) {
+  if (TypeOf(value) != JsonType::number) return false;
+  if (Check(value.get_double().get(*out))) return true;
+  flawed_ = true;
+  return false;
+}
 
 bool JsonReader::Uint(JsonValue& value, uint64_t* out) {
   if (TypeOf(value) != JsonType::number) return false;
   if (value.get_uint64().get(*out) == simdjson::SUCCESS) return true;
   double number;
-  if (!Check(value.get_double().get(number))) return false;
+  if (!Double(value, &number)) return false;
   *out = !(number > 0) ? 0 : number >= 1e18 ? 1'000'000'000'000'000'000 : static_cast<uint64_t>(number);
   return true;
 }
 
 bool JsonReader::Milli(JsonValue& value, int32_t* out) {
-  if (TypeOf(value) != JsonType::number) return false;
   double number;
-  if (!Check(value.get_double().get(number))) return false;
+  if (!Double(value, &number)) return false;
   *out = static_cast<int32_t>(std::lround(std::clamp(number, -1e6, 1e6) * 1000));
   return true;
 }

@@ -54,15 +54,10 @@ class JsonReader {
   template <typename OnItem>
   void Items(JsonValue& value, OnItem&& on_item);
 
-  // False when the value is no object. For Fields after LookAhead.
-  bool Object(JsonValue& value, JsonObject* out) { return Check(value.get_object().get(*out)); }
-  // A number among the object's fields, wherever it stands; the object is then as unread. `fallback` when
-  // it is absent.
-  uint64_t LookAhead(JsonObject& object, std::string_view key, uint64_t fallback);
-
   // False, and *out untouched, when the value has another type.
   bool String(JsonValue& value, std::string_view* out);
   bool Bool(JsonValue& value, bool* out);
+  bool Null(JsonValue& value);
   bool Uint(JsonValue& value, uint64_t* out);   // also of a float or a negative, clamped
   bool Milli(JsonValue& value, int32_t* out);   // a number times 1,000, rounded, clamped
   // The JSON text of an object or array.
@@ -80,11 +75,16 @@ class JsonReader {
  private:
   bool Check(simdjson::error_code error) {
     if (error == simdjson::SUCCESS) return true;
-    if (error != simdjson::INCORRECT_TYPE && error != simdjson::NUMBER_ERROR) failed_ = true;
+    if (error == simdjson::NUMBER_ERROR) {
+      flawed_ = true;  // only this value is lost
+    } else if (error != simdjson::INCORRECT_TYPE) {
+      failed_ = true;
+    }
     return false;
   }
   template <typename OnItem>
   void WalkItems(JsonArray& array, OnItem&& on_item);
+  bool Double(JsonValue& value, double* out);
   std::string_view KeyOf(simdjson::ondemand::field& field);
   std::string_view Unescape(const char* raw);
   void RepairUtf8(size_t size);

@@ -196,29 +196,31 @@ void ReadMessageOut(JsonReader& json, JsonValue& message, OutputDigest* output) 
   });
 }
 
-void ReadChoice(JsonReader& json, JsonValue& choice, OutputDigest* output) {
-  JsonObject object;
-  if (!json.Object(choice, &object)) return;
-  // Only the first one is the output; its number may come after its text.
-  if (json.LookAhead(object, "index", 0) != 0) {
-    output->MoreChoices();
-    return;
-  }
-  json.Fields(object, [&](std::string_view key, JsonValue value) {
+// Only the first choice is the output. `position` in the array stands for the index until that was read; all
+// known servers send it before the text.
+void ReadChoice(JsonReader& json, JsonValue& choice, uint64_t position, OutputDigest* output) {
+  uint64_t index = position;
+  json.Fields(choice, [&](std::string_view key, JsonValue value) {
     std::string_view text;
-    if (key == "delta" || key == "message") {
+    if (key == "index") {
+      json.Uint(value, &index);
+    } else if (index != 0) {
+      return;
+    } else if (key == "delta" || key == "message") {
       ReadMessageOut(json, value, output);
     } else if (key == "finish_reason") {
       if (json.String(value, &text)) output->Finish(FinishOf(text), text);
     }
   });
+  if (index != 0) output->MoreChoices();
 }
 
 void ReadResponse(JsonReader& json, OutputDigest* output) {
   json.RootFields([&](std::string_view key, JsonValue value) {
     std::string_view text;
     if (key == "choices") {
-      json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, output); });
+      uint64_t position = 0;
+      json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, position++, output); });
     } else if (key == "id") {
       if (json.String(value, &text)) output->IdIssued(text);
     } else if (key == "model") {

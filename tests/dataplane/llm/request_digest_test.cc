@@ -1,0 +1,169 @@
+#include "dataplane/llm/request_digest.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+#include <string>
+
+namespace stillwatch::dataplane {
+namespace {
+
+class Collect final : public text::TokenSink {
+ public:
+  void Append(std::span<const uint32_t> hashes) override {
+    tokens.insert(tokens.end(), hashes.begin(), hashes.end());
+  }
+  std::vector<uint32_t> tokens;
+};
+
+std::vector<uint32_t> TokensOf(const std::vector<std::string>& texts) {
+  Collect collect;
+  for (const auto& text : texts) {
+    text::Tokenizer tokenizer{text::TokenHasher(Salt{5})};
+    tokenizer.Feed(text, &collect);
+    tokenizer.Finish(&collect);
+  }
+  return collect.tokens;
+}
+
+void Add(RequestView* view, std::string_view role, std::string_view text, PieceKind kind = PieceKind::kText) {
+  view->BeginMessage();
+  view->AddPiece(kind, text);
+  view->EndMessage(role);
+}
+
+std::vector<uint32_t> Tokens(const RequestDigest& digest, Part part) {
+  const auto span = digest.tokens(part);
+  return {span.begin(), span.end()};
+}
+
+TEST(RequestDigest, InstructionIsTheLastUserTextThatIsNoToolResult) {
+  RequestView view;
+  view.AddSystem("be brief");
+  Add(&view, "developer", "be kind");
+  Add(&view, "user", "first question");
+  Add(&view, "assistant", "an answer");
+  Add(&view, "user", "second question");
+  Add(&view, "assistant", "calling");
+  Add(&view, "user", "tool says so", PieceKind::kToolResult);
+  Add(&view, "tool", "and so");
+  RequestDigest digest(Salt{5});
+  ExchangeHeader h;
+  digest.Digest(view, &h);
+  EXPECT_EQ(Tokens(digest, Part::kSystem), TokensOf({"be brief", "be kind"}));
+  EXPECT_EQ(Tokens(digest, Part::kInstruction), TokensOf({"second question"}));
+  EXPECT_EQ(Tokens(digest, Part::kTail),
+            TokensOf({"first question", "an answer", "calling", "tool says so", "and so"}));
+  EXPECT_EQ(h.turns, 7);
+  EXPECT_EQ(digest.prefix_chain().size(), 7u);
+}
+
+TEST(RequestDigest, PrefixChainFollowsAConversation) {
+  RequestDigest digest(Salt{5});
+  ExchangeHeader h;
+  RequestView view;
+  view.AddSystem("s");
+  Add(&view, "user", "a");
+  Add(&view, "assistant", "b");
+  Add(&view, "user", "c");
+  digest.Digest(view, &h);
+  const std::vector<uint64_t> first(digest.prefix_chain().begin(), digest.prefix_chain().end());
+  Add(&view, "assistant", "d");
+  Add(&view, "user", "e");
+  digest.Digest(view, &h);
+  ASSERT_EQ(digest.prefix_chain().size(), 5u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(digest.prefix_chain()[i], first[i]);
+
+  RequestView other;  // another system text is another conversation
+  other.AddSystem("t");
+  Add(&other, "user", "a");
+  digest.Digest(other, &h);
+  EXPECT_NE(digest.prefix_chain()[0], first[0]);
+  RequestView role;  // and so is the same text in another role
+  role.AddSystem("s");
+  Add(&role, "assistant", "a");
+  digest.Digest(role, &h);
+  EXPECT_NE(digest.prefix_chain()[0], first[0]);
+}
+
+TEST(RequestDigest, ALongConversationKeepsTheFirst64OfTheChain) {
+  RequestView view;
+  for (int i = 0; i < 200; ++i) Add(&view, i % 2 == 0 ? "user" : "assistant", "message " + std::string(1, 'a'));
+  RequestDigest digest(Salt{5});
+  ExchangeHeader h;
+  digest.Digest(view, &h);
+  EXPECT_EQ(digest.prefix_chain().size(), kPrefixChainMax);
+  EXPECT_EQ(h.turns, 200);
+}
+
+// Tokenising only the ends of a long part keeps exactly what tokenising all of it keeps.
+TEST(RequestDigest, LongPartsKeepTheirEnds) {
+  std::mt19937_64 rng(6);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<std::string> texts;
+    size_t bytes = 0;
+    const size_t total = 20'000 + rng() % 400'000;
+    while (bytes < total) {
+      std::string text;
+      const size_t size = rng() % 3 == 0 ? rng() % 100'000 : rng() % 3'000;
+      while (text.size() < size) {
+        switch (rng() % 12) {
+          case 0: text += "日本語のテキスト"; break;
+          case 1: text += "\n\n"; break;
+          case 2: text += std::string(rng() % (round % 10 == 0 ? 9'000 : 30), 'x'); break;
+          case 3: text += "... (so) "; break;
+          default: text += "word" + std::to_string(rng() % 1000) + " é "; break;
+        }
+      }
+      bytes += text.size();
+      texts.push_back(std::move(text));
+    }
+    RequestView view;
+    for (const auto& text : texts) Add(&view, "assistant", text);
+    RequestDigest digest(Salt{5});
+    ExchangeHeader h;
+    digest.Digest(view, &h);
+    const auto all = TokensOf(texts);
+    auto expected = all;
+    if (all.size() > kPartTokensMax) {
+      expected.assign(all.begin(), all.begin() + kPartTokensMax / 2);
+      expected.insert(expected.end(), all.end() - kPartTokensMax / 2, all.end());
+    }
+    ASSERT_EQ(Tokens(digest, Part::kTail), expected) << round;
+    EXPECT_EQ((h.flags >> (kPartTruncatedShift + 2) & 1) != 0, all.size() > kPartTokensMax);
+    EXPECT_EQ(h.part_tokens[2], expected.size());
+  }
+}
+
+TEST(RequestDigest, PartHashesAreExact) {
+  RequestDigest digest(Salt{5});
+  const auto hash_of = [&](std::string_view text) {
+    RequestView view;
+    Add(&view, "user", text);
+    ExchangeHeader h;
+    digest.Digest(view, &h);
+    return h.part_hash[1];
+  };
+  EXPECT_EQ(hash_of("Same text"), hash_of("Same text"));
+  EXPECT_NE(hash_of("Same text"), hash_of("same text"));  // before normalisation
+  RequestView empty;
+  ExchangeHeader h;
+  digest.Digest(empty, &h);
+  for (size_t p = 0; p < 3; ++p) EXPECT_EQ(h.part_hash[p], 0u);
+}
+
+TEST(RequestDigest, BiasedTokensCountInAnyOrder) {
+  RequestDigest digest(Salt{5});
+  RequestView a, b;
+  for (const char* id : {"50256", "12", "7"}) a.AddBiasedToken(id);
+  for (const char* id : {"7", "50256", "12"}) b.AddBiasedToken(id);
+  ExchangeHeader ha, hb;
+  digest.Digest(a, &ha);
+  digest.Digest(b, &hb);
+  EXPECT_EQ(ha.logit_bias_count, 3);
+  EXPECT_NE(ha.logit_bias_hash, 0u);
+  EXPECT_EQ(ha.logit_bias_hash, hb.logit_bias_hash);
+}
+
+}  // namespace
+}  // namespace stillwatch::dataplane
