@@ -31,6 +31,7 @@ struct Direction {
   TlsRecords tls;
   bool syn_seen = false, fin_seen = false;
   bool acked = false;           // the other side has acknowledged at least once
+  bool anchored = false;        // ... a byte near the stream's place: its first sequence number is sure
   bool ended = false;           // handed on to its FIN
 };
 

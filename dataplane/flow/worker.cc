@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kResetWaitNs = 2 * kNsPerSecond;
 constexpr int64_t kResetBehind = 1 << 16, kResetAhead = 1 << 24;  // a RST's distance from the stream's place
 constexpr int64_t kAckAheadMax = 1ll << 30;
+constexpr int64_t kFirstAckMax = 1 << 24;  // beyond what anyone sends before the first acknowledgement
 
 constexpr FlowCounter CounterOf(DecodeStatus status) {
   return static_cast<FlowCounter>(static_cast<int>(FlowCounter::kUdp) + static_cast<int>(status) -
@@ -206,7 +207,7 @@ void FlowWorker::OnSyn(Flow* flow, int side, const Packet& packet) {
   if (!first) flow->syn_repeated = true;
   // Again with another number and nothing carried yet: the peer started over (a SYN that was refused).
   const bool untouched = stream.next_offset() == 0 && !stream.holds_early();
-  if (!stream.started() || (untouched && stream.next_seq() != packet.seq + 1)) {
+  if (!stream.started() || (untouched && !direction.anchored && stream.next_seq() != packet.seq + 1)) {
     stream.Start(packet.seq + 1);
     direction.isn = packet.seq;
     direction.syn_seen = true;
@@ -233,6 +234,16 @@ void FlowWorker::OnAck(Flow* flow, int side, const Packet& packet) {
     other.stream.Start(packet.ack);
   }
   const int64_t acked = other.stream.OffsetOf(packet.ack);
+  if (!other.anchored) {
+    // The peer may have answered the SYN several times, each with another number: the one that is taken up counts.
+    const bool far = acked < 0 || acked > kFirstAckMax;
+    if (far && other.stream.next_offset() == 0 && !other.stream.holds_early()) {
+      other.stream.Start(packet.ack);
+      other.anchored = true;
+      return;
+    }
+    other.anchored = !far;
+  }
   if (acked > static_cast<int64_t>(other.acked_offset) &&
       acked <= static_cast<int64_t>(other.stream.next_offset()) + kAckAheadMax) {
     other.acked_offset = static_cast<uint64_t>(acked);

@@ -17,7 +17,11 @@ constexpr uint32_t kBlock = 8;  // fragments start and, but for the last, end on
 constexpr uint32_t kEthernetHeader = 14;
 constexpr uint32_t kIpHeaderMax = 242;
 constexpr uint32_t kHeadroom = kEthernetHeader + kIpHeaderMax;
-constexpr uint8_t kProtoTcp = 6, kProtoDestinationOptions = 60;
+
+// TCP, or what may carry it: IP in IP, UDP (tunnels), GRE, IPv6 destination options.
+constexpr bool MayCarryTcp(uint8_t protocol) {
+  return protocol == 6 || protocol == 4 || protocol == 17 || protocol == 41 || protocol == 47 || protocol == 60;
+}
 
 uint64_t HashOf(const Packet& packet) {
   uint8_t key[37];
@@ -167,7 +171,7 @@ Frame FragmentJoiner::Finish(Datagram* datagram, const Frame& frame) {
 }
 
 bool FragmentJoiner::Add(const Frame& frame, const Packet& packet, Frame* joined) {
-  if (packet.protocol != kProtoTcp && packet.protocol != kProtoDestinationOptions) {
+  if (!MayCarryTcp(packet.protocol)) {
     counters_.Add(FragmentCounter::kOther);
     return false;
   }

@@ -1,11 +1,11 @@
-// Joins IP fragments that carry TCP on a bounded copy of their own, so that the joined datagram can be hashed and
-// looked at like any other frame. One thread: the forwarder's before it hashes, or a worker's that gets raw
+// Joins IP fragments that may carry TCP (itself or in a tunnel) on a bounded copy of their own, so that the joined
+// datagram can be hashed and looked at like any other frame. One thread: the forwarder's before it hashes, or a worker's that gets raw
 // frames. Bounded: so many datagrams at one time, each of at most 64 KiB, each for so long in traffic time.
 //
 // Policy: a fragment that overlaps what is there, other than an exact repeat, spoils its datagram, as does one
 // that contradicts its length; the rest of it is then refused until its time is over (RFC 5722, section 4, for
-// IPv6; current Linux does the same for IPv4). Fragments that the capture cut are refused. UDP and other
-// fragments are not joined.
+// IPv6; current Linux does the same for IPv4). Fragments that the capture cut are refused. Other protocols
+// (ICMP, SCTP...) are not joined.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@
 namespace stillwatch::dataplane {
 
 enum class FragmentCounter {
-  kFragments,   // fragments of datagrams that carry TCP
+  kFragments,   // fragments of datagrams that may carry TCP: TCP, UDP, GRE, IP in IP
   kOther,       // fragments of other protocols: not joined
   kJoined,      // datagrams joined
   kOverlapped,  // datagrams given up because fragments overlapped

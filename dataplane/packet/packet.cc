@@ -255,6 +255,10 @@ DecodeStatus DecodeEtherType(uint16_t type, Bytes frame, uint32_t wire_length, s
     }
   }
   if (type == 0x8864 && at + 8 <= frame.size()) {  // PPPoE session (RFC 2516)
+    // Its length bounds what follows: an Ethernet frame may be padded behind it.
+    const size_t end = at + 6 + LoadBe16(&frame[at + 4]);
+    if (end < frame.size()) frame = frame.first(std::max(end, at + 8));
+    wire_length = std::min(wire_length, static_cast<uint32_t>(std::max(end, at + 8)));
     const bool compressed = (frame[at + 6] & 1) != 0;  // RFC 1661, section 6.5
     const uint16_t protocol = compressed ? frame[at + 6] : LoadBe16(&frame[at + 6]);
     at += compressed ? 7 : 8;
