@@ -5,16 +5,15 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "dataplane/port/capture_file.h"
 #include "dataplane/worker.h"
+#include "tests/dataplane/csv.h"
 
 namespace stillwatch::testing {
 
@@ -114,43 +113,5 @@ class StreamCollector final : public dataplane::StreamObserver {
   std::map<uint64_t, Open> open_;
   std::vector<StreamSeen> flows_;
 };
-
-// Splits one CSV line (RFC 4180 quotes).
-inline std::vector<std::string> CsvFields(const std::string& line) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
-      fields.back() += '"';
-      ++i;
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (c == ',' && !quoted) {
-      fields.emplace_back();
-    } else if (c != '\r' || i + 1 < line.size()) {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
-
-// Rows of a CSV file as maps from heading to field.
-inline std::vector<std::map<std::string, std::string>> ReadCsv(const std::string& path) {
-  std::vector<std::map<std::string, std::string>> rows;
-  std::ifstream file(path);
-  std::string line;
-  std::vector<std::string> heading;
-  while (std::getline(file, line)) {
-    const std::vector<std::string> fields = CsvFields(line);
-    if (heading.empty()) {
-      heading = fields;
-      continue;
-    }
-    auto& row = rows.emplace_back();
-    for (size_t i = 0; i < heading.size() && i < fields.size(); ++i) row[heading[i]] = fields[i];
-  }
-  return rows;
-}
 
 }  // namespace stillwatch::testing

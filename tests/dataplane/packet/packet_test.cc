@@ -1,0 +1,209 @@
+#include "dataplane/packet/packet.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+
+#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/flow_hash.h"
+#include "dataplane/packet/tcp_options.h"
+#include "tests/dataplane/frame_builder.h"
+
+namespace stillwatch::dataplane {
+namespace {
+
+using testing::BuildFrame;
+using testing::BuildIp;
+using testing::Ethernet;
+using testing::TcpSegment;
+
+DecodeStatus Decode(const std::vector<uint8_t>& frame, Packet* packet, bool ignore_checksums = false) {
+  *packet = Packet{};
+  return DecodeFrame(frame, static_cast<uint32_t>(frame.size()), {ignore_checksums}, packet);
+}
+
+TEST(PacketTest, ReadsATcpSegment) {
+  TcpSegment segment{.seq = 0xfffffff0, .ack = 7, .flags = kPsh | kAck, .window = 1234, .payload = "hello"};
+  const std::vector<uint8_t> frame = BuildFrame(segment);
+  Packet packet;
+  ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
+  EXPECT_EQ(packet.seq, 0xfffffff0u);
+  EXPECT_EQ(packet.ack, 7u);
+  EXPECT_EQ(packet.flags, kPsh | kAck);
+  EXPECT_EQ(packet.window, 1234);
+  EXPECT_EQ(AsText(packet.payload), "hello");
+  EXPECT_EQ(packet.payload_wire, 5u);
+  EXPECT_EQ(packet.src.length, 4);
+  EXPECT_EQ(packet.src_port, 40000);
+}
+
+TEST(PacketTest, ReadsThroughTagsOptionsAndExtensionHeaders) {
+  Packet packet;
+  for (const std::vector<uint16_t>& tags : std::vector<std::vector<uint16_t>>{
+           {0x8100}, {0x88a8, 0x8100}, {0x9100, 0x8100, 0x8100}, {0x88a8, 0x88a8, 0x8100, 0x8100}}) {
+    EXPECT_EQ(Decode(BuildFrame({.payload = "x", .vlan_types = tags}), &packet), DecodeStatus::kTcp);
+    EXPECT_EQ(AsText(packet.payload), "x");
+  }
+  EXPECT_EQ(Decode(BuildFrame({.vlan_types = std::vector<uint16_t>(5, 0x8100)}), &packet), DecodeStatus::kTooManyTags);
+
+  EXPECT_EQ(Decode(BuildFrame({.payload = "x", .ip_options = "\x94\x04\1\2"}), &packet), DecodeStatus::kTcp);
+
+  const std::string hop_by_hop("\x2b\x00\x05\x02\x00\x00\x01\x00", 8);            // next: routing
+  const std::string routing("\x3c\x02" "23456789abcdefghijklmn", 24);             // next: destination options
+  const std::string destination("\x33\x00\x01\x04\0\0\0\0", 8);                   // next: authentication
+  const std::string authentication("\x2c\x04" "234567890123456789012", 23);       // next: fragment; 24 bytes
+  const std::string atomic_fragment("\x06\x00\x00\x00\1\2\3\4", 8);               // offset 0, no more: whole
+  TcpSegment segment{.payload = "six", .ipv6 = true, .first_extension = 0};
+  segment.ip_options = hop_by_hop + routing + destination + authentication + "!" + atomic_fragment;
+  ASSERT_EQ(Decode(BuildFrame(segment), &packet), DecodeStatus::kTcp);
+  EXPECT_EQ(AsText(packet.payload), "six");
+  EXPECT_EQ(packet.src.length, 16);
+}
+
+TEST(PacketTest, CutsEthernetPaddingByTheIpLength) {
+  std::vector<uint8_t> frame = BuildFrame({.flags = kAck});
+  frame.resize(60, 0xee);
+  Packet packet;
+  ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
+  EXPECT_EQ(packet.payload_wire, 0u);
+  frame = BuildFrame({.payload = "a"});
+  frame.resize(1500, 0xee);
+  ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
+  EXPECT_EQ(AsText(packet.payload), "a");
+}
+
+TEST(PacketTest, SaysHowMuchACutCaptureLeftOut) {
+  const std::string payload(1000, 'p');
+  std::vector<uint8_t> frame = BuildFrame({.payload = payload});
+  const uint32_t wire = static_cast<uint32_t>(frame.size());
+  frame.resize(14 + 20 + 20 + 100);
+  Packet packet;
+  ASSERT_EQ(DecodeFrame(frame, wire, {}, &packet), DecodeStatus::kTcp);
+  EXPECT_EQ(packet.payload.size(), 100u);
+  EXPECT_EQ(packet.payload_wire, 1000u);
+}
+
+TEST(PacketTest, EveryWrongChecksumIsNoticed) {
+  const std::vector<uint8_t> good = BuildFrame({.payload = "some payload, odd length"});
+  std::mt19937 random(1);
+  for (size_t at = 14; at < good.size(); ++at) {
+    std::vector<uint8_t> bad = good;
+    bad[at] ^= static_cast<uint8_t>(1 + random() % 255);
+    Packet packet;
+    const DecodeStatus status = Decode(bad, &packet);
+    EXPECT_NE(status, DecodeStatus::kTcp) << "byte " << at;
+  }
+}
+
+TEST(PacketTest, TellsAnUnfinishedChecksumFromAWrongOne) {
+  std::vector<uint8_t> frame = BuildFrame({.payload = "offloaded"});
+  // What Linux leaves for the NIC: the sum of the pseudo header, not complemented.
+  std::vector<uint8_t> pseudo(frame.begin() + 26, frame.begin() + 34);
+  testing::Append(&pseudo, 6, 2);
+  testing::Append(&pseudo, 20 + 9, 2);
+  StoreBe16(&frame[14 + 20 + 16], static_cast<uint16_t>(~testing::PlainChecksum(pseudo)));
+  Packet packet;
+  EXPECT_EQ(Decode(frame, &packet), DecodeStatus::kPartialTcpChecksum);
+  EXPECT_EQ(Decode(frame, &packet, true), DecodeStatus::kTcp);
+  frame[14 + 20 + 16] ^= 1;
+  EXPECT_EQ(Decode(frame, &packet), DecodeStatus::kBadTcpChecksum);
+}
+
+// Each prefix of a frame lies in a block of exactly its size, so that a sanitizer sees any read behind it.
+TEST(PacketTest, EveryPrefixIsReadWithinItsBounds) {
+  TcpSegment four{.payload = "payload", .options = std::string("\2\4\5\xb4\3\3\7\4\2", 9), .vlan_types = {0x88a8, 0x8100}};
+  TcpSegment six = four;
+  six.ipv6 = true;
+  six.first_extension = 0;
+  six.ip_options = std::string("\x06\x00\x05\x02\x00\x00\x01\x00", 8);
+  for (const TcpSegment& segment : {four, six}) {
+    const std::vector<uint8_t> frame = BuildFrame(segment);
+    for (size_t size = 0; size < frame.size(); ++size) {
+      const auto block = std::make_unique<uint8_t[]>(size);
+      std::memcpy(block.get(), frame.data(), size);
+      for (const uint32_t wire : {static_cast<uint32_t>(size), static_cast<uint32_t>(frame.size())}) {
+        Packet packet;
+        const DecodeStatus status = DecodeFrame(Bytes(block.get(), size), wire, {}, &packet);
+        if (status == DecodeStatus::kTcp) {
+          EXPECT_GE(wire, frame.size());
+          EXPECT_EQ(packet.payload_wire, 7u);
+          ParseTcpOptions(packet.tcp_options);
+        }
+        FlowHash(Bytes(block.get(), size), Salt{1});
+      }
+    }
+  }
+}
+
+TEST(PacketTest, RandomBytesAreReadWithinTheirBounds) {
+  std::mt19937 random(7);
+  const std::vector<uint8_t> seeds[] = {BuildFrame({.payload = "x"}), BuildFrame({.payload = "x", .ipv6 = true})};
+  for (int round = 0; round < 50'000; ++round) {
+    std::vector<uint8_t> frame = seeds[round & 1];
+    for (int change = 0; change < 4; ++change) frame[random() % frame.size()] = static_cast<uint8_t>(random());
+    if (round % 3 == 0) frame.resize(random() % frame.size());
+    frame.shrink_to_fit();
+    Packet packet;
+    Decode(frame, &packet, round % 5 != 0);
+  }
+}
+
+TEST(ChecksumTest, EqualsThePlainLoopAtAnyLengthAndAlignment) {
+  std::mt19937 random(3);
+  std::vector<uint8_t> data(2100);
+  for (uint8_t& byte : data) byte = static_cast<uint8_t>(random());
+  for (size_t size = 0; size < 2000; size += size < 200 ? 1 : 37) {
+    for (size_t at : {0u, 1u, 7u, 33u}) {
+      const std::vector<uint8_t> part(data.begin() + static_cast<long>(at), data.begin() + static_cast<long>(at + size));
+      const uint16_t sum = FoldSum(InternetSum(Bytes(data).subspan(at, size)));
+      EXPECT_EQ(__builtin_bswap16(sum), testing::PlainChecksum(part)) << size;
+    }
+  }
+  const std::vector<uint8_t> ones(65535, 0xff);
+  EXPECT_EQ(FoldSum(InternetSum(ones)), __builtin_bswap16(testing::PlainChecksum(ones)));
+}
+
+TEST(TcpOptionsTest, ReadsWhatStacksSend) {
+  const std::string linux_syn("\2\4\5\xb4\4\2\x08\x0a\0\0\0\1\0\0\0\2\1\3\3\7", 20);
+  const TcpOptions options = ParseTcpOptions(AsBytes(linux_syn));
+  EXPECT_EQ(options.mss, 1460);
+  EXPECT_TRUE(options.sack_permitted);
+  EXPECT_TRUE(options.has_timestamps);
+  EXPECT_EQ(options.timestamp, 1u);
+  EXPECT_EQ(options.timestamp_echo, 2u);
+  EXPECT_TRUE(options.has_window_scale);
+  EXPECT_EQ(options.window_scale, 7);
+  EXPECT_FALSE(options.malformed);
+  EXPECT_EQ(options.kinds_count, 5);
+  const Salt salt{5};
+  EXPECT_EQ(TcpFingerprint(64240, options, salt), TcpFingerprint(64240, options, salt));
+  EXPECT_NE(TcpFingerprint(64240, options, salt), TcpFingerprint(65535, options, salt));
+  for (const std::string bad : {std::string("\2"), std::string("\2\0", 2), std::string("\2\5\1\1"), std::string("\3\1")}) {
+    EXPECT_TRUE(ParseTcpOptions(AsBytes(bad)).malformed);
+  }
+}
+
+TEST(FlowHashTest, BothDirectionsAgreeAndFlowsDiffer) {
+  std::mt19937 random(11);
+  std::vector<uint64_t> seen;
+  for (int i = 0; i < 2000; ++i) {
+    TcpSegment there{.src = static_cast<uint32_t>(random()), .dst = static_cast<uint32_t>(random()),
+                     .src_port = static_cast<uint16_t>(random()), .dst_port = static_cast<uint16_t>(random()),
+                     .ipv6 = i % 2 == 1};
+    TcpSegment back = there;
+    std::swap(back.src, back.dst);
+    std::swap(back.src_port, back.dst_port);
+    back.vlan_types = {0x8100};
+    back.payload = "answer";
+    const uint64_t hash = FlowHash(BuildFrame(there), Salt{9});
+    EXPECT_EQ(hash, FlowHash(BuildFrame(back), Salt{9}));
+    EXPECT_NE(hash, FlowHash(BuildFrame(there), Salt{10}));
+    seen.push_back(hash);
+  }
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(std::unique(seen.begin(), seen.end()), seen.end());
+}
+
+}  // namespace
+}  // namespace stillwatch::dataplane
