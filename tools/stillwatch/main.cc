@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "config/schema.h"
+#include "tools/stillwatch/doctor_command.h"
 #include "tools/stillwatch/inspect.h"
 #include "tools/stillwatch/replay.h"
 #include "tools/stillwatch/run.h"
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
   if (command == "run") return stillwatch::RunMain(args);
   if (command == "replay") return stillwatch::ReplayMain(args);
   if (command == "inspect") return stillwatch::InspectMain(args);
+  if (command == "doctor") return stillwatch::DoctorMain(args);
   if (command == "config-reference") {
     std::fputs(stillwatch::config::SchemaMarkdown().c_str(), stdout);
     return 0;

@@ -1,0 +1,25 @@
+#include "tools/stillwatch/doctor_command.h"
+
+#include <cstdio>
+
+#include "config/load.h"
+#include "tools/stillwatch/args.h"
+#include "tools/stillwatch/doctor.h"
+#include "tools/stillwatch/memory_table.h"
+
+namespace stillwatch {
+
+int DoctorMain(std::span<char*> words) {
+  const Result<Args> args = ParseArgs(words);
+  if (!args.ok()) return Complain(kExitBadUsage, args.message());
+  if (args.value().config_file.empty() || !args.value().words.empty()) {
+    return Complain(kExitBadUsage, "doctor --config FILE [--set KEY=VALUE]...");
+  }
+  const Result<config::Config> config = config::LoadConfig(args.value().config_file, args.value().sets);
+  if (!config.ok()) return Complain(kExitUnreadable, config.message());
+  const std::vector<Finding> findings = DoctorChecks({config.value(), ReadMachine(config.value())});
+  std::printf("%s\n%s", PrintMemoryTable(MemoryTable(config.value())).c_str(), PrintFindings(findings).c_str());
+  return HasErrors(findings) ? kExitFailed : kExitDone;
+}
+
+}  // namespace stillwatch
