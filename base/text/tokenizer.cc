@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/mutant.h"
 #include "base/text/ascii_tokens.h"
 
 namespace stillwatch::text {
@@ -124,6 +125,7 @@ void Tokenizer::Feed(std::string_view piece, TokenSink* sink) {
     }
     at += strip.length;
   }
+  if (MutantIs("text.cut_ends_token")) CloseToken(&out);
 }
 
 void Tokenizer::FeedSlowly(std::string_view piece, TokenSink* sink) {

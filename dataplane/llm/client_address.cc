@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace stillwatch::dataplane {
 namespace {
 
@@ -15,6 +17,10 @@ std::string_view Trim(std::string_view text) {
 
 // The list element number `hops` from the right; false when there are fewer.
 bool FromTheRight(std::string_view list, int hops, std::string_view* out) {
+  if (MutantIs("llm.forwarded_from_the_left")) {
+    *out = Trim(list.substr(0, list.find(',')));
+    return true;
+  }
   for (; hops > 1; --hops) {
     const size_t comma = list.rfind(',');
     if (comma == std::string_view::npos) return false;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace stillwatch::dataplane {
 namespace {
@@ -121,7 +122,7 @@ std::string_view Identity::CredentialOf(std::string_view authorization) {
   const size_t blank = authorization.find(' ');
   const std::string_view token =
       blank == std::string_view::npos ? authorization : Trim(authorization.substr(blank));
-  const std::string_view subject = token.starts_with("eyJ") ? JwtSubject(token) : std::string_view();
+  const std::string_view subject = token.starts_with("eyJ") && !MutantIs("llm.jwt_is_opaque") ? JwtSubject(token) : std::string_view();
   return subject.empty() ? token : subject;
 }
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
+
 namespace stillwatch::dataplane {
 
 // Fragments of one kind make one text, wherever they are cut; another kind ends the token.
 void OutputDigest::Add(OutputKind kind, std::string_view fragment) {
   if (fragment.empty()) return;
-  if (kind != state_.kind) {
+  if (kind != state_.kind || MutantIs("llm.delta_ends_token")) {
     state_.tokenizer.Finish(this);
     state_.kind = kind;
   }

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/mutant.h"
+
 namespace stillwatch::dataplane {
 namespace {
 
@@ -111,7 +113,7 @@ size_t RequestView::InstructionMessage() const {
   for (size_t m = messages.size(); m-- > 0;) {
     if (messages[m].role != Role::kUser) continue;
     for (const TextPiece& piece : PiecesOf(messages[m])) {
-      if (piece.kind == PieceKind::kText) return m;
+      if (piece.kind == PieceKind::kText || MutantIs("llm.tool_result_instructs")) return m;
     }
   }
   return messages.size();
