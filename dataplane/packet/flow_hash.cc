@@ -21,7 +21,8 @@ uint64_t HashOf(const FlowKey& key, Salt salt) {
 
 uint64_t FlowHash(Bytes frame, Salt salt) {
   Packet packet;
-  const DecodeStatus status = DecodeFrame(frame, static_cast<uint32_t>(frame.size()),
+  // How long the packet was on the wire is not known here: a capture that cut it must hash like the whole packet.
+  const DecodeStatus status = DecodeFrame(frame, static_cast<uint32_t>(frame.size()) + 65'535,
                                           {.ignore_checksums = true}, &packet);
   if (status != DecodeStatus::kTcp && status != DecodeStatus::kUdp) packet.src_port = packet.dst_port = 0;
   if (packet.src.length == 0) return 0;

@@ -16,7 +16,7 @@ constexpr int kExtensionsMax = 8;
 constexpr int kTunnelsMax = 4;
 constexpr uint8_t kProtoIcmp = 1, kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoGre = 47,
                   kProtoIcmpv6 = 58;
-constexpr uint16_t kTypeIpv4 = 0x0800, kTypeArp = 0x0806, kTypeEthernet = 0x6558, kTypeIpv6 = 0x86dd;
+constexpr uint16_t kTypeIpv4 = 0x0800, kTypeArp = 0x0806, kTypeEthernet = 0x6558, kTypeIpv6 = 0x86dd, kTypeVnTag = 0x8926;
 
 void SetAddress(const uint8_t* at, uint8_t length, Address* out) {
   std::memcpy(out->bytes, at, length);
@@ -131,7 +131,6 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
   const uint8_t* tcp = segment.data();
   const uint32_t header = (tcp[12] >> 4) * 4u;
   if (header < 20 || header > segment_wire) return DecodeStatus::kBadTcpHeader;
-  if (header > segment.size()) return DecodeStatus::kTruncatedHeader;
   if (!options.ignore_checksums && segment.size() == segment_wire) {
     const DecodeStatus sum = CheckTcpSum(*packet, segment);
     if (sum != DecodeStatus::kTcp) return sum;
@@ -142,8 +141,9 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
   packet->ack = LoadBe32(tcp + 8);
   packet->flags = tcp[13] & 0x3f;
   packet->window = LoadBe16(tcp + 14);
-  packet->tcp_options = segment.subspan(20, header - 20);
-  packet->payload = segment.subspan(header);
+  const size_t captured = std::min<size_t>(header, segment.size());  // a cut capture may end in the options
+  packet->tcp_options = segment.subspan(20, captured - 20);
+  packet->payload = segment.subspan(captured);
   packet->payload_wire = segment_wire - header;
   return DecodeStatus::kTcp;
 }
@@ -155,7 +155,8 @@ DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   if (total == 0) total = wire_length;  // TCP segmentation offload on the capturing host leaves it 0
   if (header < 20 || total < header) return DecodeStatus::kBadIpHeader;
   if (header > ip.size()) return DecodeStatus::kTruncatedHeader;
-  if (total > wire_length) return DecodeStatus::kBadIpHeader;
+  // A total length past the frame: a receiver drops it, and so will the TCP checksum, unless that is ignored.
+  total = std::min(total, wire_length);
   if (!options.ignore_checksums && FoldSum(InternetSum(ip.first(header))) != 0) {
     return DecodeStatus::kBadIpChecksum;
   }
@@ -181,7 +182,7 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   if (ip.size() < 40) return DecodeStatus::kTruncatedHeader;
   uint32_t total = 40u + LoadBe16(&ip[4]);
   if (total == 40) total = wire_length;  // jumbograms and offload: the frame's own length
-  if (total > wire_length) return DecodeStatus::kBadIpHeader;
+  total = std::min(total, wire_length);
   if (ip.size() > total) ip = ip.first(total);
   packet->ip_packet = ip;
   SetAddress(&ip[8], 16, &packet->src);
@@ -279,9 +280,9 @@ DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions&
   if (frame.size() < kEthernetHeader) return DecodeStatus::kTruncatedHeader;
   size_t at = 12;
   uint16_t type = LoadBe16(&frame[at]);
-  for (int tags = 0; type == 0x8100 || type == 0x88a8 || type == 0x9100; ++tags) {
+  for (int tags = 0; type == 0x8100 || type == 0x88a8 || type == 0x9100 || type == kTypeVnTag; ++tags) {
     if (tags == kTagsMax) return DecodeStatus::kTooManyTags;
-    at += 4;
+    at += type == kTypeVnTag ? 6 : 4;
     if (at + 2 > frame.size()) return DecodeStatus::kTruncatedHeader;
     type = LoadBe16(&frame[at]);
   }

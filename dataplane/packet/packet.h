@@ -1,7 +1,7 @@
 // One decoded packet, and the decoder that makes it from a frame. Pure functions over read-only bytes, any
 // thread, no state, bounded work: at most 4 VLAN tags and 8 IPv6 extension headers.
 //
-// Ethernet, 802.1Q/802.1ad tags, IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP (RFC 9293).
+// Ethernet, 802.1Q/802.1ad tags and VN-Tags, IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP (RFC 9293).
 // Encapsulations are opened down to the innermost packet, at most 4 deep: MPLS, PPPoE, PBB, IP in IP, GRE, and over
 // UDP by their ports VXLAN, Geneve, GTP-U and GRE. Ethernet padding is cut by the IP length. Every reason not to
 // look at a frame has its own status.

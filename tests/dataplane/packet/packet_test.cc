@@ -179,7 +179,7 @@ TEST(TcpOptionsTest, ReadsWhatStacksSend) {
   const Salt salt{5};
   EXPECT_EQ(TcpFingerprint(64240, options, salt), TcpFingerprint(64240, options, salt));
   EXPECT_NE(TcpFingerprint(64240, options, salt), TcpFingerprint(65535, options, salt));
-  for (const std::string bad : {std::string("\2"), std::string("\2\0", 2), std::string("\2\5\1\1"), std::string("\3\1")}) {
+  for (const std::string& bad : {std::string("\2"), std::string("\2\0", 2), std::string("\2\5\1\1"), std::string("\3\1")}) {
     EXPECT_TRUE(ParseTcpOptions(AsBytes(bad)).malformed);
   }
 }
