@@ -19,6 +19,61 @@ size_t CommonMembers(const Group& a, const Group& b) {
   return common;
 }
 
+// Seeds of the parts of a group that hold different cores and hardly share accounts: two campaigns that one
+// seed had joined. Empty: the group is one.
+std::vector<Seed> SplitGroup(const Group& group, const Tunables& tunables) {
+  const size_t n = group.cores.cores.size();
+  std::vector<std::vector<uint32_t>> holders(n);  // members, ascending, by the core that carries a hit
+  for (uint32_t m = 0; m < group.members.size(); ++m) {
+    for (const Hit& hit : group.members[m].hits) {
+      if (holders[hit.core].empty() || holders[hit.core].back() != m) holders[hit.core].push_back(m);
+    }
+  }
+  std::vector<WeightedEdge> edges;
+  std::vector<uint32_t> common;
+  for (uint32_t a = 0; a < n; ++a) {
+    for (uint32_t b = a + 1; b < n && !holders[a].empty(); ++b) {
+      common.clear();
+      std::set_intersection(holders[a].begin(), holders[a].end(), holders[b].begin(), holders[b].end(),
+                            std::back_inserter(common));
+      const size_t most = std::max(holders[a].size(), holders[b].size());
+      const int32_t share = static_cast<int32_t>(common.size() * 100 / std::max<size_t>(most, 1));
+      if (share >= static_cast<int32_t>(tunables.split_share_percent)) edges.push_back({a, b, share});
+    }
+  }
+  const std::vector<uint32_t> label = PropagateLabels(static_cast<uint32_t>(n), edges);
+  std::map<uint32_t, std::vector<uint32_t>> parts;  // label, members with hits in it
+  for (uint32_t core = 0; core < n; ++core) {
+    auto& part = parts[label[core]];
+    part.insert(part.end(), holders[core].begin(), holders[core].end());
+  }
+  for (auto& [l, part] : parts) {
+    std::sort(part.begin(), part.end());
+    part.erase(std::unique(part.begin(), part.end()), part.end());
+  }
+  std::erase_if(parts, [&](const auto& entry) { return entry.second.size() < tunables.group_accounts_min; });
+  std::vector<Seed> seeds;
+  for (const auto& [l, part] : parts) {
+    // A part that mostly consists of another, larger part's accounts is no campaign of its own.
+    const bool apart = std::all_of(parts.begin(), parts.end(), [&](const auto& other) {
+      if (other.first == l) return true;
+      common.clear();
+      std::set_intersection(part.begin(), part.end(), other.second.begin(), other.second.end(),
+                            std::back_inserter(common));
+      return common.size() * 100 < std::min(part.size(), other.second.size()) * tunables.merge_percent;
+    });
+    if (!apart) continue;
+    Seed& seed = seeds.emplace_back();
+    for (uint32_t m : part) seed.accounts.push_back(group.members[m].account);
+    std::sort(seed.accounts.begin(), seed.accounts.end());
+    for (uint32_t core = 0; core < n; ++core) {
+      if (label[core] == l) seed.anchors.push_back(group.cores.cores[core].anchor);
+    }
+  }
+  if (seeds.size() < 2) seeds.clear();
+  return seeds;
+}
+
 }  // namespace
 
 std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
@@ -78,9 +133,18 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
   const Population population = MakePopulation(profiles.all());
-  for (const Seed& seed : seeds) {
-    std::optional<Group> group = FitGroup(population, seed, tunables);
+  // Seeds found by splitting are appended and tried like the others, once.
+  const size_t proposed = seeds.size();
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    std::optional<Group> group = FitGroup(population, seeds[i], tunables);
     if (!group) continue;
+    if (i < proposed) {
+      std::vector<Seed> parts = SplitGroup(*group, tunables);
+      if (!parts.empty()) {
+        seeds.insert(seeds.end(), std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end()));
+        continue;
+      }
+    }
     // One campaign found from two seeds: keep the larger.
     bool merged = false;
     for (Group& other : groups) {

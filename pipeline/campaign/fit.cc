@@ -120,7 +120,7 @@ class Fit {
     const uint64_t with = group_with_core_[core] - own, of = group_requests_ - own_requests;
     const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
                          LnRatioQ8(2ull * outside_with_core_[core] + 1, 2ull * outside_requests_ + 2);
-    return std::clamp(nats, 0, tunables_.core_nats_max);
+    return std::clamp(nats, 0, cores_.cores[core].fragments == 1 ? tunables_.single_nats_max : tunables_.core_nats_max);
   }
 
   // Parameters given the model: which model is asked says little, how it is asked says more.
@@ -173,7 +173,7 @@ class Fit {
       hit.tuple_nats = TupleNats(TupleOf(*ref.request), own);
       member.hits.push_back(hit);
       for (uint32_t core : held) {
-        if (CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;
+        if (cores_.cores[core].fragments == 1 || CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;
         core_masks->push_back(static_cast<uint64_t>(core) << 32 | 1u << hit.request);
       }
     }

@@ -38,8 +38,8 @@ uint32_t OwnerRegisters::Estimate() const {
     }
   }
   const uint64_t raw = kScale / sum;
-  // Linear counting, m ln(m / empty), while some are empty and the raw value is small.
-  if (empty != 0 && raw <= kRegisters * 5 / 2) {
+  // Linear counting, m ln(m / empty), while enough are empty for it and the raw value is small.
+  if (empty >= kRegisters / 8 && raw <= kRegisters * 5 / 2) {
     return static_cast<uint32_t>((kRegisters * LnRatioQ8(kRegisters, empty) + 128) / 256);
   }
   return static_cast<uint32_t>(raw);

@@ -43,11 +43,13 @@ struct Tunables {
   uint32_t carrying_owner_percent = 10;  // of the group's owners hold a core that carries it; less is payload
   int32_t request_hit_nats = Nats(50);  // likelihood ratio from which one request counts as a hit
   int32_t core_nats_max = Nats(90);     // what one core may add to a request
+  int32_t single_nats_max = Nats(10);   // ... when it is one fragment, two words: language, not a template
   int32_t tuple_nats_max = Nats(20);    // what parameters may add or take: cheap to vary
   uint32_t benign_rate_floor_ppm = 300;  // no claim below 3e-4 benign hits a request
   int32_t member_nats = Nats(92);       // an account's hits against the benign rate: 1e-4
   uint32_t member_links_min = 3;        // members that an account must share a core with
   uint32_t growth_rounds = 3;           // refits; more lets a group drift
+  uint32_t split_share_percent = 15;    // cores that fewer of their accounts share are of different campaigns
   uint32_t merge_percent = 30;          // two groups are one when each admits this share of the other
 
   // --- Layer 3: division of work ------------------------------------------------------------------
