@@ -120,7 +120,8 @@ class Fit {
     const uint64_t with = group_with_core_[core] - own, of = group_requests_ - own_requests;
     const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
                          LnRatioQ8(2ull * outside_with_core_[core] + 1, 2ull * outside_requests_ + 2);
-    return std::clamp(nats, 0, cores_.cores[core].fragments == 1 ? tunables_.single_nats_max : tunables_.core_nats_max);
+    const int64_t words = cores_.cores[core].fragments;
+    return std::clamp(nats, 0, SaturateQ8(std::min<int64_t>(words * tunables_.fragment_nats_max, tunables_.core_nats_max)));
   }
 
   // Parameters given the model: which model is asked says little, how it is asked says more.
@@ -163,12 +164,15 @@ class Fit {
       const std::span<const uint32_t> held = Held(i);
       if (held.empty()) continue;
       Hit hit{RequestIndex(ref), 0, 0, 0};
-      int32_t best = 0;
+      int32_t best = 0, pairs_of_words = 0;
       for (uint32_t core : held) {
         const int32_t nats = CoreNats(core, Count(own.cores, core), own.requests);
-        hit.content_nats += nats;
+        // A long text holds many two-word cores by chance: together they count as one.
+        if (cores_.cores[core].fragments > 1) hit.content_nats += nats;
+        else pairs_of_words = std::max(pairs_of_words, nats);
         if (nats > best) best = nats, hit.core = core;
       }
+      hit.content_nats += pairs_of_words;
       if (hit.content_nats < tunables_.request_hit_nats) continue;
       hit.tuple_nats = TupleNats(TupleOf(*ref.request), own);
       member.hits.push_back(hit);

@@ -43,7 +43,7 @@ struct Tunables {
   uint32_t carrying_owner_percent = 10;  // of the group's owners hold a core that carries it; less is payload
   int32_t request_hit_nats = Nats(50);  // likelihood ratio from which one request counts as a hit
   int32_t core_nats_max = Nats(90);     // what one core may add to a request
-  int32_t single_nats_max = Nats(10);   // ... when it is one fragment, two words: language, not a template
+  int32_t fragment_nats_max = Nats(20);  // ... for each of its fragments: three words are less than a sentence
   int32_t tuple_nats_max = Nats(20);    // what parameters may add or take: cheap to vary
   uint32_t benign_rate_floor_ppm = 300;  // no claim below 3e-4 benign hits a request
   int32_t member_nats = Nats(92);       // an account's hits against the benign rate: 1e-4
