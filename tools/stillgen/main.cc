@@ -33,13 +33,9 @@ int main(int argc, char** argv) {
   using namespace stillwatch::stillgen;
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "capture") return RunCapture(argc - 2, argv + 2);
-#ifdef STILLGEN_LIVE
   if (command == "play") return RunPlay(argc - 2, argv + 2);
   if (command == "serve") return RunServe(argc - 2, argv + 2);
-#endif
-#ifdef STILLGEN_LIVE
   if (command == "report") return RunReport(argc - 2, argv + 2);
-#endif
   if (command == "help" || command == "--help") return Usage(0);
   return Usage(64);
 }

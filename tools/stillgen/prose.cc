@@ -62,14 +62,21 @@ std::string Instance(std::string_view pattern, Rng& rng) {
   return out;
 }
 
+// "a early" -> "an early". (The first A of a pattern is its article and stays.)
+std::string WithArticles(std::string text) {
+  for (size_t i = 0; i + 2 < text.size(); ++i) {
+    const bool article = (text[i] == 'a' || text[i] == 'A') && text[i + 1] == ' ' && (i == 0 || text[i - 1] == ' ');
+    if (article && std::string_view("aeiou").find(text[i + 2]) != std::string_view::npos) text.insert(i + 1, "n");
+  }
+  return text;
+}
+
 }  // namespace
 
 Prose::Prose(Rng rng) {
   for (int i = 0; i < 6000; ++i) {
     const auto pattern = kPatterns[rng.Below(std::size(kPatterns))];
-    std::string sentence = Instance(pattern, rng);
-    // "A A N" leaves its first letter as the article.
-    sentences_.push_back(std::move(sentence));
+    sentences_.push_back(WithArticles(Instance(pattern, rng)));
   }
 }
 

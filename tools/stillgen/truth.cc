@@ -20,7 +20,7 @@ Result<std::string> ReadAccountKey(const std::string& text) {
     std::ostringstream all;
     all << file.rdbuf();
     key = all.str();
-    while (!key.empty() && (key.back() == '\n' || key.back() == '\r' || key.back() == ' ')) key.pop_back();
+    while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
     std::string decoded;
     return ParseHex(key, &decoded) && !decoded.empty() ? decoded : key;
   }
