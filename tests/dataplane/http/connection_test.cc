@@ -316,6 +316,18 @@ TEST(HttpConnection, AnUnknowableLengthIsNeverGuessed) {
   EXPECT_TRUE(d[1].info.ambiguous);
 }
 
+TEST(HttpConnection, TransferEncodingWinsOverLengthAsTheStandardSays) {
+  Driver d;
+  d.Client("POST /1 HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+           "GET /2 HTTP/1.1\r\n\r\n");
+  d.Close();
+  ASSERT_EQ(d.size(), 2u);
+  EXPECT_EQ(d[0].request_body, "hello");
+  EXPECT_TRUE(d[0].info.ambiguous);
+  EXPECT_EQ(d[1].target, "/2");
+  EXPECT_FALSE(d[1].info.ambiguous);
+}
+
 // ---- bounds
 
 TEST(HttpConnection, AHeadThatNeverEndsIsDropped) {
