@@ -129,6 +129,7 @@ void Engine::Drain(ExchangeConsumer* consumer) {
 
 void Engine::RegisterCounters(CounterRegistry* registry) {
   registry->Register(forwarder_.counters());
+  registry->Register(forwarder_.fragment_counters());
   for (const auto& lane : lanes_) lane->RegisterCounters(registry);
 }
 

@@ -2,7 +2,29 @@
 
 #include <algorithm>
 
+#include "base/endian.h"
+#include "base/mutant.h"
+
 namespace stillwatch::dataplane {
+
+namespace {
+
+// Whether the outer IP header says fragment, behind at most two VLAN tags. Cheap: asked of every frame.
+bool MayBeFragment(Bytes frame) {
+  size_t at = 12;
+  if (frame.size() < 14 + 20 || MutantIs("fragments_not_joined")) return false;
+  uint16_t type = LoadBe16(&frame[at]);
+  for (int tags = 0; tags < 2 && (type == 0x8100 || type == 0x88a8); ++tags) {
+    at += 4;
+    type = LoadBe16(&frame[at]);
+  }
+  if (type == 0x0800) return frame.size() >= at + 10 && (LoadBe16(&frame[at + 8]) & 0x3fff) != 0;
+  if (type != 0x86dd || frame.size() < at + 42) return false;
+  const uint8_t next = frame[at + 8];
+  return next == 44 || next == 0 || next == 43 || next == 60;
+}
+
+}  // namespace
 
 Forwarder::Forwarder(const Options& options, Port* port, std::span<const std::unique_ptr<Lane>> lanes,
                      std::atomic<uint64_t>* sent, const Clock* clock)
@@ -17,7 +39,9 @@ Forwarder::Forwarder(const Options& options, Port* port, std::span<const std::un
 
 bool Forwarder::Step() {
   Reclaim();
-  if (lossless_ && !RoomForABurst()) return false;
+  // Joined datagrams come back before a capture is read on: how many the joiner can hold must not depend on how
+  // fast a worker is.
+  if (lossless_ && (joined_out_ != 0 || !RoomForABurst())) return false;
   Frame frames[kBurstMax];
   const size_t count = port_->Receive(frames);
   const bool scarce = !lossless_ && count != 0 && port_->buffers_scarce();
@@ -36,8 +60,8 @@ bool Forwarder::Step() {
     if (scarce) {
       counters_.Add(ForwarderCounter::kBuffersScarce);
       port_->Release({&frame, 1});
-    } else {
-      Hand(frame);
+    } else if (!MayBeFragment(frame.bytes) || !TakeFragment(frame)) {
+      Hand(frame, false);
     }
   }
   counters_.Add(ForwarderCounter::kFrames, count);
@@ -64,7 +88,16 @@ size_t Forwarder::LaneOf(const Frame& frame) const {
   return static_cast<size_t>(static_cast<unsigned __int128>(hash) * lanes_.size() >> 64);
 }
 
-void Forwarder::Hand(const Frame& frame) {
+bool Forwarder::TakeFragment(const Frame& frame) {
+  Frame joined;
+  bool complete = false;
+  if (!fragments_.Offer(frame, &joined, &complete)) return false;
+  port_->Release({&frame, 1});
+  if (complete) Hand(joined, true);
+  return true;
+}
+
+void Forwarder::Hand(const Frame& frame, bool joined) {
   const size_t index = LaneOf(frame);
   Lent& lent = lent_[index];
   ++sequence_;
@@ -72,10 +105,16 @@ void Forwarder::Hand(const Frame& frame) {
   if (!has_place || !lanes_[index]->Offer({frame, sequence_, false})) {
     CHECK(!lossless_);
     counters_.Add(ForwarderCounter::kWorkerRingFull);
-    port_->Release({&frame, 1});
+    if (joined) {
+      fragments_.Release(frame);
+    } else {
+      port_->Release({&frame, 1});
+    }
     return;
   }
   lent.frames[lent.given++ & (lent.frames.size() - 1)] = frame;
+  lent.joined += joined ? 1 : 0;
+  joined_out_ += joined ? 1 : 0;
 }
 
 void Forwarder::SendTick(uint64_t packet, int64_t time_ns) {
@@ -113,12 +152,25 @@ bool Forwarder::Reclaim() {
     while (lent.returned < done) {
       const uint64_t begin = lent.returned & mask;
       const uint64_t count = std::min<uint64_t>(done - lent.returned, lent.frames.size() - begin);
-      port_->Release({&lent.frames[begin], count});
+      GiveBack(&lent, {&lent.frames[begin], count});
       lent.returned += count;
     }
     all = all && lent.returned == lent.given;
   }
   return all;
+}
+
+void Forwarder::GiveBack(Lent* lent, std::span<const Frame> frames) {
+  if (lent->joined == 0) [[likely]] return port_->Release(frames);
+  for (const Frame& frame : frames) {
+    if (!fragments_.Owns(frame)) {
+      port_->Release({&frame, 1});
+      continue;
+    }
+    fragments_.Release(frame);
+    --lent->joined;
+    --joined_out_;
+  }
 }
 
 }  // namespace stillwatch::dataplane

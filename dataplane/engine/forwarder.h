@@ -2,6 +2,8 @@
 // flow, and tells every worker when traffic time has moved by 100 ms. One thread. Never waits for a worker: on
 // a wire a full ring means that the frame is not looked at, counted; a capture is read no further until every
 // ring has room. Frames go back to the port on this thread, when their worker is through with them.
+//
+// IP fragments are joined here on a bounded copy, so that the whole datagram reaches the worker of its flow.
 #pragma once
 
 #include <memory>
@@ -11,6 +13,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "dataplane/engine/lane.h"
+#include "dataplane/packet/fragment_joiner.h"
 #include "dataplane/port/port.h"
 
 namespace stillwatch::dataplane {
@@ -50,17 +53,22 @@ class Forwarder {
   // Gives frames back that workers are through with; true when none is out any more.
   bool Reclaim();
   const CounterBlock<ForwarderCounter>& counters() const { return counters_; }
+  const CounterBlock<FragmentCounter>& fragment_counters() const { return fragments_.counters(); }
 
  private:
   // Frames lent to a lane, in the order in which it will be through with them.
   struct Lent {
     std::vector<Frame> frames;  // a ring; its size is a power of two
     uint64_t given = 0, returned = 0;
+    uint64_t joined = 0;        // of those out, how many belong to fragments_
   };
 
   bool RoomForABurst() const;
   size_t LaneOf(const Frame& frame) const;
-  void Hand(const Frame& frame);
+  // Takes the frame if it is a fragment, and hands on the datagram that it completes.
+  bool TakeFragment(const Frame& frame);
+  void Hand(const Frame& frame, bool joined);
+  void GiveBack(Lent* lent, std::span<const Frame> frames);
   void SendTick(uint64_t packet, int64_t time_ns);
   void IdleTick();
 
@@ -72,6 +80,8 @@ class Forwarder {
   const bool lossless_;
 
   std::vector<Lent> lent_;
+  FragmentJoiner fragments_{{}};
+  uint64_t joined_out_ = 0;    // joined datagrams that workers hold
   uint64_t sequence_ = 0;
   uint64_t last_number_ = 0;
   bool started_ = false;       // a packet has set traffic time
