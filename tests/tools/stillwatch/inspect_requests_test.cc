@@ -141,7 +141,7 @@ struct Exceptions {
 
 TEST(InspectHttp, ReadsRequestsAsOthersDo) {
   auto exceptions = Exceptions::Read();
-  size_t rows_all = 0, rows_met = 0, stated = 0, stated_met = 0, http2 = 0;
+  size_t rows_all = 0, rows_met = 0, stated = 0, stated_met = 0, http2 = 0, tunnelled = 0;
   for (const auto& entry : fs::directory_iterator(kData / "pcap")) {
     const fs::path folder = entry.path();
     if (!fs::exists(folder / "requests.csv")) continue;
@@ -196,6 +196,11 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
         const auto excepted =
             exceptions.reasons.find({name, std::to_string(number) + " " + field});
         if (excepted != exceptions.reasons.end()) {
+          if (excepted->second.find("not decapsulated") != string::npos) {
+            tunnelled += static_cast<size_t>(
+                std::count_if(kFields.begin(), kFields.end(),
+                              [&](const string& f) { return !want.at(f).empty(); }));
+          }
           exceptions.reasons.erase(excepted);
           continue;
         }
@@ -210,11 +215,11 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
                   << reason;
   }
   EXPECT_GT(rows_all, 300u);
-  EXPECT_GT(stated_met * 100, stated * 97);
-  std::printf("requests: of the values that the %zu rows state %zu of %zu read alike (%.2f %%); %zu rows alike in "
-              "what they leave empty as well; %zu HTTP/2 rows left out\n",
+  EXPECT_GT(stated_met * 100, (stated - tunnelled) * 99);
+  std::printf("requests: of the values that the %zu rows state %zu of %zu read alike (%.2f %%); %zu of them stand "
+              "in tunnels that are not opened; %zu rows alike in what they leave empty as well; %zu HTTP/2 rows left out\n",
               rows_all, stated_met, stated,
-              100.0 * static_cast<double>(stated_met) / static_cast<double>(stated), rows_met, http2);
+              100.0 * static_cast<double>(stated_met) / static_cast<double>(stated), tunnelled, rows_met, http2);
 }
 
 }  // namespace
