@@ -47,6 +47,9 @@ enum class LookResult : uint8_t { kDone, kMore };
 class Worker {
  public:
   virtual ~Worker() = default;
+  // A hint: this frame will be looked at soon, its bytes are valid until then. Fetches what the look will need,
+  // so that memory is not waited for. Call it for a few frames, then Look for each.
+  virtual void Expect(const Frame&) {}
   virtual LookResult Look(const Frame& frame) = 0;
   virtual LookResult Continue() = 0;
   virtual void Tick(uint64_t packet, int64_t time_ns) = 0;

@@ -40,7 +40,8 @@ bool FlowWorker::PlacePending() {
   const bool held_before = stream.holds_early();
   const uint32_t conflicts_before = stream.conflict_bytes();
   const PlaceResult result =
-      stream.Place(work_.seq, work_.payload, options_.reassembly_flow_bytes_max, &segments_, work_.again);
+      stream.Place(work_.seq, work_.payload, options_.reassembly_flow_bytes_max, &segments_,
+                   &work_.in_order, work_.again);
   if (stream.conflict_bytes() != conflicts_before) {
     Count(FlowCounter::kConflicts);
     Count(FlowCounter::kConflictBytes, stream.conflict_bytes() - conflicts_before);
@@ -54,7 +55,11 @@ bool FlowWorker::PlacePending() {
         flow->reset_ns = 0;
         Count(FlowCounter::kResetContradicted);
       }
-      if (result == PlaceResult::kInOrder) return true;
+      if (result == PlaceResult::kInOrder) {
+        // Alone it is placed whole.
+        if (!held_before && work_.payload.size() == work_.payload_wire) work_.place = false;
+        return true;
+      }
       Count(FlowCounter::kEarlySegments);
       if (!held_before) OnEarly(flow, &direction);
       break;
@@ -97,10 +102,12 @@ bool FlowWorker::DeliverReady(Flow* flow, int side, DecodeBudget* budget) {
   Direction& direction = flow->direction[side];
   Reassembly& stream = direction.stream;
   for (;;) {
-    const Bytes data = stream.Next();
+    const bool from_packet = side == work_.side && !work_.in_order.empty();
+    const Bytes data = from_packet ? work_.in_order : stream.Next();
     if (!data.empty()) {
       const size_t used = Deliver(flow, side, data, budget);
       stream.Consume(used, &segments_);
+      if (from_packet) work_.in_order = data.subspan(used);
       work_.in_chunk = used < data.size();
       if (work_.in_chunk) return false;
       continue;

@@ -2,6 +2,7 @@
 // held only while needed: an idle flow costs this struct alone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -21,54 +22,62 @@ enum class FlowPhase : uint8_t {
 
 enum class Protocol : uint8_t { kUndecided, kHttp, kTls, kOther };
 
-struct Direction {
+struct alignas(64) Direction {
+  // The first cache line: all that an in-order segment needs.
   Reassembly stream;
   uint64_t acked_offset = 0;    // the other side has said that it has everything below
-  int64_t hole_since_ns = 0;    // when the first early byte that is held came
-  Segment* first_bytes = nullptr;  // in-order bytes that are too few to tell the protocol
-  uint32_t isn = 0;             // of the SYN
   uint32_t fin_seq = 0;
-  TlsRecords tls;
   bool syn_seen = false, fin_seen = false;
   bool acked = false;           // the other side has acknowledged at least once
   bool anchored = false;        // ... a byte near the stream's place: its first sequence number is sure
   bool ended = false;           // handed on to its FIN
+
+  int64_t hole_since_ns = 0;    // when the first early byte that is held came
+  Segment* first_bytes = nullptr;  // in-order bytes that are too few to tell the protocol
+  uint32_t isn = 0;             // of the SYN
+  TlsRecords tls;
 };
 
 struct alignas(64) Flow {
+  // Found by.
   FlowKey key;
   FlowPhase phase = FlowPhase::kOpening;
   Protocol protocol = Protocol::kUndecided;
-  uint8_t address_length = 0;
   bool client_is_low = false;
+  bool client_known = false;
   uint64_t hash = 0;
   Flow* chain = nullptr;        // same bucket of the table
   int64_t last_ns = 0;          // of its latest packet
 
+  // Used by most packets.
+  std::unique_ptr<HttpConnection> http;
+  FlowRecord* record = nullptr;
+  int64_t last_step_ns = 0;
+  int64_t reset_ns = 0;         // a RST came then, and no data since; 0: none
+  uint64_t id = 0;
+  uint64_t record_bytes[2] = {};  // of the record, each way
+  uint16_t record_steps = 0;
+  uint8_t address_length = 0;
+  bool mid_stream = false;      // its first bytes were not seen: the protocol is looked for at later segments too
+  uint32_t rtt_us = 0;
+
   Direction direction[2];       // [0]: from the client
 
-  bool client_known = false;
-  bool mid_stream = false;      // its first bytes were not seen: the protocol is looked for at later segments too
-  bool syn_repeated = false;    // the handshake's time tells nothing
   uint8_t sniffs = 0;           // segments that told no protocol
+  bool syn_repeated = false;    // the handshake's time tells nothing
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow
   bool restart_from_low = false;
   uint32_t restart_isn = 0;
   int64_t restart_ns = 0;
-  int64_t reset_ns = 0;         // a RST came then, and no data since; 0: none
-  uint64_t id = 0;
-  uint64_t tcp_hash = 0;
   int64_t syn_ns = 0, syn_ack_ns = 0;
-  uint32_t rtt_us = 0;
-  uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
-  Flow *timer_next = nullptr, *timer_before = nullptr;
-
-  std::unique_ptr<HttpConnection> http;
+  uint64_t tcp_hash = 0;
   uint64_t exchanges_done = 0;  // transactions of parsers given back
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted
-  FlowRecord* record = nullptr;
-  int64_t last_step_ns = 0;
+  uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
+  Flow *timer_next = nullptr, *timer_before = nullptr;
 };
+static_assert(sizeof(Reassembly) <= 40 && offsetof(Direction, hole_since_ns) <= 64);
+static_assert(offsetof(Flow, http) == 64 && offsetof(Flow, direction) == 128);
 static_assert(sizeof(Flow) <= 512, "an idle flow costs at most 512 bytes");
 
 }  // namespace stillwatch::dataplane

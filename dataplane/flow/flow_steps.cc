@@ -28,30 +28,28 @@ void FlowWorker::NoteStep(Flow* flow, int side, uint32_t bytes) {
     // Steps are written before they are read; what is not written is not told.
     FlowRecord& fresh = *flow->record;
     fresh.first_ns = now_ns_;
-    fresh.bytes_from_client = fresh.bytes_from_server = 0;
-    fresh.steps_count = 0;
+    flow->record_bytes[0] = flow->record_bytes[1] = 0;
+    flow->record_steps = 0;
     if (flow->last_step_ns == 0) flow->last_step_ns = now_ns_;
     ArmBy(flow, now_ns_ + kRecordQuietNs);
   }
-  FlowRecord& record = *flow->record;
-  FlowStep& step = record.steps[record.steps_count++];
+  FlowStep& step = flow->record->steps[flow->record_steps++];
   step.size_bytes = bytes;
   step.gap_us = static_cast<uint32_t>(std::min<int64_t>((now_ns_ - flow->last_step_ns) / 1000, UINT32_MAX));
   step.from_client = side == 0;
   std::memset(step.reserved, 0, sizeof step.reserved);
   flow->last_step_ns = now_ns_;
-  (side == 0 ? record.bytes_from_client : record.bytes_from_server) += bytes;
-  if (record.steps_count == kFlowRecordSteps) EmitRecord(flow);
+  flow->record_bytes[side] += bytes;
+  if (flow->record_steps == kFlowRecordSteps) EmitRecord(flow);
 }
 
 // The rest of a payload that the capture cut.
 void FlowWorker::AddToLastStep(Flow* flow, int side, uint32_t bytes) {
-  if (flow->record == nullptr || flow->record->steps_count == 0) return;
-  FlowRecord& record = *flow->record;
-  FlowStep& step = record.steps[record.steps_count - 1];
+  if (flow->record == nullptr || flow->record_steps == 0) return;
+  FlowStep& step = flow->record->steps[flow->record_steps - 1];
   if ((step.from_client != 0) != (side == 0)) return;
   step.size_bytes += bytes;
-  (side == 0 ? record.bytes_from_client : record.bytes_from_server) += bytes;
+  flow->record_bytes[side] += bytes;
 }
 
 void FlowWorker::EmitRecord(Flow* flow) {
@@ -66,6 +64,9 @@ void FlowWorker::EmitRecord(Flow* flow) {
   record.client_port = at.client_port;
   record.server_port = at.server_port;
   record.last_ns = flow->last_step_ns;
+  record.bytes_from_client = flow->record_bytes[0];
+  record.bytes_from_server = flow->record_bytes[1];
+  record.steps_count = flow->record_steps;
   record.ja4_hash = record.http2_hash = 0;
   record.tcp_hash = flow->tcp_hash;
   record.rtt_us = flow->rtt_us;

@@ -29,6 +29,8 @@ class FlowTable {
   Flow* Victim();
 
   void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+  // The first flow of the bucket; nullptr when it is empty.
+  Flow* Bucket(uint64_t hash) const { return buckets_[hash & mask_]; }
   size_t size() const { return slab_.taken(); }
   template <typename Visit>
   void ForEach(Visit visit) const {

@@ -17,6 +17,7 @@
 // are spread over workers.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "dataplane/flow/flow_counters.h"
@@ -33,6 +34,7 @@ class FlowWorker final : public Worker {
              StreamObserver* streams);
   ~FlowWorker() override;
 
+  void Expect(const Frame& frame) override;
   LookResult Look(const Frame& frame) override;
   LookResult Continue() override { return Pump(); }
   void Tick(uint64_t packet, int64_t time_ns) override;
@@ -50,13 +52,27 @@ class FlowWorker final : public Worker {
     uint32_t seq = 0;           // of the payload
     uint32_t payload_wire = 0;
     Bytes payload;
+    Bytes in_order;             // what of it comes next in its direction
   };
+  // A frame that was announced, decoded ahead.
+  struct Expected {
+    uint64_t number = 0;        // of the frame; 0: none
+    DecodeStatus status;
+    Packet packet;
+    FlowKey key;
+    bool from_low;
+    uint64_t hash;
+    Flow* flow;                 // where the flow's memory is, if it is there: for fetching only
+  };
+  static constexpr size_t kExpectedMax = 16;
 
   void Count(FlowCounter counter, uint64_t amount = 1) { counters_.Add(counter, amount); }
 
   // worker.cc
-  void OnTcp(const Packet& packet);
-  Flow* FlowOf(const Packet& packet, bool* from_low);
+  DecodeStatus Decode(Bytes bytes, uint32_t wire_length, Expected* into) const;
+  void FetchFlows();
+  void OnTcp(const Expected& found);
+  Flow* FlowOf(const Expected& found);
   Flow* Open(const Packet& packet, const FlowKey& key, uint64_t hash, bool from_low);
   bool BeginsAnew(Flow* flow, const Packet& packet, bool from_low);
   bool FollowsRestart(const Flow& flow, const Packet& packet, bool from_low) const;
@@ -115,6 +131,9 @@ class FlowWorker final : public Worker {
   uint32_t parsers_ = 0;
   uint64_t packet_ = 0;
   int64_t now_ns_ = 0;
+  std::array<Expected, kExpectedMax> expected_;  // by frame number
+  std::array<uint8_t, kExpectedMax> unfetched_;  // places in expected_ whose flows have not been fetched
+  size_t unfetched_count_ = 0;
   Work work_;
   StreamContext at_;
   std::vector<Flow*> due_;

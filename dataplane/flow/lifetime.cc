@@ -33,6 +33,7 @@ void FlowWorker::EvictOne() {
 // Tells everybody that the flow is over, and gives back all that it holds but its place in the table.
 void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
   work_.in_chunk = false;
+  work_.in_order = {};
   for (int side = 0; side < 2; ++side) {
     Direction& direction = flow->direction[side];
     Reassembly& stream = direction.stream;

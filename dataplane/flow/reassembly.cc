@@ -21,9 +21,8 @@ uint32_t CountDifferent(const uint8_t* a, const uint8_t* b, size_t size) {
 
 }  // namespace
 
-PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool,
+PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool, Bytes* in_order,
                               bool again) {
-  CHECK(direct_.empty());
   int64_t ahead = static_cast<int32_t>(seq - next_seq_);
   if (MutantIs("reassembly.no_wrap")) ahead = static_cast<int64_t>(seq) - next_seq_;
   if (ahead < 0) {
@@ -39,7 +38,7 @@ PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint64_t held_max, Segme
     if (!again) Compare(next_offset_, data);
     data = data.first(early_->offset - next_offset_);
   }
-  direct_ = data;
+  *in_order = data;
   return PlaceResult::kInOrder;
 }
 
@@ -105,21 +104,9 @@ PlaceResult Reassembly::KeepEarly(uint64_t offset, Bytes data, uint64_t held_max
   return kept ? PlaceResult::kEarly : PlaceResult::kOld;
 }
 
-Bytes Reassembly::Next() const {
-  if (!direct_.empty()) return direct_;
-  if (early_ != nullptr && early_->offset <= next_offset_) {
-    return early_->bytes().subspan(next_offset_ - early_->offset);
-  }
-  return {};
-}
-
 void Reassembly::Consume(size_t bytes, SegmentPool* pool) {
   next_offset_ += bytes;
   next_seq_ += static_cast<uint32_t>(bytes);
-  if (!direct_.empty()) {
-    direct_ = direct_.subspan(bytes);
-    return;
-  }
   if (early_ == nullptr || early_->end() > next_offset_) return;
   Segment* const done = early_;
   early_ = done->next;
@@ -129,7 +116,7 @@ void Reassembly::Consume(size_t bytes, SegmentPool* pool) {
 }
 
 void Reassembly::Skip(uint64_t bytes) {
-  CHECK(direct_.empty() && (early_ == nullptr || next_offset_ + bytes <= early_->offset));
+  CHECK(early_ == nullptr || next_offset_ + bytes <= early_->offset);
   next_offset_ += bytes;
   next_seq_ += static_cast<uint32_t>(bytes);
 }
@@ -142,7 +129,6 @@ void Reassembly::Clear(SegmentPool* pool) {
   }
   last_ = nullptr;
   segments_ = 0;
-  direct_ = {};
 }
 
 }  // namespace stillwatch::dataplane

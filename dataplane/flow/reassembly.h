@@ -6,9 +6,10 @@
 // differs from a copy still held is counted in conflict_bytes(), and the flow is then called ambiguous. Copies of
 // bytes that were handed on already are not kept, so they are not compared.
 //
-// Use: Place() a segment, take Next() until it gives nothing, and while Place said kInOrder place it once more
-// (`again`): an in-order segment is handed out around what was held, straight from the caller's span. Memory:
-// only early bytes are copied, into the pool's chunks, within `held_max` bytes of chunks.
+// Use: Place() a segment. If it says kInOrder, hand on `*in_order`, Consume() it, then take Next() until it gives
+// nothing, and place the segment once more (`again`): in-order bytes are handed out around what was held,
+// straight from the caller's span. Memory: only early bytes are copied, into the pool's chunks, within
+// `held_max` bytes of chunks.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@
 namespace stillwatch::dataplane {
 
 enum class PlaceResult : uint8_t {
-  kInOrder,      // Next() has bytes now
+  kInOrder,      // `*in_order` comes next
   kEarly,        // kept for later
   kOld,          // nothing new in it
   kOutOfWindow,  // farther ahead than any window; ignored
@@ -48,12 +49,16 @@ class Reassembly {
     return static_cast<int64_t>(next_offset_) + static_cast<int32_t>(seq - next_seq_);
   }
 
-  PlaceResult Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool,
+  PlaceResult Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool, Bytes* in_order,
                     bool again = false);
-
-  // The next contiguous bytes, held ones first; empty when there are none. Valid until Consume.
-  Bytes Next() const;
+  // The stream moves on over bytes that were handed on.
   void Consume(size_t bytes, SegmentPool* pool);
+
+  // Held bytes that come next; empty when there are none. Valid until Consume.
+  Bytes Next() const {
+    if (early_ == nullptr || early_->offset > next_offset_) return {};
+    return early_->bytes().subspan(next_offset_ - early_->offset);
+  }
 
   // Moves over `bytes` that will not come; not past early_offset().
   void Skip(uint64_t bytes);
@@ -64,12 +69,11 @@ class Reassembly {
   PlaceResult KeepEarly(uint64_t offset, Bytes data, uint64_t held_max, SegmentPool* pool);
   void Compare(uint64_t offset, Bytes data);
 
-  bool started_ = false;
   uint32_t next_seq_ = 0;
-  uint32_t segments_ = 0;
   uint32_t conflict_bytes_ = 0;
+  uint32_t segments_ = 0;
+  bool started_ = false;
   uint64_t next_offset_ = 0;
-  Bytes direct_;              // in-order bytes of the packet at hand
   Segment* early_ = nullptr;  // by offset, without overlap
   Segment* last_ = nullptr;   // of those
 };

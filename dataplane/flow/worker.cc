@@ -57,6 +57,43 @@ void FlowWorker::RegisterCounters(CounterRegistry* registry) {
   http_shared_->RegisterCounters(registry);
 }
 
+// All but the TCP checksum; for TCP the flow's key and hash too.
+DecodeStatus FlowWorker::Decode(Bytes bytes, uint32_t wire_length, Expected* into) const {
+  into->packet = Packet{};
+  into->status = DecodeFrame(bytes, wire_length,
+                             {.ignore_checksums = options_.ignore_checksums, .defer_tcp_checksum = true}, &into->packet);
+  if (into->status == DecodeStatus::kTcp) {
+    into->key = FlowKeyOf(into->packet, &into->from_low);
+    into->hash = HashOf(into->key, flow_salt_);
+    into->flow = nullptr;
+  }
+  return into->status;
+}
+
+void FlowWorker::Expect(const Frame& frame) {
+  const size_t place = frame.number % kExpectedMax;
+  Expected& expected = expected_[place];
+  expected.number = frame.number;
+  if (Decode(frame.bytes, frame.wire_length, &expected) != DecodeStatus::kTcp) return;
+  table_.Prefetch(expected.hash);
+  for (size_t at = 0; at < std::min<size_t>(expected.packet.payload.size(), 256); at += 64) {
+    __builtin_prefetch(expected.packet.payload.data() + at);
+  }
+  if (unfetched_count_ < kExpectedMax) unfetched_[unfetched_count_++] = static_cast<uint8_t>(place);
+}
+
+// The buckets of the frames announced last have arrived by now: fetches their flows.
+void FlowWorker::FetchFlows() {
+  for (size_t i = 0; i < unfetched_count_; ++i) {
+    Expected& expected = expected_[unfetched_[i]];
+    expected.flow = table_.Bucket(expected.hash);
+    const auto* line = reinterpret_cast<const std::byte*>(expected.flow);
+    if (line == nullptr) continue;
+    for (size_t at = 0; at < sizeof(Flow); at += 64) __builtin_prefetch(line + at);
+  }
+  unfetched_count_ = 0;
+}
+
 LookResult FlowWorker::Look(const Frame& frame) {
   SetTime(frame.number, frame.time_ns);
   work_.flow = nullptr;
@@ -65,29 +102,37 @@ LookResult FlowWorker::Look(const Frame& frame) {
     joined_.bytes = {};
   }
   Count(FlowCounter::kPackets);
-  const DecodeOptions decode{.ignore_checksums = options_.ignore_checksums};
-  Packet packet;
-  DecodeStatus status = DecodeFrame(frame.bytes, frame.wire_length, decode, &packet);
+  if (unfetched_count_ != 0) FetchFlows();
+  Expected& found = expected_[frame.number % kExpectedMax];
+  if (found.number != frame.number) Decode(frame.bytes, frame.wire_length, &found);
+  found.number = 0;
+  // The next one's flow has arrived: fetch what it points to.
+  const Expected& next = expected_[(frame.number + 1) % kExpectedMax];
+  if (next.number == frame.number + 1 && next.status == DecodeStatus::kTcp && next.flow != nullptr) {
+    __builtin_prefetch(next.flow->http.get());
+    if (next.flow->record != nullptr) __builtin_prefetch(&next.flow->record->steps[next.flow->record_steps]);
+  }
+  DecodeStatus status = found.status;
   if (status == DecodeStatus::kFragment) {
     Count(FlowCounter::kFragment);
-    if (!fragments_.Add(frame, packet, &joined_)) return LookResult::kDone;
-    packet = Packet{};
-    status = DecodeFrame(joined_.bytes, joined_.wire_length, decode, &packet);
+    if (!fragments_.Add(frame, found.packet, &joined_)) return LookResult::kDone;
+    status = Decode(joined_.bytes, joined_.wire_length, &found);
   }
+  if (status == DecodeStatus::kTcp && !options_.ignore_checksums) status = CheckTcpChecksum(found.packet);
   if (status != DecodeStatus::kTcp) {
     Count(CounterOf(status));
     return LookResult::kDone;
   }
-  OnTcp(packet);
+  OnTcp(found);
   return Pump();
 }
 
-void FlowWorker::OnTcp(const Packet& packet) {
-  bool from_low;
-  Flow* const flow = FlowOf(packet, &from_low);
+void FlowWorker::OnTcp(const Expected& found) {
+  const Packet& packet = found.packet;
+  Flow* const flow = FlowOf(found);
   if (flow == nullptr) return;
-  if (!flow->client_known) LearnClient(flow, packet, from_low);
-  const int side = from_low == flow->client_is_low ? 0 : 1;
+  if (!flow->client_known) LearnClient(flow, packet, found.from_low);
+  const int side = found.from_low == flow->client_is_low ? 0 : 1;
   if (flow->phase == FlowPhase::kClosed) return Count(FlowCounter::kAfterClose);
   flow->last_ns = now_ns_;
   work_ = {};
@@ -100,18 +145,20 @@ void FlowWorker::OnTcp(const Packet& packet) {
   if ((packet.flags & kFin) != 0) OnFin(&flow->direction[side], packet);
 }
 
-Flow* FlowWorker::FlowOf(const Packet& packet, bool* from_low) {
-  const FlowKey key = FlowKeyOf(packet, from_low);
-  const uint64_t hash = HashOf(key, flow_salt_);
+Flow* FlowWorker::FlowOf(const Expected& found) {
+  const Packet& packet = found.packet;
+  const FlowKey& key = found.key;
+  const uint64_t hash = found.hash;
+  const bool from_low = found.from_low;
   Flow* flow = table_.Find(key, hash);
-  if (flow != nullptr && flow->restart_pending && FollowsRestart(*flow, packet, *from_low)) {
+  if (flow != nullptr && flow->restart_pending && FollowsRestart(*flow, packet, from_low)) {
     const uint32_t isn = flow->restart_isn;
     const int64_t syn_ns = flow->restart_ns;
     Count(FlowCounter::kPortReused);
     if (flow->phase != FlowPhase::kClosed) CloseFlow(flow, HttpEnd::kFlowEnded);
     ReleaseFlow(flow);
     const bool syn_ack = (packet.flags & kSyn) != 0;
-    flow = Open(packet, key, hash, *from_low != syn_ack);
+    flow = Open(packet, key, hash, from_low != syn_ack);
     flow->client_known = true;
     Direction& client = flow->direction[0];
     client.stream.Start(isn + 1);
@@ -120,7 +167,7 @@ Flow* FlowWorker::FlowOf(const Packet& packet, bool* from_low) {
     flow->syn_ns = syn_ns;
     return flow;
   }
-  if (flow != nullptr && BeginsAnew(flow, packet, *from_low)) {
+  if (flow != nullptr && BeginsAnew(flow, packet, from_low)) {
     Count(FlowCounter::kPortReused);
     if (flow->phase != FlowPhase::kClosed) CloseFlow(flow, HttpEnd::kFlowEnded);
     ReleaseFlow(flow);
@@ -131,7 +178,7 @@ Flow* FlowWorker::FlowOf(const Packet& packet, bool* from_low) {
     Count(FlowCounter::kNoFlow);
     return nullptr;
   }
-  return Open(packet, key, hash, *from_low);
+  return Open(packet, key, hash, from_low);
 }
 
 // Whether the packet is the first of a new connection between the ends of `flow`.

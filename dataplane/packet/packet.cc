@@ -32,14 +32,6 @@ uint64_t PseudoHeaderSum(const Packet& packet, uint32_t segment_length) {
          InternetSum({packet.dst.bytes, packet.dst.length}) + InternetSum(Bytes(tail, 8));
 }
 
-DecodeStatus CheckTcpSum(const Packet& packet, Bytes segment) {
-  const uint64_t pseudo = PseudoHeaderSum(packet, static_cast<uint32_t>(segment.size()));
-  if (FoldSum(pseudo + InternetSum(segment)) == 0) return DecodeStatus::kTcp;
-  // A host that leaves the sum to its NIC puts the pseudo header's sum, not complemented, into the field.
-  const bool partial = LoadLe<uint16_t>(&segment[16]) == static_cast<uint16_t>(~FoldSum(pseudo));
-  return partial ? DecodeStatus::kPartialTcpChecksum : DecodeStatus::kBadTcpChecksum;
-}
-
 // What an encapsulation carries: an Ethernet frame or an IP packet at `at` of `outer`.
 DecodeStatus DecodeInner(uint16_t type, Bytes outer, uint32_t outer_wire, size_t at, const DecodeOptions& options,
                          Packet* packet) {
@@ -131,10 +123,6 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
   const uint8_t* tcp = segment.data();
   const uint32_t header = (tcp[12] >> 4) * 4u;
   if (header < 20 || header > segment_wire) return DecodeStatus::kBadTcpHeader;
-  if (!options.ignore_checksums && segment.size() == segment_wire) {
-    const DecodeStatus sum = CheckTcpSum(*packet, segment);
-    if (sum != DecodeStatus::kTcp) return sum;
-  }
   packet->src_port = LoadBe16(tcp);
   packet->dst_port = LoadBe16(tcp + 2);
   packet->seq = LoadBe32(tcp + 4);
@@ -145,7 +133,8 @@ DecodeStatus DecodeTransport(Bytes segment, uint32_t segment_wire, const DecodeO
   packet->tcp_options = segment.subspan(20, captured - 20);
   packet->payload = segment.subspan(captured);
   packet->payload_wire = segment_wire - header;
-  return DecodeStatus::kTcp;
+  packet->segment = segment;
+  return options.ignore_checksums || options.defer_tcp_checksum ? DecodeStatus::kTcp : CheckTcpChecksum(*packet);
 }
 
 DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
@@ -226,6 +215,15 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
 }
 
 }  // namespace
+
+DecodeStatus CheckTcpChecksum(const Packet& packet) {
+  if (packet.payload.size() != packet.payload_wire) return DecodeStatus::kTcp;
+  const uint64_t pseudo = PseudoHeaderSum(packet, static_cast<uint32_t>(packet.segment.size()));
+  if (FoldSum(pseudo + InternetSum(packet.segment)) == 0) return DecodeStatus::kTcp;
+  // A host that leaves the sum to its NIC puts the pseudo header's sum, not complemented, into the field.
+  const bool partial = LoadLe<uint16_t>(&packet.segment[16]) == static_cast<uint16_t>(~FoldSum(pseudo));
+  return partial ? DecodeStatus::kPartialTcpChecksum : DecodeStatus::kBadTcpChecksum;
+}
 
 DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet) {
   if (ip.empty()) return DecodeStatus::kTruncatedHeader;

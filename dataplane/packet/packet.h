@@ -49,6 +49,7 @@ struct Packet {
   uint8_t flags = 0;
   uint32_t seq = 0, ack = 0;
   uint16_t window = 0;
+  Bytes segment;               // TCP header and payload
   Bytes tcp_options;
   Bytes payload;
   uint32_t payload_wire = 0;  // bytes of payload on the wire; more than payload.size() when the capture cut it
@@ -64,10 +65,13 @@ struct Packet {
 
 struct DecodeOptions {
   bool ignore_checksums = false;
+  bool defer_tcp_checksum = false;  // the caller calls CheckTcpChecksum: reading the payload can wait
 };
 
 // `wire_length` as in Frame.
 DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
+// kTcp, kBadTcpChecksum or kPartialTcpChecksum, for a packet decoded as kTcp. What the capture cut is kTcp.
+DecodeStatus CheckTcpChecksum(const Packet& packet);
 // From the IP header on (a reassembled datagram, an inner packet).
 DecodeStatus DecodeIp(Bytes ip, uint32_t wire_length, const DecodeOptions& options, Packet* packet);
 
