@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <future>
 
 #include <nlohmann/json.hpp>
 
@@ -25,12 +26,6 @@ using nlohmann::json;
 constexpr size_t kCallersMax = 16;
 constexpr size_t kRequestBytesMax = 64 << 10;
 constexpr int64_t kRequestNs = 10 * kNsPerSecond;
-
-struct Caller {
-  uid_t uid;
-  std::string in, out;
-  int64_t deadline_ns;
-};
 
 Result<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address{};
@@ -69,6 +64,13 @@ ControlAnswer Answer(const ControlServer::Handler& handler, const std::string& l
 
 }  // namespace
 
+struct ControlServer::Caller {
+  uid_t uid;
+  std::string in, out;
+  int64_t deadline_ns;
+  std::future<std::string> answer;  // valid while the handler is at it; its end waits for the handler
+};
+
 Result<std::unique_ptr<ControlServer>> ControlServer::Start(const std::string& socket_path,
                                                             Handler handler) {
   Result<sockaddr_un> address = AddressOf(socket_path);
@@ -95,71 +97,87 @@ Result<std::unique_ptr<ControlServer>> ControlServer::Start(const std::string& s
     return Error{"control.socket: cannot listen on " + socket_path + ": " + why +
                  "; make its folder writable or set another path"};
   }
-  return std::unique_ptr<ControlServer>(new ControlServer(socket_path, listener, std::move(handler)));
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      socket_path, listener, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), std::move(handler)));
 }
 
-ControlServer::ControlServer(std::string path, int listener, Handler handler)
-    : path_(std::move(path)), listener_(listener), handler_(std::move(handler)),
+ControlServer::ControlServer(std::string path, int listener, int wake, Handler handler)
+    : path_(std::move(path)), listener_(listener), wake_(wake), handler_(std::move(handler)),
       thread_([this] { Run(); }) {}
 
 ControlServer::~ControlServer() {
   stop_.store(true, std::memory_order_relaxed);
   thread_.join();
   close(listener_);
+  close(wake_);
   unlink(path_.c_str());
 }
 
 void ControlServer::Run() {
-  const SystemClock clock;
   std::map<int, Caller> callers;
   while (!stop_.load(std::memory_order_relaxed)) {
-    std::vector<pollfd> polled{{listener_, callers.size() < kCallersMax ? short{POLLIN} : short{0}, 0}};
+    std::vector<pollfd> polled{{listener_, callers.size() < kCallersMax ? short{POLLIN} : short{0}, 0},
+                               {wake_, POLLIN, 0}};
+    std::vector<int> fds;
     for (const auto& [fd, caller] : callers) {
-      polled.push_back({fd, static_cast<short>(caller.out.empty() ? POLLIN : POLLOUT), 0});
+      fds.push_back(fd);
+      // While the handler is at it only wake_ counts: a caller that hung up would be reported over and over.
+      polled.push_back({caller.answer.valid() ? -1 : fd, caller.out.empty() ? short{POLLIN} : short{POLLOUT}, 0});
     }
     poll(polled.data(), polled.size(), 50);
-    if ((polled[0].revents & POLLIN) != 0) {
-      const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      ucred peer{};
-      socklen_t size = sizeof peer;
-      if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-          (peer.uid == 0 || peer.uid == geteuid())) {
-        callers[fd] = {peer.uid, "", "", clock.MonotonicNs() + kRequestNs};
-      } else if (fd >= 0) {
-        close(fd);
-      }
-    }
-    for (size_t i = 1; i < polled.size(); ++i) {
-      const int fd = polled[i].fd;
-      Caller& caller = callers[fd];
-      bool done = clock.MonotonicNs() > caller.deadline_ns;
-      if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && caller.out.empty()) {
-        char buffer[4096];
-        const ssize_t got = read(fd, buffer, sizeof buffer);
-        if (got <= 0 || caller.in.size() + static_cast<size_t>(got) > kRequestBytesMax) {
-          done = got == 0 || errno != EAGAIN || caller.in.size() > kRequestBytesMax / 2;
-        } else {
-          caller.in.append(buffer, static_cast<size_t>(got));
-        }
-        const size_t end = caller.in.find('\n');
-        if (!done && end != std::string::npos) {
-          caller.out = AnswerLine(Answer(handler_, caller.in.substr(0, end), caller.uid));
-          caller.in.erase(0, end + 1);
-          caller.deadline_ns = clock.MonotonicNs() + kRequestNs;
-        }
-      }
-      if (!done && !caller.out.empty()) {
-        const ssize_t sent = send(fd, caller.out.data(), caller.out.size(), MSG_NOSIGNAL);
-        if (sent > 0) caller.out.erase(0, static_cast<size_t>(sent));
-        if (sent < 0 && errno != EAGAIN) done = true;
-      }
-      if (done) {
-        close(fd);
-        callers.erase(fd);
-      }
+    uint64_t ready = 0;
+    (void)!read(wake_, &ready, sizeof ready);
+    if ((polled[0].revents & POLLIN) != 0) Accept(&callers);
+    for (size_t i = 0; i < fds.size(); ++i) {
+      if (Serve(fds[i], polled[i + 2].revents, &callers.at(fds[i]))) continue;
+      close(fds[i]);
+      callers.erase(fds[i]);
     }
   }
   for (const auto& [fd, caller] : callers) close(fd);
+}
+
+void ControlServer::Accept(std::map<int, Caller>* callers) const {
+  const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0) return;
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid())) {
+    callers->emplace(fd, Caller{peer.uid, "", "", SystemClock().MonotonicNs() + kRequestNs, {}});
+  } else {
+    close(fd);
+  }
+}
+
+bool ControlServer::Serve(int fd, short events, Caller* caller) const {
+  const SystemClock clock;
+  if (caller->answer.valid()) {
+    if (caller->answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return true;
+    caller->out = caller->answer.get();
+    caller->deadline_ns = clock.MonotonicNs() + kRequestNs;
+  }
+  if (!caller->out.empty()) {
+    const ssize_t sent = send(fd, caller->out.data(), caller->out.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) return false;
+    if (sent > 0) caller->out.erase(0, static_cast<size_t>(sent));
+    return !caller->out.empty() && clock.MonotonicNs() <= caller->deadline_ns;
+  }
+  if (clock.MonotonicNs() > caller->deadline_ns) return false;
+  if ((events & (POLLIN | POLLHUP | POLLERR)) == 0) return true;
+  char buffer[4096];
+  const ssize_t got = read(fd, buffer, sizeof buffer);
+  if (got == 0 || (got < 0 && errno != EAGAIN)) return false;
+  if (got > 0) caller->in.append(buffer, static_cast<size_t>(got));
+  if (caller->in.size() > kRequestBytesMax) return false;
+  const size_t end = caller->in.find('\n');
+  if (end == std::string::npos) return true;
+  caller->answer = std::async(std::launch::async, [this, line = caller->in.substr(0, end), uid = caller->uid] {
+    std::string answer = AnswerLine(Answer(handler_, line, uid));
+    const uint64_t one = 1;
+    (void)!write(wake_, &one, sizeof one);
+    return answer;
+  });
+  return true;
 }
 
 Result<ControlAnswer> CallControl(const std::string& socket_path, const std::string& command,

@@ -1,6 +1,6 @@
 // The control socket: one JSON object a line each way over a unix stream socket, mode 0600. A caller must
-// be root or the daemon's own user (SO_PEERCRED). Bounds: 16 callers, 64 KiB a request, 10 s a request;
-// a caller that exceeds them is closed. Request {"command": "...", "args": [...]}; answer
+// be root or the daemon's own user (SO_PEERCRED). Bounds: 16 callers, 64 KiB a request, 10 s to send one and to
+// take its answer; a caller that exceeds them is closed. One request a connection. Request {"command": "...", "args": [...]}; answer
 // {"exit": N, "error": "..."} or {"exit": 0, "result": ...}.
 #pragma once
 
@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -41,17 +42,22 @@ class ControlServer {
  public:
   using Handler = std::function<ControlAnswer(const ControlRequest&)>;
 
-  // Binds and starts its thread; `handler` runs on it, one request at a time, and may take seconds.
+  // Binds and starts its thread. `handler` may take seconds; it runs on a thread for each request, so that a
+  // slow one (a reload) does not hold up the others: it must allow calls from several threads at one time.
   static Result<std::unique_ptr<ControlServer>> Start(const std::string& socket_path,
                                                       Handler handler);
   ~ControlServer();
 
  private:
-  ControlServer(std::string path, int listener, Handler handler);
+  struct Caller;
+  ControlServer(std::string path, int listener, int wake, Handler handler);
   void Run();
+  void Accept(std::map<int, Caller>* callers) const;
+  // Goes on with one caller; false when it is done with.
+  bool Serve(int fd, short events, Caller* caller) const;
 
   const std::string path_;
-  const int listener_;
+  const int listener_, wake_;  // wake_: an answer is ready
   const Handler handler_;
   std::atomic<bool> stop_{false};
   std::thread thread_;

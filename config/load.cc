@@ -162,8 +162,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& name,
   return Error{all};
 }
 
-Result<Config> LoadConfig(const std::string& path, std::span<const std::string> sets) {
-  if (path.empty()) return ParseConfig("", "(defaults)", sets);
+Result<std::string> ReadConfigFile(const std::string& path) {
   struct stat info{};
   if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
     return Error{path + ": is a directory; name a TOML file"};
@@ -172,7 +171,14 @@ Result<Config> LoadConfig(const std::string& path, std::span<const std::string> 
   if (!file) return Error{path + ": cannot be read: " + std::strerror(errno)};
   std::ostringstream text;
   text << file.rdbuf();
-  return ParseConfig(text.str(), path, sets);
+  return text.str();
+}
+
+Result<Config> LoadConfig(const std::string& path, std::span<const std::string> sets) {
+  if (path.empty()) return ParseConfig("", "(defaults)", sets);
+  const Result<std::string> text = ReadConfigFile(path);
+  if (!text.ok()) return text.error();
+  return ParseConfig(text.value(), path, sets);
 }
 
 std::vector<std::string> LiveProblems(const Config& config) {

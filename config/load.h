@@ -14,7 +14,10 @@ namespace stillwatch::config {
 // value is taken as a string.
 Result<Config> LoadConfig(const std::string& path, std::span<const std::string> sets);
 
-// The same from memory; `name` stands for the file in messages.
+// The text of a configuration file; the error names it.
+Result<std::string> ReadConfigFile(const std::string& path);
+
+// The same as LoadConfig from memory; `name` stands for the file in messages.
 Result<Config> ParseConfig(std::string_view text, const std::string& name,
                            std::span<const std::string> sets);
 

@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <future>
 
 namespace stillwatch::config {
 namespace {
@@ -18,10 +19,11 @@ class ControlTest : public ::testing::Test {
     char name[] = "/tmp/control-XXXXXX";
     folder_ = mkdtemp(name);
     path_ = folder_ + "/sub/control.sock";
-    server_ = ControlServer::Start(path_, [](const ControlRequest& request) {
+    server_ = ControlServer::Start(path_, [this](const ControlRequest& request) {
                 if (request.command == "echo") {
                   return ControlAnswer{kExitOk, "", "\"" + request.args.at(0) + "\""};
                 }
+                if (request.command == "wait") released_.get_future().wait();
                 return ControlAnswer{kExitRefused, "no " + request.command, ""};
               }).value();
   }
@@ -29,6 +31,7 @@ class ControlTest : public ::testing::Test {
     server_.reset();
     std::filesystem::remove_all(folder_);
   }
+  std::promise<void> released_;
   std::string folder_, path_;
   std::unique_ptr<ControlServer> server_;
 };
@@ -41,6 +44,20 @@ TEST_F(ControlTest, CarriesAnswersAndRefusals) {
   ASSERT_TRUE(refused.ok());
   EXPECT_EQ(refused.value().exit, kExitRefused);
   EXPECT_EQ(refused.value().error, "no sing");
+}
+
+TEST_F(ControlTest, ASlowRequestDoesNotHoldUpAnother) {
+  auto slow = std::async(std::launch::async, [&] { return CallControl(path_, "wait", {}); });
+  for (int i = 0; i < 20; ++i) {
+    const Result<ControlAnswer> echo = CallControl(path_, "echo", {"meanwhile"});
+    ASSERT_TRUE(echo.ok()) << echo.message();
+    EXPECT_EQ(echo.value().result_json, "\"meanwhile\"");
+  }
+  EXPECT_EQ(slow.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  released_.set_value();
+  const Result<ControlAnswer> answer = slow.get();
+  ASSERT_TRUE(answer.ok()) << answer.message();
+  EXPECT_EQ(answer.value().error, "no wait");
 }
 
 TEST_F(ControlTest, IsForItsOwnerOnly) {

@@ -2,13 +2,10 @@
 
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
-#include <thread>
-
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
@@ -25,19 +22,14 @@ constexpr int64_t kHousekeepingNs = kNsPerSecond;
 constexpr int64_t kStatusNs = 10 * kNsPerSecond;
 constexpr int64_t kReloadDeadlineNs = 2 * kNsPerSecond;
 constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
+constexpr auto kHandOverQuiet = std::chrono::milliseconds(20);
+constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take over traffic never ends
 constexpr char kVersion[] = "0.1.0";
 
 dataplane::PortDriver DriverOf(const std::string& name) {
   if (name == "af_xdp") return dataplane::PortDriver::kAfXdp;
   if (name == "af_packet") return dataplane::PortDriver::kAfPacket;
   return dataplane::PortDriver::kEthdev;
-}
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
 }
 
 std::string JsonOf(const google::protobuf::Message& message) {
@@ -129,6 +121,7 @@ Status Daemon::OpenPorts() {
 
 Status Daemon::StartThreads() {
   slot_ = quiescent_.AddSlot("detection", false);
+  quiescent_.Publish(generation_.load());
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
       DecoderFactory(WorkerOptionsOf(config_, secrets_), LlmOptionsOf(config_, secrets_)), &clock_);
@@ -143,9 +136,29 @@ Status Daemon::StartThreads() {
 }
 
 Daemon::~Daemon() {
+  HandOver();
   detection_over_.store(true);
   RunRequests();
   control_.reset();
+  if (signal_reload_.joinable()) signal_reload_.join();
+}
+
+void Daemon::HandOver() {
+  if (handed_over_ || engine_ == nullptr) return;
+  handed_over_ = true;
+  if (fail_open_ != nullptr) {
+    fail_open_->heart().Stop();
+    const auto received = [&] {
+      return ports_->counters().Get(dataplane::ForwardCounter::kReceivedA) +
+             ports_->counters().Get(dataplane::ForwardCounter::kReceivedB);
+    };
+    uint64_t before = ~uint64_t{0};
+    for (int round = 0; round < kHandOverRoundsMax && before != received(); ++round) {
+      before = received();
+      std::this_thread::sleep_for(kHandOverQuiet);
+    }
+  }
+  engine_->Stop();
 }
 
 int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
@@ -154,17 +167,11 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
   while (!engine_->merger().at_end()) {
     if (stop.load(std::memory_order_relaxed) && !stopping) {
       stopping = true;
-      Log(LogLevel::kInfo, "stopping: the kernel forwards from here on");
-      if (fail_open_ != nullptr) fail_open_->heart().Stop();
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // what the kernel handed over before
-      engine_->Stop();
+      Log(LogLevel::kInfo, fail_open_ != nullptr ? "stopping: the kernel forwards from here on" : "stopping");
+      HandOver();
+      if (MutantIs("stop.forgets_the_rest")) break;
     }
-    if (reload->exchange(false)) {
-      std::thread([this] {
-        const ControlAnswer answer = Reload(file_, "signal HUP");
-        if (answer.exit != config::kExitOk) Log(LogLevel::kError, "reload: " + answer.error);
-      }).detach();
-    }
+    if (reload->exchange(false)) ReloadAsSignalled();
     const size_t records = engine_->merger().Poll(consumer_.get());
     RunRequests();
     quiescent_.Pass(slot_);
@@ -179,8 +186,20 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
   detection_over_.store(true);
   RunRequests();
   control_.reset();
+  if (signal_reload_.joinable()) signal_reload_.join();
   outputs_->Stop();
   return finished.ok() ? 0 : 1;
+}
+
+void Daemon::ReloadAsSignalled() {
+  if (signal_reloading_.exchange(true)) return Log(LogLevel::kError, "reload: another reload runs; signal HUP ignored");
+  if (signal_reload_.joinable()) signal_reload_.join();  // it is over
+  signal_reload_ = std::thread([this] {
+    const ControlAnswer answer = Reload(file_, "signal HUP");
+    if (answer.exit == config::kExitOk) Log(LogLevel::kInfo, "reload: generation " + std::to_string(generation_.load()));
+    else Log(LogLevel::kError, "reload: " + answer.error);
+    signal_reloading_.store(false);
+  });
 }
 
 void Daemon::Housekeeping(int64_t now_ns) {
@@ -222,7 +241,18 @@ void Daemon::OnDetectionThread(const std::function<void()>& work) {
   }
 }
 
+void Daemon::PostAudit(std::string actor, std::string action, std::string subject, std::string detail) {
+  std::lock_guard lock(requests_mutex_);
+  requests_.emplace_back([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
+                          detail = std::move(detail)] {
+    pipeline_->Audit(actor, action, subject, detail);
+    WriteBoxStatus();  // and delivers both
+  });
+}
+
+// Contended only after the detection thread's end, when control threads run what was left to them.
 void Daemon::RunRequests() {
+  std::lock_guard running(running_mutex_);
   std::vector<std::packaged_task<void()>> requests;
   {
     std::lock_guard lock(requests_mutex_);
@@ -261,20 +291,28 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
   return {config::kExitUsage, "unknown command '" + request.command + "'", ""};
 }
 
+config::Config Daemon::config() const {
+  std::lock_guard lock(config_mutex_);
+  return config_;
+}
+
 std::string Daemon::StatusJson() {
+  const config::Config config = this->config();
   std::map<std::string, uint64_t> counters = registry_.Snapshot();
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
   json threads = json::object();
   for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
-  json status{{"box", config_.box.name},
+  json status{{"box", config.box.name},
               {"version", kVersion},
               {"pid", getpid()},
-              {"mode", config_.ports.mode},
-              {"driver", config_.ports.driver},
-              {"ports", {{"a", config_.ports.a}, {"b", config_.ports.b}}},
+              {"mode", config.ports.mode},
+              {"driver", config.ports.driver},
+              {"ports", {{"a", config.ports.a}, {"b", config.ports.b}}},
               {"backend", backend_->Info().name},
               {"generation", generation_.load()},
               {"thread_generation", threads},
+              {"reloading", reloading_.load()},
+              {"policy_version", config.policy.version},
               {"bypass", fail_open_ != nullptr && fail_open_->bypass()},
               {"packets", counters["forward.received_a"] + counters["forward.received_b"]},
               {"exchanges", counters["pipeline.exchanges"]},
@@ -291,10 +329,10 @@ std::string Daemon::StatusJson() {
 ControlAnswer Daemon::Bypass(const std::string& word, const std::string& actor) {
   if (word != "on" && word != "off") return {config::kExitUsage, "bypass takes on or off", ""};
   if (fail_open_ == nullptr) {
-    return {config::kExitRefused, "ports.driver = \"" + config_.ports.driver + "\" has no bypass in the kernel; use the NIC's or switch's", ""};
+    return {config::kExitRefused, "ports.driver = \"" + config().ports.driver + "\" has no bypass in the kernel; use the NIC's or switch's", ""};
   }
   fail_open_->SetBypass(word == "on");
-  OnDetectionThread([&] { pipeline_->Audit(actor, "bypass", config_.box.name, word); });
+  PostAudit(actor, "bypass", config().box.name, word);
   return {config::kExitOk, "", "\"bypass is " + word + "\""};
 }
 
@@ -305,40 +343,47 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
     ~Done() { flag->store(false); }
   } done{&reloading_};
   const auto refuse = [&](int exit, const std::string& why) {
-    OnDetectionThread([&] { pipeline_->Audit(actor, "reload_refused", file, why); });
+    PostAudit(actor, "reload_refused", file, why);
     return ControlAnswer{exit, why + "\ngeneration " + std::to_string(generation_.load()) + " goes on", ""};
   };
   // parse and validate
-  Result<config::Config> next = config::LoadConfig(file, sets_);
+  const Result<std::string> text = config::ReadConfigFile(file);
+  if (!text.ok()) return refuse(config::kExitBadFile, text.message());
+  const Result<config::Config> next = config::ParseConfig(text.value(), file, sets_);
   if (!next.ok()) return refuse(config::kExitBadFile, next.message());
   for (const std::string& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + problem);
-  const std::vector<config::Change> changes = config::Diff(config_, next.value());
-  if (const std::string refusal = config::RefusalOf(changes); !refusal.empty()) return refuse(config::kExitRefused, refusal);
+  const config::Config before = config();
+  const std::vector<config::Change> changes = config::Diff(before, next.value());
+  if (const std::string refusal = config::RefusalOf(changes); !refusal.empty() && !MutantIs("reload.takes_all_keys")) return refuse(config::kExitRefused, refusal);
   // build and preflight: what a hot key can get wrong
   Result<dataplane::Interest> interest =
       dataplane::ParseInterest(next.value().fail_open.interest_prefixes, next.value().fail_open.interest_ports);
   if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
   const uint64_t generation = generation_.load() + 1;
-  if (Status saved = store_.SaveCandidate(generation, ReadFile(file)); !saved.ok()) return refuse(config::kExitRefused, saved.message());
+  if (Status saved = store_.SaveCandidate(generation, text.value()); !saved.ok()) return refuse(config::kExitRefused, saved.message());
 
   // swap, then wait until every thread has passed a quiescent point
-  const config::Config before = config_;
-  ApplyHot(next.value(), generation);
-  if (Status running = store_.MarkRunning(generation); !running.ok()) Log(LogLevel::kError, running.message());
-  const std::string late = PublishAndWait(generation);
-  if (!late.empty()) {
+  const auto restore = [&](const std::string& why) {
     ApplyHot(before, generation - 1);
     quiescent_.Publish(generation - 1);
     if (Status discarded = store_.Discard(generation); !discarded.ok()) Log(LogLevel::kError, discarded.message());
-    return refuse(config::kExitRefused, "thread " + late + " did not follow within 2 s; the old generation was restored");
-  }
-  if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) Log(LogLevel::kError, confirmed.message());
+    return refuse(config::kExitRefused, why + "; the old generation was restored");
+  };
+  if (Status running = store_.MarkRunning(generation); !running.ok()) return restore(running.message());
+  ApplyHot(next.value(), generation);
+  const std::string late = PublishAndWait(generation);
+  if (!late.empty()) return restore("thread " + late + " did not follow within 2 s");
+  // Acknowledged means that the next start takes it: what cannot be made durable is not acknowledged.
+  if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) return restore(confirmed.message());
   generation_.store(generation);
   std::string detail;
   for (const config::Change& change : changes) {
     detail += (detail.empty() ? "" : ", ") + std::string(change.key->path) + ": " + change.from + " -> " + change.to;
   }
-  OnDetectionThread([&] { pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail); });
+  OnDetectionThread([&] {
+    pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail);
+    WriteBoxStatus();  // and delivers both: an acknowledged reload is on record
+  });
   json threads = json::object();
   for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
   return {config::kExitOk, "", json{{"generation", generation}, {"changed", detail}, {"thread_generation", threads}}.dump()};
@@ -358,11 +403,13 @@ void Daemon::ApplyHot(const config::Config& config, uint64_t generation) {
       if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
     }
   }
+  std::lock_guard lock(config_mutex_);
   config_ = config;
 }
 
 std::string Daemon::PublishAndWait(uint64_t generation) {
   quiescent_.Publish(generation);
+  if (MutantIs("reload.does_not_wait")) return "";
   const int64_t deadline = clock_.MonotonicNs() + kReloadDeadlineNs;
   std::vector<const Quiescent::Slot*> behind = quiescent_.Behind(generation);
   while (!behind.empty() && clock_.MonotonicNs() < deadline) {

@@ -1,5 +1,5 @@
 // One running box: ports, threads, pipeline, outputs, control. Made by RunMain; the thread that calls Run is the
-// detection thread. Requests of the control thread that concern the pipeline are carried over to it.
+// detection thread. Requests that concern the pipeline are carried over to it from the control threads.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -42,8 +43,11 @@ class Daemon {
   Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation);
   Status OpenPorts();
   Status StartThreads();
+  // The kernel forwards from here on; what this process has received already is forwarded, then the engine is
+  // asked to end. Once.
+  void HandOver();
 
-  // Control thread.
+  // Control threads: several at one time. Reload: one at a time, the others are told so.
   config::ControlAnswer Handle(const config::ControlRequest& request);
   config::ControlAnswer Reload(const std::string& file, const std::string& actor);
   config::ControlAnswer Bypass(const std::string& word, const std::string& actor);
@@ -51,15 +55,20 @@ class Daemon {
   // Publishes and waits until every thread has passed; "" or which thread did not, after 2 s.
   std::string PublishAndWait(uint64_t generation);
   void ApplyHot(const config::Config& config, uint64_t generation);
+  config::Config config() const;
   // Runs `work` on the detection thread and waits for it.
   void OnDetectionThread(const std::function<void()>& work);
+  // The same without waiting. The record is durable when the detection thread has been there.
+  void PostAudit(std::string actor, std::string action, std::string subject, std::string detail);
 
   // Detection thread.
   void RunRequests();
+  void ReloadAsSignalled();
   void Housekeeping(int64_t now_ns);
   void WriteBoxStatus();
 
-  config::Config config_;
+  mutable std::mutex config_mutex_;
+  config::Config config_;  // what runs; under config_mutex_ once the control threads run
   std::string file_;
   std::vector<std::string> sets_;
   config::GenerationStore store_;
@@ -79,14 +88,16 @@ class Daemon {
   std::unique_ptr<dataplane::InlinePair> ports_;
   std::unique_ptr<dataplane::Engine> engine_;
 
-  std::mutex requests_mutex_;
+  std::mutex requests_mutex_, running_mutex_;
   std::vector<std::packaged_task<void()>> requests_;
-  std::atomic<bool> reloading_{false};
+  std::atomic<bool> reloading_{false}, signal_reloading_{false};
   std::atomic<bool> detection_over_{false};
+  bool handed_over_ = false;
+  std::thread signal_reload_;
   int64_t next_housekeeping_ns_ = 0;
   int64_t next_status_ns_ = 0;
   int64_t idle_since_ns_ = 0;
-  std::unique_ptr<config::ControlServer> control_;  // last: its thread uses all above
+  std::unique_ptr<config::ControlServer> control_;  // last: its threads use all above
 };
 
 }  // namespace stillwatch

@@ -1,10 +1,8 @@
 #include "tools/stillwatch/run.h"
 
 #include <csignal>
-#include <fstream>
-#include <sstream>
-
 #include "base/log.h"
+#include "base/mutant.h"
 #include "config/load.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/daemon.h"
@@ -20,24 +18,18 @@ std::atomic<bool> g_reload{false};
 
 void OnSignal(int signal) { (signal == SIGHUP ? g_reload : g_stop).store(true); }
 
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 struct Chosen {
   config::Config config;
   uint64_t generation;
 };
 
 // The last confirmed generation wins over an edited file, so that a crash does not put an untried file into force.
-Result<Chosen> Choose(const Args& args, const config::Config& from_file, config::GenerationStore* store) {
+Result<Chosen> Choose(const Args& args, const std::string& text, const config::Config& from_file,
+                      config::GenerationStore* store) {
   Result<std::optional<config::GenerationStore::Confirmed>> last = store->LastConfirmed();
   if (!last.ok()) return last.error();
-  const std::string text = ReadText(args.config_file);
-  if (last.value().has_value() && last.value()->text != text && !args.accept_config) {
+  const bool take_file = args.accept_config || MutantIs("start.takes_the_file");
+  if (last.value().has_value() && last.value()->text != text && !take_file) {
     Result<config::Config> confirmed = config::ParseConfig(
         last.value()->text, "confirmed generation " + std::to_string(last.value()->generation), args.sets);
     if (!confirmed.ok()) return confirmed.error();
@@ -59,14 +51,16 @@ int RunMain(std::span<char*> words) {
   const Result<Args> args = ParseArgs(words);
   if (!args.ok()) return Complain(kExitBadUsage, args.message());
   if (args.value().config_file.empty() || !args.value().words.empty()) return Complain(kExitBadUsage, kUsage);
-  const Result<config::Config> config = config::LoadConfig(args.value().config_file, args.value().sets);
+  const Result<std::string> text = config::ReadConfigFile(args.value().config_file);
+  if (!text.ok()) return Complain(kExitUnreadable, text.message());
+  const Result<config::Config> config = config::ParseConfig(text.value(), args.value().config_file, args.value().sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
   for (const std::string& problem : config::LiveProblems(config.value())) {
     return Complain(kExitUnreadable, args.value().config_file + ": " + problem);
   }
   Result<config::GenerationStore> store = config::GenerationStore::Open(config.value().box.state_dir);
   if (!store.ok()) return Complain(kExitFailed, store.message());
-  const Result<Chosen> chosen = Choose(args.value(), config.value(), &store.value());
+  const Result<Chosen> chosen = Choose(args.value(), text.value(), config.value(), &store.value());
   if (!chosen.ok()) return Complain(kExitUnreadable, chosen.message());
 
   struct sigaction action{};

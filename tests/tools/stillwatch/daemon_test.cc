@@ -1,0 +1,293 @@
+// A running box between two hosts, seen from those hosts, from its operator's command line and from its files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "config/control.h"
+#include "tests/e2e/net_lab.h"
+#include "tests/e2e/probe.h"
+#include "tests/e2e/tcp_load.h"
+#include "tests/tools/stillwatch/chat.h"
+#include "tests/tools/stillwatch/daemon_process.h"
+
+namespace stillwatch::e2e {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using nlohmann::json;
+using stillwatch::testing::Ran;
+using stillwatch::testing::WaitFor;
+
+constexpr int kFramesAMs = 5;
+
+// BOX-EPOCH-SEQUENCE
+uint64_t EpochOf(const json& record) {
+  const std::string id = record["event_id"];
+  const size_t last = id.rfind('-'), first = id.rfind('-', last - 1);
+  return std::stoull(id.substr(first + 1, last - first - 1));
+}
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
+  }
+  void SetUp() override {
+    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
+    lab_ = std::make_unique<NetLab>();
+    daemon_ = std::make_unique<DaemonProcess>(*lab_);
+    config_ = daemon_->WriteConfig("v1.toml", {"policy.version = \"v1\""});
+  }
+  void TearDown() override {
+    daemon_.reset();
+    lab_.reset();
+  }
+
+  std::vector<std::string> AuditActions() const {
+    std::vector<std::string> actions;
+    for (const json& record : daemon_->Records("audit")) actions.push_back(record["action"]);
+    return actions;
+  }
+  void ExpectUnchanged(uint64_t generation, const std::string& version) const {
+    const json status = daemon_->Ask({"status"});
+    EXPECT_EQ(status["generation"], generation);
+    EXPECT_EQ(status["policy_version"], version);
+  }
+  // A processor that was taken away for longer than the heart's timeout is the one excuse, and it is counted.
+  void ExpectNothingLost(const ProbeResult& result, uint64_t stale_and_missed) const {
+    EXPECT_EQ(result.lost, stale_and_missed) << "of " << result.sent;
+    EXPECT_EQ(result.doubled, 0u);
+  }
+  uint64_t StaleAndMissed() const { return daemon_->Counter("forward.stale") + daemon_->Counter("device.missed"); }
+  void AwaitProbe(const Probe& probe, uint64_t more) const {
+    const uint64_t before = probe.received();
+    ASSERT_TRUE(WaitFor([&] { return probe.received() > before + more; }));
+  }
+
+  std::unique_ptr<NetLab> lab_;
+  std::unique_ptr<DaemonProcess> daemon_;
+  std::string config_;
+};
+
+TEST_F(DaemonTest, AReloadReachesEveryThreadAndLosesNoPacket) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string second = daemon_->WriteConfig(
+      "v2.toml", {"policy.version = \"v2\"", "fail_open.heartbeat_timeout_ms = 40", "fail_open.interest_ports = [\"1-10\", \"8080\"]"});
+  Probe probe(*lab_, kFramesAMs);
+  AwaitProbe(probe, 500);
+  uint64_t generation = 1;
+  for (const std::string& file : {second, config_, second}) {
+    const json answer = daemon_->Ask({"reload", file});
+    EXPECT_EQ(answer["generation"], ++generation);
+    EXPECT_EQ(answer["thread_generation"], json({{"forwarder-0", generation}, {"worker-0", generation}, {"detection", generation}}));
+    EXPECT_THAT(answer["changed"].get<std::string>(), HasSubstr("policy.version: "));
+    AwaitProbe(probe, 500);
+  }
+  ExpectNothingLost(probe.Finish(), StaleAndMissed());
+  const json status = daemon_->Ask({"status"});
+  EXPECT_EQ(status["generation"], 4);
+  EXPECT_EQ(status["policy_version"], "v2");
+  EXPECT_EQ(status["mode"], "inline");
+  EXPECT_GT(status["packets"], 1'500);
+  EXPECT_EQ(daemon_->Ask({"campaigns"}), json::array());
+  EXPECT_THAT(daemon_->Ctl({"status"}).output, HasSubstr("thread_generation.forwarder-0"));
+  // Without a name: the file it was started with, which HUP means, too.
+  EXPECT_EQ(daemon_->Ask({"reload"})["generation"], 5);
+  daemon_->Signal(SIGHUP);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["generation"] == 6; }));
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "reload", "reload", "reload", "reload", "reload"));
+}
+
+TEST_F(DaemonTest, WhatAReloadMayNotDoIsRefusedWhole) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const auto refused = [&](const std::string& file, int exit, const std::string& why) {
+    const Ran ran = daemon_->Ctl({"reload", file});
+    EXPECT_EQ(ran.exit, exit) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr(why));
+    EXPECT_THAT(ran.output, HasSubstr("generation 1 goes on"));
+    ExpectUnchanged(1, "v1");
+  };
+  // A hot key beside two that need a restart.
+  refused(daemon_->WriteConfig("restart.toml", {"policy.version = \"v2\"", "flow.idle_timeout_s = 77", "threads.workers = 2"}),
+          config::kExitRefused, "needs a restart: threads.workers (1 -> 2), flow.idle_timeout_s (600 -> 77)");
+  const std::string bad = daemon_->WriteConfig("bad.toml", {"policy.versio = \"v2\""});
+  const std::string text = stillwatch::testing::ReadAll(bad);
+  const auto line = std::count(text.begin(), text.end(), '\n');
+  refused(bad, config::kExitBadFile, bad + ":" + std::to_string(line) + ":");
+  refused(daemon_->WriteConfig("torn.toml", {"policy.version = \"v2"}), config::kExitBadFile, "torn.toml:" + std::to_string(line));
+  refused(daemon_->WriteConfig("range.toml", {"policy.version = \"v2\"", "fail_open.interest_ports = [\"70000\"]"}),
+          config::kExitBadFile, "70000");
+  refused(*daemon_ / "none.toml", config::kExitBadFile, "none.toml: cannot be read");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "reload_refused", "reload_refused", "reload_refused", "reload_refused",
+                                          "reload_refused"));
+}
+
+TEST_F(DaemonTest, ASecondReloadIsToldToTryAgain) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  // The first one reads from a pipe, and so runs until somebody has written.
+  const std::string pipe = *daemon_ / "pipe.toml";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  stillwatch::testing::Program first(*daemon_ / "first", {stillwatch::testing::BinPath("stillctl"), "--socket", *daemon_ / "control.sock",
+                                                          "reload", pipe});
+  ASSERT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["reloading"] == true; }));
+  const Ran second = daemon_->Ctl({"reload", config_});
+  EXPECT_EQ(second.exit, config::kExitBusy) << second.output;
+  std::ofstream(pipe) << stillwatch::testing::ReadAll(daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""}));
+  EXPECT_EQ(first.Wait(), 0) << stillwatch::testing::ReadAll(*daemon_ / "first");
+  ExpectUnchanged(2, "v2");
+  EXPECT_EQ(daemon_->Ctl({"reload", config_}).exit, 0);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, AThreadThatDoesNotFollowUndoesTheReloadAndCostsNoPacket) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""});
+  Probe probe(*lab_, kFramesAMs);
+  {
+    const HeldThread held(daemon_->pid(), "sw-worker-0");
+    // More than the ring between forwarder and worker holds: looking stops, forwarding does not.
+    AwaitProbe(probe, 6'000);
+    const Ran ran = daemon_->Ctl({"reload", second});
+    EXPECT_EQ(ran.exit, config::kExitRefused) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("thread worker-0 did not follow within 2 s; the old generation was restored"));
+    ExpectUnchanged(1, "v1");
+  }
+  AwaitProbe(probe, 500);
+  ExpectNothingLost(probe.Finish(), StaleAndMissed());
+  EXPECT_GT(daemon_->Counter("engine.worker_ring_full"), 0u);
+  EXPECT_EQ(daemon_->Ask({"reload", second})["generation"], 2);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "reload_refused", "reload"));
+}
+
+TEST_F(DaemonTest, AnOrderlyStopForwardsAndKeepsEverything) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const ChatServer server(*lab_);
+  std::vector<std::unique_ptr<ChatClient>> clients;
+  for (const std::string key : {"sk-one", "sk-two", "sk-three"}) clients.push_back(std::make_unique<ChatClient>(*lab_, key));
+  Probe probe(*lab_, kFramesAMs);
+  for (int i = 0; i < 10; ++i) {
+    for (auto& client : clients) client->Ask("What is the capital of country number " + std::to_string(i) + ", please?");
+  }
+  clients[0]->Send("a question that gets no answer before the end");
+  AwaitProbe(probe, 500);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  const uint64_t at_stop = probe.sent();
+  ASSERT_TRUE(WaitFor([&] { return probe.sent() > at_stop + 500; }));
+  const ProbeResult result = probe.Finish();
+
+  const std::vector<json> statuses = daemon_->Records("box-status");
+  ASSERT_FALSE(statuses.empty());
+  const json& last = statuses.back();
+  ExpectNothingLost(result, last["counters"]["forward.stale"].get<uint64_t>() + last["counters"]["device.missed"].get<uint64_t>());
+  // 30 answered exchanges and the open one, which the end of its flow completed.
+  EXPECT_EQ(last["counters"]["pipeline.exchanges"], 31);
+  EXPECT_EQ(last["counters"]["engine.exchange_dropped"], 0);
+  std::map<std::string, int> by_account;
+  for (const json& record : daemon_->Records("request-sketch")) ++by_account[record["account"]];
+  EXPECT_EQ(by_account.size(), 3u);
+  int sketches = 0;
+  for (const auto& [account, count] : by_account) sketches += count;
+  EXPECT_EQ(sketches, 31);
+  EXPECT_EQ(daemon_->Records("account-profile").size(), 3u);
+  // And the connection lives on without us.
+  clients[1]->Ask("Are you still there?");
+}
+
+TEST_F(DaemonTest, AfterAKillItGoesOnWithTheLastConfirmedConfiguration) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  TcpLoad load(*lab_);
+  const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""});
+  ASSERT_EQ(daemon_->Ctl({"reload", second}).exit, 0);
+  // What was acknowledged is on disk at once.
+  EXPECT_TRUE(WaitFor([&] { return AuditActions().size() == 2; }));
+  daemon_->Kill();
+  const uint64_t at_kill = load.received();
+  EXPECT_TRUE(WaitFor([&] { return load.received() > at_kill + 2'000'000; })) << "no traffic without the daemon";
+
+  // Started with the first file; v2 was confirmed last.
+  ASSERT_TRUE(daemon_->Start(config_));
+  ExpectUnchanged(2, "v2");
+  EXPECT_EQ(daemon_->Ask({"status"})["thread_generation"]["forwarder-0"], 2);
+  EXPECT_THAT(daemon_->log(), HasSubstr("differs from the last confirmed configuration"));
+  const uint64_t packets = daemon_->Counter("forward.received_a");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.received_a") > packets + 500; })) << "it does not look";
+  EXPECT_EQ(load.Finish(), "");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  // A kill may have events written twice: then with the same id and the same content.
+  std::map<std::string, json> by_id;
+  for (const std::string topic : {"audit", "box-status", "request-sketch", "account-profile"}) {
+    for (const json& record : daemon_->Records(topic)) {
+      const auto [at, fresh] = by_id.emplace(record["event_id"], record);
+      EXPECT_TRUE(fresh || at->second == record) << record;
+    }
+  }
+  std::vector<std::string> actions;
+  std::vector<uint64_t> epochs;
+  std::set<std::string> seen;
+  for (const json& record : daemon_->Records("audit")) {
+    if (!seen.insert(record["event_id"]).second) continue;
+    actions.push_back(record["action"]);
+    epochs.push_back(EpochOf(record));
+  }
+  ASSERT_THAT(actions, ElementsAre("start", "reload", "start"));
+  EXPECT_EQ(epochs[0], epochs[1]);
+  EXPECT_GT(epochs[2], epochs[1]);
+
+  ASSERT_TRUE(daemon_->Start(config_, {"--accept-config"}));
+  ExpectUnchanged(3, "v1");
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const ChatServer server(*lab_);
+  ChatClient client(*lab_, "sk-one");
+  client.Ask("seen");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("engine.exchanges") == 1; }));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on"}).exit, 0);
+  EXPECT_EQ(daemon_->Ask({"status"})["bypass"], true);
+  client.Ask("not seen");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.switched_on") >= 2; }));
+  EXPECT_EQ(daemon_->Counter("engine.exchanges"), 1u);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "off"}).exit, 0);
+  EXPECT_EQ(daemon_->Ask({"status"})["bypass"], false);
+  ChatClient other(*lab_, "sk-two");
+  other.Ask("seen again");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("engine.exchanges") >= 2; }));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "maybe"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "bypass"));
+}
+
+TEST_F(DaemonTest, AStartThatCannotWorkSaysWhy) {
+  const auto fails = [&](const std::vector<std::string>& words, int exit, const std::string& why) {
+    EXPECT_FALSE(daemon_->Start(config_, words));
+    EXPECT_EQ(daemon_->Wait(), exit);
+    EXPECT_THAT(daemon_->log(), HasSubstr(why));
+  };
+  fails({"--set", "ports.b="}, 2, "ports.b names no interface");
+  fails({"--set", "privacy.salt="}, 2, "privacy.salt is empty");
+  fails({"--set", "ports.b=nowhere0"}, 1, "nowhere0");
+  fails({"surplus"}, 64, "run --config FILE");
+  ASSERT_TRUE(daemon_->Start(config_));
+  // A second one on the same ports, with a state and a socket of its own.
+  const auto second = lab_->appliance.Spawn(
+      {"/bin/sh", "-c", "exec " + stillwatch::testing::BinPath("stillwatch") + " run --config " + config_ + " --set box.state_dir=" +
+                            (*daemon_ / "state2") + " --set control.socket=" + (*daemon_ / "second.sock") + " 2>" + (*daemon_ / "second")});
+  int status = 0;
+  waitpid(second, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_THAT(stillwatch::testing::ReadAll(*daemon_ / "second"), HasSubstr("another process"));
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+}  // namespace
+}  // namespace stillwatch::e2e
