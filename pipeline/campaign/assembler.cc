@@ -42,35 +42,52 @@ std::vector<Seed> SplitGroup(const Group& group, const Tunables& tunables) {
     }
   }
   const std::vector<uint32_t> label = PropagateLabels(static_cast<uint32_t>(n), edges);
-  std::map<uint32_t, std::vector<uint32_t>> parts;  // label, members with hits in it
+  struct Part {
+    std::vector<uint32_t> members, cores;  // sorted
+  };
+  std::map<uint32_t, Part> by_label;
   for (uint32_t core = 0; core < n; ++core) {
-    auto& part = parts[label[core]];
-    part.insert(part.end(), holders[core].begin(), holders[core].end());
+    Part& part = by_label[label[core]];
+    part.members.insert(part.members.end(), holders[core].begin(), holders[core].end());
+    part.cores.push_back(core);
   }
-  for (auto& [l, part] : parts) {
-    std::sort(part.begin(), part.end());
-    part.erase(std::unique(part.begin(), part.end()), part.end());
+  std::vector<Part> parts;
+  for (auto& [l, part] : by_label) {
+    std::sort(part.members.begin(), part.members.end());
+    part.members.erase(std::unique(part.members.begin(), part.members.end()), part.members.end());
+    if (!part.members.empty()) parts.push_back(std::move(part));
   }
-  std::erase_if(parts, [&](const auto& entry) { return entry.second.size() < tunables.group_accounts_min; });
-  std::vector<Seed> seeds;
-  for (const auto& [l, part] : parts) {
-    // A part that mostly consists of another, larger part's accounts is no campaign of its own.
-    const bool apart = std::all_of(parts.begin(), parts.end(), [&](const auto& other) {
-      if (other.first == l) return true;
+  // Largest first; a part that shares many of its accounts with a larger one belongs to it.
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.members.size() > b.members.size(); });
+  std::vector<Part> apart;
+  for (Part& part : parts) {
+    const auto home = std::find_if(apart.begin(), apart.end(), [&](const Part& other) {
       common.clear();
-      std::set_intersection(part.begin(), part.end(), other.second.begin(), other.second.end(),
+      std::set_intersection(part.members.begin(), part.members.end(), other.members.begin(), other.members.end(),
                             std::back_inserter(common));
-      return common.size() * 100 < std::min(part.size(), other.second.size()) * tunables.merge_percent;
+      return common.size() * 100 >= part.members.size() * tunables.merge_percent;
     });
-    if (!apart) continue;
-    Seed& seed = seeds.emplace_back();
-    for (uint32_t m : part) seed.accounts.push_back(group.members[m].account);
-    std::sort(seed.accounts.begin(), seed.accounts.end());
-    for (uint32_t core = 0; core < n; ++core) {
-      if (label[core] == l) seed.anchors.push_back(group.cores.cores[core].anchor);
+    if (home == apart.end()) {
+      apart.push_back(std::move(part));
+      continue;
     }
+    common.clear();
+    std::set_union(part.members.begin(), part.members.end(), home->members.begin(), home->members.end(),
+                   std::back_inserter(common));
+    home->members = common;
+    home->cores.insert(home->cores.end(), part.cores.begin(), part.cores.end());
   }
-  if (seeds.size() < 2) seeds.clear();
+  std::erase_if(apart, [&](const Part& part) { return part.members.size() < tunables.group_accounts_min; });
+  std::vector<Seed> seeds;
+  if (apart.size() < 2) return seeds;
+  for (Part& part : apart) {
+    Seed& seed = seeds.emplace_back();
+    for (uint32_t m : part.members) seed.accounts.push_back(group.members[m].account);
+    std::sort(seed.accounts.begin(), seed.accounts.end());
+    std::sort(part.cores.begin(), part.cores.end());
+    for (uint32_t core : part.cores) seed.anchors.push_back(group.cores.cores[core].anchor);
+  }
   return seeds;
 }
 
@@ -100,24 +117,32 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
     }
     known.push_back({node(profiles.IndexOf(a)), node(profiles.IndexOf(b)), &edge});
   }
-  std::vector<WeightedEdge> weighted;
-  for (const Known& k : known) weighted.push_back({k.a, k.b, k.edge->weight});
-  const std::vector<uint32_t> label = PropagateLabels(static_cast<uint32_t>(account_of.size()), weighted);
-
-  std::map<uint32_t, Seed> seeds;
-  for (uint32_t n = 0; n < account_of.size(); ++n) seeds[label[n]].accounts.push_back(account_of[n]);
-  for (const Known& k : known) {
-    if (label[k.a] != label[k.b]) continue;
-    std::vector<uint32_t>& anchors = seeds[label[k.a]].anchors;
-    anchors.insert(anchors.end(), k.edge->cores, k.edge->cores + k.edge->cores_count);
-  }
+  // At two resolutions: by all edges, and by those of two cores or more. A bridge of one core joins what the
+  // finer look keeps apart; a slow fleet has few edges of two.
   std::vector<Seed> result;
-  for (auto& [unused, seed] : seeds) {
-    if (seed.accounts.size() < tunables.group_accounts_min) continue;
-    std::sort(seed.accounts.begin(), seed.accounts.end());
-    std::sort(seed.anchors.begin(), seed.anchors.end());
-    seed.anchors.erase(std::unique(seed.anchors.begin(), seed.anchors.end()), seed.anchors.end());
-    result.push_back(std::move(seed));
+  for (uint32_t shared_min = 1; shared_min <= 2; ++shared_min) {
+    std::vector<WeightedEdge> weighted;
+    for (const Known& k : known) {
+      if (k.edge->shared_cores >= shared_min) weighted.push_back({k.a, k.b, k.edge->weight});
+    }
+    const std::vector<uint32_t> label = PropagateLabels(static_cast<uint32_t>(account_of.size()), weighted);
+    std::map<uint32_t, Seed> seeds;
+    for (uint32_t n = 0; n < account_of.size(); ++n) seeds[label[n]].accounts.push_back(account_of[n]);
+    for (const Known& k : known) {
+      if (label[k.a] != label[k.b] || k.edge->shared_cores < shared_min) continue;
+      std::vector<uint32_t>& anchors = seeds[label[k.a]].anchors;
+      anchors.insert(anchors.end(), k.edge->cores, k.edge->cores + k.edge->cores_count);
+    }
+    for (auto& [unused, seed] : seeds) {
+      if (seed.accounts.size() < tunables.group_accounts_min) continue;
+      std::sort(seed.accounts.begin(), seed.accounts.end());
+      std::sort(seed.anchors.begin(), seed.anchors.end());
+      seed.anchors.erase(std::unique(seed.anchors.begin(), seed.anchors.end()), seed.anchors.end());
+      const bool known_already = std::any_of(result.begin(), result.end(), [&](const Seed& other) {
+        return other.accounts == seed.accounts && other.anchors == seed.anchors;
+      });
+      if (!known_already) result.push_back(std::move(seed));
+    }
   }
   std::stable_sort(result.begin(), result.end(), [](const Seed& a, const Seed& b) {
     return a.accounts.size() < b.accounts.size();

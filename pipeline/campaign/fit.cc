@@ -18,6 +18,7 @@ constexpr uint32_t kOwnerCap = 3;
 // Outside accounts with so many hits through different cores are suspects: they do not count as benign.
 // (Counted, they would raise the bar against the campaign that they may belong to.)
 constexpr size_t kSuspectHits = 2;
+constexpr int32_t kClearlyMore = 3 * 256;  // of benign hits than the floor allows: not by chance
 constexpr int32_t kHitSteps = 5;  // the bar rises from request_hit_nats by up to four nats
 
 class Fit {
@@ -28,14 +29,18 @@ class Fit {
 
   std::optional<Group> Run(const Seed& seed) {
     std::vector<RequestRef> linked = LinkedRequests(seed);
+    std::optional<Group> best;
     for (uint32_t round = 0; round <= tunables_.growth_rounds; ++round) {
-      if (linked.empty()) return std::nullopt;
+      if (linked.empty()) break;
       Learn(linked);
-      const bool same = Admit(&linked);
-      if (Owners() < tunables_.group_accounts_min) return std::nullopt;
-      if (same) break;
+      const size_t before = members_.size();
+      const bool settled = Admit(&linked);
+      // A refit that loses much has lost the thread: what was found before stands.
+      if (Owners() < tunables_.group_accounts_min || (best && members_.size() * 10 < before * 7)) break;
+      best = Finish();
+      if (settled) break;
     }
-    return Finish();
+    return best;
   }
 
  private:
@@ -205,7 +210,7 @@ class Fit {
     return false;
   }
 
-  // Tests every account; replaces members, suspects and the requests of the next fit. True: no change.
+  // Tests every account; replaces members, suspects and the requests of the next fit. True: at most one in twenty moved.
   bool Admit(std::vector<RequestRef>* linked) {
     in_fit_.assign(population_.profiles.size(), 0);
     for (const RequestRef& ref : *linked) in_fit_[ref.account] |= 1u << RequestIndex(ref);
@@ -242,7 +247,8 @@ class Fit {
     uint32_t step = 0;
     uint64_t passing = 0;
     for (uint64_t n : outside_hits) passing += n;
-    while (step + 1 < kHitSteps && passing * 1'000'000 > outside * tunables_.benign_rate_floor_ppm) {
+    const uint64_t floor_q8 = outside * tunables_.benign_rate_floor_ppm * 256 / 1'000'000;
+    while (step + 1 < kHitSteps && ExcessNats(passing, floor_q8) > kClearlyMore) {
       passing -= outside_hits[step++];
     }
     benign_requests_ = static_cast<uint32_t>(outside);
@@ -275,9 +281,10 @@ class Fit {
       }
       members_.push_back(std::move(t.member));
     }
-    const bool same = next == is_member_;
+    size_t moved = 0;
+    for (size_t i = 0; i < next.size(); ++i) moved += next[i] != is_member_[i];
     is_member_ = std::move(next);
-    return same;
+    return moved * 20 <= members_.size();
   }
 
   // Its hits against the benign rate; sets the score.
@@ -311,11 +318,11 @@ class Fit {
     return owners;
   }
 
-  std::optional<Group> Finish() {
+  Group Finish() const {
     Group group;
     group.counts.owners = Owners();
-    group.members = std::move(members_);
-    group.borrowers = std::move(borrowers_);
+    group.members = members_;
+    group.borrowers = borrowers_;
     for (GroupMember& member : group.members) {
       member.first_s = UINT32_MAX;
       for (const Hit& hit : member.hits) {
@@ -334,7 +341,7 @@ class Fit {
     for (const Core& core : cores_.cores) {
       if (core.owners > most) most = core.owners, group.founding_anchor = core.anchor;
     }
-    group.cores = std::move(cores_);
+    group.cores = cores_;
     group.counts.benign_requests = benign_requests_;
     group.counts.benign_hits = benign_hits_;
     group.counts.benign_rate_ppm = benign_ppm_;

@@ -208,9 +208,11 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     return known && look_alike;
   };
 
-  if (check("classroom", c.hits != 0, c.equal_pairs * tunables.equal_text_one_in > c.hit_pairs,
+  if (check("classroom", c.hits != 0, c.equal_pairs * tunables.equal_text_one_in > c.hit_pairs ||
+                c.collisions * tunables.collision_one_in > c.payload_pairs,
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
-                Share(c.equal_pairs, c.hit_pairs) + " pairs are equal")) {
+                Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
+                " pairs of payloads")) {
     j.evidence.content = j.evidence.work = 0;
   }
   if (check("same_question", c.hits != 0, c.payload_hits * 100ull < c.hits * tunables.payload_percent_min,
