@@ -99,21 +99,19 @@ Status Link(const std::string& bpffs, size_t port, const std::string& interface,
 
 }  // namespace
 
-struct FailOpen::PortFds {
-  std::array<Fd, 2> counters;
+struct FailOpen::Maps {
+  std::map<std::string, Fd> shared;  // by name, of both ports
+  std::array<Fd, 2> counters;        // by port
 };
 
-FailOpen::FailOpen() : ports_(std::make_unique<PortFds>()) {}
+FailOpen::FailOpen() : maps_(std::make_unique<Maps>()) {}
 
 FailOpen::~FailOpen() {
   if (control_ != nullptr) UnmapControlPage(control_);
-  for (const int fd : {control_fd_, prefix_fd_, port_fd_}) {
-    if (fd >= 0) close(fd);
-  }
 }
 
 Status FailOpen::MapControl() {
-  control_ = MapControlPage(control_fd_);
+  control_ = MapControlPage(maps_->shared["control_map"].get());
   if (control_ == nullptr) return Error{bpffs_ + "/control_map: cannot be mapped: " + std::strerror(errno)};
   heart_ = std::make_unique<Heart>(reinterpret_cast<uint64_t*>(&control_->beat_ns),
                                    reinterpret_cast<const uint64_t*>(&control_->timeout_ns));
@@ -121,89 +119,81 @@ Status FailOpen::MapControl() {
 }
 
 Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& options) {
-  std::vector<std::string> interfaces{options.port_a};
-  if (!options.port_b.empty()) interfaces.push_back(options.port_b);
-  for (const std::string& interface : interfaces) {
+  const size_t ports = options.port_b.empty() ? 1 : 2;
+  for (size_t port = 0; port < ports; ++port) {
+    const std::string& interface = port == 0 ? options.port_a : options.port_b;
     if (if_nametoindex(interface.c_str()) != 0) continue;
     return Error{interface + ": no such interface in this network namespace; `ip link` shows which there are"};
   }
-  Status mounted = MountBpffs(options.bpffs);
-  if (!mounted.ok()) return Error{mounted.message()};
-
+  if (Status s = MountBpffs(options.bpffs); !s.ok()) return Error{s.message()};
   std::unique_ptr<FailOpen> self(new FailOpen);
   self->bpffs_ = options.bpffs;
-  std::map<std::string, Fd> shared = PinnedShared(options.bpffs);
-  self->adopted_ = !shared.empty();
-  if (self->adopted_) {
-    self->control_fd_ = dup(shared["control_map"].get());
-    Status mapped = self->MapControl();
-    if (!mapped.ok()) return Error{mapped.message()};
-    if (AnotherHeartBeats(self->control_)) {
-      return Error{options.bpffs + ": another process is forwarding between these ports (its heart beats); stop it first"};
-    }
+  if (Status s = self->Adopt(); !s.ok()) return Error{s.message()};
+  for (size_t port = 0; port < ports; ++port) {
+    if (Status s = self->InstallPort(options, port); !s.ok()) return Error{s.message()};
   }
-
-  for (size_t port = 0; port < interfaces.size(); ++port) {
-    std::map<std::string, int> reuse;
-    for (const auto& [name, fd] : shared) reuse[name] = fd.get();
-    std::map<std::string, Fd> own;
-    for (const char* name : kPortMaps) {
-      if (!self->adopted_) break;
-      if (Fd fd = OpenPin(PortPin(options.bpffs, port, name)); fd.ok()) {
-        reuse[name] = fd.get();
-        own[name] = std::move(fd);
-      }
-    }
-    Result<LoadedProgramme> loaded = LoadProgramme(reuse);
-    if (!loaded.ok()) return loaded.error();
-    LoadedProgramme& programme = loaded.value();
-    if (shared.empty()) {
-      for (const char* name : kSharedMaps) {
-        if (Status s = Pin(programme.maps[name].get(), PinOf(options.bpffs, name)); !s.ok()) return Error{s.message()};
-        shared[name] = std::move(programme.maps[name]);
-      }
-    }
-    if (self->control_ == nullptr) {
-      self->control_fd_ = dup(shared["control_map"].get());
-      if (Status s = self->MapControl(); !s.ok()) return Error{s.message()};
-      Store(&self->control_->version, SW_VERSION);
-    }
-    Store(&self->control_->timeout_ns, static_cast<uint64_t>(options.timeout_ns));
-    for (const char* name : kPortMaps) {
-      if (own.contains(name)) continue;
-      if (Status s = Pin(programme.maps[name].get(), PortPin(options.bpffs, port, name)); !s.ok()) return Error{s.message()};
-    }
-    const uint32_t zero = 0;
-    const int peer_map = programme.maps["peer_map"].get();
-    if (options.forward && interfaces.size() == 2) {
-      const uint32_t peer = if_nametoindex(interfaces[1 - port].c_str());
-      if (bpf_map_update_elem(peer_map, &zero, &peer, BPF_ANY) != 0) {
-        return Error{interfaces[1 - port] + ": cannot be the kernel's way out of " + interfaces[port] + ": " + std::strerror(errno)};
-      }
-    } else {
-      bpf_map_delete_elem(peer_map, &zero);
-    }
-    self->ports_->counters[port] = std::move(programme.maps["counter_map"]);
-    if (Status s = Link(options.bpffs, port, interfaces[port], programme.programme.get(), &self->native_); !s.ok()) {
-      return Error{s.message()};
-    }
-  }
-  self->prefix_fd_ = shared["prefix_map"].Release();
-  self->port_fd_ = shared["port_map"].Release();
   self->SetTimeout(options.timeout_ns);
   return self;
+}
+
+Status FailOpen::Adopt() {
+  maps_->shared = PinnedShared(bpffs_);
+  adopted_ = !maps_->shared.empty();
+  if (!adopted_) return {};
+  if (Status s = MapControl(); !s.ok()) return s;
+  if (!AnotherHeartBeats(control_)) return {};
+  return Error{bpffs_ + ": another process is forwarding between these ports (its heart beats); stop it first"};
+}
+
+Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
+  const std::string& interface = port == 0 ? options.port_a : options.port_b;
+  const std::string& peer = port == 0 ? options.port_b : options.port_a;
+  std::map<std::string, int> reuse;
+  for (const auto& [name, fd] : maps_->shared) reuse[name] = fd.get();
+  std::map<std::string, Fd> pinned;
+  for (const char* name : kPortMaps) {
+    Fd fd = adopted_ ? OpenPin(PortPin(bpffs_, port, name)) : Fd();
+    if (!fd.ok()) continue;
+    reuse[name] = fd.get();
+    pinned[name] = std::move(fd);
+  }
+  Result<LoadedProgramme> loaded = LoadProgramme(reuse);
+  if (!loaded.ok()) return loaded.error();
+  LoadedProgramme& programme = loaded.value();
+  for (const char* name : kPortMaps) {
+    if (pinned.contains(name)) continue;
+    if (Status s = Pin(programme.maps[name].get(), PortPin(bpffs_, port, name)); !s.ok()) return s;
+  }
+  if (maps_->shared.empty()) {
+    for (const char* name : kSharedMaps) {
+      if (Status s = Pin(programme.maps[name].get(), PinOf(bpffs_, name)); !s.ok()) return s;
+      maps_->shared[name] = std::move(programme.maps[name]);
+    }
+    if (Status s = MapControl(); !s.ok()) return s;
+    Store(&control_->version, SW_VERSION);
+    SetTimeout(options.timeout_ns);
+  }
+  const uint32_t zero = 0;
+  const int peer_map = programme.maps["peer_map"].get();
+  if (options.forward && !peer.empty()) {
+    const uint32_t index = if_nametoindex(peer.c_str());
+    if (bpf_map_update_elem(peer_map, &zero, &index, BPF_ANY) != 0) {
+      return Error{peer + ": cannot be the kernel's way out of " + interface + ": " + std::strerror(errno)};
+    }
+  } else {
+    bpf_map_delete_elem(peer_map, &zero);
+  }
+  maps_->counters[port] = std::move(programme.maps["counter_map"]);
+  return Link(bpffs_, port, interface, programme.programme.get(), &native_);
 }
 
 Result<std::unique_ptr<FailOpen>> FailOpen::Open(const std::string& bpffs) {
   std::unique_ptr<FailOpen> self(new FailOpen);
   self->bpffs_ = bpffs;
-  std::map<std::string, Fd> shared = PinnedShared(bpffs);
-  if (shared.empty()) return Error{bpffs + ": no fail-open programme of this version is pinned there"};
+  self->maps_->shared = PinnedShared(bpffs);
+  if (self->maps_->shared.empty()) return Error{bpffs + ": no fail-open programme of this version is pinned there"};
   self->adopted_ = true;
-  self->control_fd_ = shared["control_map"].Release();
-  self->prefix_fd_ = shared["prefix_map"].Release();
-  self->port_fd_ = shared["port_map"].Release();
-  for (size_t port = 0; port < 2; ++port) self->ports_->counters[port] = OpenPin(PortPin(bpffs, port, "counter_map"));
+  for (size_t port = 0; port < 2; ++port) self->maps_->counters[port] = OpenPin(PortPin(bpffs, port, "counter_map"));
   if (Status s = self->MapControl(); !s.ok()) return Error{s.message()};
   return self;
 }
@@ -236,20 +226,21 @@ void FailOpen::SetBypass(bool on) { Store(&control_->bypass, on ? 1 : 0); }
 bool FailOpen::bypass() const { return Load(&control_->bypass) != 0; }
 
 Status FailOpen::SetInterest(const Interest& interest) {
+  const int prefix_map = maps_->shared["prefix_map"].get(), port_map = maps_->shared["port_map"].get();
   Store(&control_->match_prefixes, 0);
   Store(&control_->match_ports, 0);
   sw_prefix key{};
-  while (bpf_map_get_next_key(prefix_fd_, nullptr, &key) == 0) {
-    if (bpf_map_delete_elem(prefix_fd_, &key) != 0) break;
+  while (bpf_map_get_next_key(prefix_map, nullptr, &key) == 0) {
+    if (bpf_map_delete_elem(prefix_map, &key) != 0) break;
   }
   const uint8_t listed = 1;
   for (const sw_prefix& prefix : interest.prefixes) {
-    if (bpf_map_update_elem(prefix_fd_, &prefix, &listed, BPF_ANY) != 0) {
+    if (bpf_map_update_elem(prefix_map, &prefix, &listed, BPF_ANY) != 0) {
       return Error{std::string("fail_open.interest_prefixes: the kernel refuses a prefix: ") + std::strerror(errno)};
     }
   }
   for (uint32_t word = 0; word < interest.port_words.size(); ++word) {
-    if (bpf_map_update_elem(port_fd_, &word, &interest.port_words[word], BPF_ANY) != 0) {
+    if (bpf_map_update_elem(port_map, &word, &interest.port_words[word], BPF_ANY) != 0) {
       return Error{std::string("fail_open.interest_ports: the kernel refuses a port: ") + std::strerror(errno)};
     }
   }
@@ -265,7 +256,7 @@ void FailOpen::RefreshCounters() {
   std::vector<uint64_t> values(static_cast<size_t>(processors));
   for (uint32_t counter = 0; counter < SW_COUNTERS; ++counter) {
     uint64_t sum = 0;
-    for (const Fd& fd : ports_->counters) {
+    for (const Fd& fd : maps_->counters) {
       if (!fd.ok() || bpf_map_lookup_elem(fd.get(), &counter, values.data()) != 0) continue;
       for (const uint64_t value : values) sum += value;
     }

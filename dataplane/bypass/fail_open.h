@@ -70,14 +70,17 @@ class FailOpen {
   bool native() const { return native_; }
 
  private:
-  struct PortFds;
+  struct Maps;
 
   FailOpen();
   Status MapControl();
+  // Takes over what is pinned, if it fits and nobody uses it.
+  Status Adopt();
+  // Loads, pins and attaches the programme of port 0 (a) or 1 (b).
+  Status InstallPort(const FailOpenOptions& options, size_t port);
 
   std::string bpffs_;
-  int control_fd_ = -1, prefix_fd_ = -1, port_fd_ = -1;
-  std::unique_ptr<PortFds> ports_;
+  std::unique_ptr<Maps> maps_;
   sw_control* control_ = nullptr;  // shared with the kernel
   std::unique_ptr<Heart> heart_;
   bool adopted_ = false, native_ = true;

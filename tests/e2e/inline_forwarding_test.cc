@@ -216,9 +216,21 @@ TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
     std::string got;
     ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
   }
+  // Prefixes beside the ports: neither 10.77.0.1 nor 10.77.0.99 is in the first list, one is in the second.
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  for (const auto& prefixes : {std::vector<std::string>{"10.78.0.0/16", "2001:db8::/32"}, {"10.77.0.96/30", "2001:db8::/32"}}) {
+    const auto interest = dataplane::ParseInterest(prefixes, std::vector<std::string>{"8080"});
+    ASSERT_TRUE(interest.ok()) << interest.message();
+    ASSERT_TRUE(fail_open.value()->SetInterest(interest.value()).ok());
+    const std::string frame = TcpFrame(8080, "by prefix");
+    ASSERT_TRUE(client.Send(frame));
+    std::string got;
+    ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
+  }
   EXPECT_EQ(process_->Stop(), 0);
-  EXPECT_EQ(process_->Counter("bypass.to_process"), 2u);
-  EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 3u);
+  EXPECT_EQ(process_->Counter("bypass.to_process"), 3u);
+  EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 4u);
 }
 
 TEST_F(InlineForwardingTest, ASecondProcessIsRefused) {
