@@ -48,9 +48,9 @@ struct PipelineOptions {
 };
 
 enum class PipelineCounter {
-  kExchanges,            // taken in
+  kExchanges,            // exchanges taken in
   kBatches,              // logical batches closed
-  kFlowRecords,          // taken in (not yet evidence)
+  kFlowRecords,          // flow records taken in (not yet evidence)
   kNoKey,                // exchanges without a credential: no account to hold them
   kNoInstruction,        // exchanges without instruction text: counted for the account, no content evidence
   kOneSided,             // exchanges of which one direction was unseen

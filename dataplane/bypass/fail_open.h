@@ -21,9 +21,12 @@ namespace stillwatch::dataplane {
 // Kept by the kernel, both ports together; copied here by RefreshCounters.
 enum class BypassCounter {
   kToProcess,      // frames given to the process
-  kHeartStale,     // frames sent on by the kernel because the heart did not beat in time
-  kBypassOn,       // frames sent on by the kernel because bypass is switched on
-  kNoSocket,       // frames sent on by the kernel because no process holds the queue
+  kHeartStale,     // frames sent on by the kernel because the heart did not beat in time;
+                   // check that the daemon runs and has a processor
+  kBypassOn,       // frames sent on by the kernel because bypass is switched on;
+                   // use `stillctl bypass off` to look again
+  kNoSocket,       // frames sent on by the kernel because no process holds the queue;
+                   // check that the daemon runs
   kNotOfInterest,  // IP frames sent on by the kernel that are not on the interest list
   kNotIp,          // control frames, ARP and other EtherTypes sent on by the kernel
   kCount

@@ -27,8 +27,9 @@ enum class ForwardCounter {
   kReceivedB,        // frames that came in by port b
   kSentA,            // frames sent by port a
   kSentB,            // frames sent by port b
-  kTxFull,           // frames lost: the other port did not take them, twice
-  kStale,            // late frames discarded after the process had stood still; the kernel had bypassed it
+  kTxFull,           // frames lost: the other port did not take them, twice; raise ports.descriptors
+  kStale,            // late frames discarded after the process had stood still; the kernel had bypassed it;
+                     // raise fail_open.heartbeat_timeout_ms or pin the forwarder (threads.cpus)
   kVlanFailed,       // frames lost: no room to put the VLAN tag back
   kLineariseFailed,  // frames lost: chained buffers did not fit into one
   kCount
@@ -39,8 +40,9 @@ inline constexpr CounterNames<ForwardCounter> kForwardCounterNames{
 
 // Kept by the devices; copied here by RefreshDeviceCounters.
 enum class DeviceCounter {
-  kMissed,    // frames lost before we could receive them: receive ring full
-  kNoBuffer,  // frames lost because no packet buffer was free
+  kMissed,    // frames lost before we could receive them: receive ring full;
+              // raise ports.descriptors or pin the forwarder (threads.cpus)
+  kNoBuffer,  // frames lost because no packet buffer was free; raise ports.mbufs
   kErrors,    // frames that a device received with an error
   kCount
 };

@@ -21,9 +21,9 @@ namespace stillwatch::dataplane {
 enum class ForwarderCounter {
   kFrames,          // frames received
   kTicks,           // times that traffic time was told to the workers
-  kWorkerRingFull,  // frames not looked at because their worker does not keep up
-  kBuffersScarce,   // frames not looked at because too few packet buffers are free
-  kTickLost,        // a worker missed a tick because its ring was full
+  kWorkerRingFull,  // frames not looked at because their worker does not keep up; raise threads.workers
+  kBuffersScarce,   // frames not looked at because too few packet buffers are free; raise ports.mbufs
+  kTickLost,        // a worker missed a tick because its ring was full; raise threads.workers
   kCount
 };
 inline constexpr CounterNames<ForwarderCounter> kForwarderCounterNames{

@@ -18,7 +18,8 @@ enum class LaneCounter {
   kLooked,             // frames given to the worker
   kExchanges,          // exchanges put into the ring
   kFlowRecords,        // flow records put into the ring
-  kExchangeDropped,    // exchanges lost because detection does not keep up (ring full)
+  kExchangeDropped,    // exchanges lost because detection does not keep up (ring full);
+                       // raise threads.exchange_ring_mib
   kFlowRecordDropped,  // flow records lost for the same reason
   kRecordTooLarge,     // a record larger than half the ring: never fits
   kOutOfOrder,         // records that a worker gave against the order key's order

@@ -47,12 +47,12 @@ enum class FlowCounter {
   kGaps,              // holes in a direction's bytes that will not be filled
   kGapBytes,          // bytes in those holes
   kCutBytes,          // payload bytes that the capture left out (snap length)
-  kReassemblyFull,    // holes given up because the bound on early bytes was reached
+  kReassemblyFull,    // holes given up because the bound on early bytes was reached; raise flow.reassembly_mib
   // Protocols.
   kHttp,              // flows recognised as HTTP/1
   kTls,               // flows recognised as TLS; not decrypted
   kNotHttp,           // flows that are neither
-  kParserPoolEmpty,   // HTTP flows not decoded because http.parsers_max was reached
+  kParserPoolEmpty,   // HTTP flows not decoded because http.parsers_max was reached; raise http.parsers_max
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes
   kRecords,           // flow records written
   kRecordPoolEmpty,   // flow steps not noted because too many flows hold a record

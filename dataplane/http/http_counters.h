@@ -42,7 +42,7 @@ enum class HttpCounter {
   kResynchronised,       // a message found by searching, after a gap or a broken message
 
   // Stops: decoding of a message or direction ended or lost something.
-  kHeadTooLarge,         // a head or trailer over header_bytes_max
+  kHeadTooLarge,         // a head or trailer over header_bytes_max; raise http.header_kib
   kHeadBuffersEmpty,     // no buffer left for a head that spans segments
   kFieldsTooMany,        // fields past the 256th are not shown to the dialects (framing still reads them)
   kHeadTruncated,        // heads or trailers that the end of their direction cut off
@@ -58,12 +58,12 @@ enum class HttpCounter {
   kOpaqueBytes,          // bytes of upgraded or given-up connections
 
   // Content decoding.
-  kDecodersEmpty,        // bodies not decoded: no decompressor left in the pool
+  kDecodersEmpty,        // bodies not decoded: no decompressor left in the pool; raise http.decoders_max
   kEncodingUnsupported,  // bodies not decoded: br, zstd or another coding that is not decoded
   kEncodingTooDeep,      // bodies not decoded: more than 3 codings on top of each other
   kDecodeFailed,         // bodies whose compressed data is corrupt: cut there
   kDecodeTruncated,      // bodies whose compressed data ended early
-  kDecodedTooLarge,      // bodies cut at decoded_body_bytes_max
+  kDecodedTooLarge,      // bodies cut at decoded_body_bytes_max; raise http.decoded_body_mib
   kDecodedRatio,         // bodies cut because they grew more than decoded_ratio_max times (a bomb)
   kDecodeGap,            // compressed bodies cut at missing TCP bytes
   kCount

@@ -10,9 +10,10 @@ enum class LlmCounter {
   kNotModelApi,          // HTTP requests that no dialect claims by method and path
   kNotModelShape,        // the path fits a dialect, the JSON body does not: another service
   kExchangePoolEmpty,    // model requests not looked at: llm exchanges in flight are at their limit
-  kBodyPoolEmpty,        // bodies or tokens cut because the body pool was empty
-  kRequestTooLarge,      // request bodies over the body limit: the first part was read
-  kResponseTooLarge,     // JSON response bodies over the body limit: the first part was read
+  kBodyPoolEmpty,        // bodies or tokens cut because the body pool was empty; raise llm.body_pool_mib
+  kRequestTooLarge,      // request bodies over the body limit: the first part was read; raise llm.body_kib
+  kResponseTooLarge,     // JSON response bodies over the body limit: the first part was read;
+                         // raise llm.body_kib
   kRequestMalformed,     // request JSON that could not be read to its end
   kResponseMalformed,    // response JSON that could not be read to its end
   kNestedTooDeep,        // JSON nested deeper than 1,024
@@ -22,8 +23,10 @@ enum class LlmCounter {
   kStreamPoolEmpty,      // streamed responses not read: event parsers in use are at their limit
   kPiecesDropped,        // texts of a request past the limit of pieces or messages
   kIdsDropped,           // ids past the limit of one exchange
-  kNoCredential,         // exchanges without any credential
-  kForwardedShort,       // forwarding header with fewer entries than trusted hops: packet source used
+  kNoCredential,         // exchanges without any credential;
+                         // set llm.credential_header where accounts are named otherwise
+  kForwardedShort,       // forwarding header with fewer entries than trusted hops: packet source used;
+                         // check llm.trusted_hops
   kForwardedUnreadable,  // forwarding header whose entry is no address: packet source used
   kCount,
 };

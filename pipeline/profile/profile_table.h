@@ -18,7 +18,7 @@ namespace stillwatch::pipeline {
 
 enum class ProfileCounter {
   kCreated,            // profiles made
-  kEvicted,            // profiles given up because detect.profiles_max was reached
+  kEvicted,            // profiles given up because detect.profiles_max was reached; raise detect.profiles_max
   kUnproven,           // exchanges of keys that have not earned a profile yet
   kRequestsPushedOut,  // remembered requests that made room for newer ones
   kCount

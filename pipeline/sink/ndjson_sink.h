@@ -25,8 +25,10 @@ enum class NdjsonCounter {
   kBytes,         // bytes written
   kRotated,       // files moved aside because they had reached their size
   kRemoved,       // oldest rotated files removed because there were too many
-  kRotateFailed,  // rotations refused by the filesystem; tried again at the next write
-  kWriteFailed,   // steps refused by the filesystem; their events stay with the caller
+  kRotateFailed,  // rotations refused by the filesystem; tried again at the next write;
+                  // check the disk under output.dir
+  kWriteFailed,   // steps refused by the filesystem; their events stay with the caller;
+                  // check the disk under output.dir
   kTornCut,       // torn last lines that a crash had left, cut off at start
   kCount
 };

@@ -37,8 +37,9 @@ namespace stillwatch::pipeline {
 enum class OutboxCounter {
   kCommitted,  // events made durable
   kTrimmed,    // events removed because they and all before them were acknowledged
-  kFull,       // commits refused because the outbox is full; the broker is too slow or away
-  kFailed,     // commits refused by the disk
+  kFull,       // commits refused because the outbox is full; the broker is too slow or away;
+               // raise store.outbox_mib or mend the broker
+  kFailed,     // commits refused by the disk; check the disk under box.state_dir
   kCorrupt,    // stored events with a wrong checksum, skipped; look at the disk
   kRecords,    // gauge: events waiting
   kBytes,      // gauge: bytes waiting
