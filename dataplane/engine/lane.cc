@@ -26,6 +26,9 @@ bool Lane::Step() {
     const uint64_t sent = sent_->load(std::memory_order_acquire);
     item_next_ = 0;
     item_count_ = in_.Pop(items_);
+    for (size_t i = 0; i < item_count_; ++i) {
+      if (!items_[i].tick) worker_->Expect(items_[i].frame);
+    }
     if (item_count_ == 0) {
       if (finished()) return false;
       if (end) {

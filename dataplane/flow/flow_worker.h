@@ -56,7 +56,7 @@ class FlowWorker final : public Worker {
   };
   // A frame that was announced, decoded ahead.
   struct Expected {
-    uint64_t number = 0;        // of the frame; 0: none
+    uint64_t number = 0;        // of the frame
     DecodeStatus status;
     Packet packet;
     FlowKey key;
@@ -70,6 +70,7 @@ class FlowWorker final : public Worker {
 
   // worker.cc
   DecodeStatus Decode(Bytes bytes, uint32_t wire_length, Expected* into) const;
+  Expected& TakeExpected(const Frame& frame);
   void FetchFlows();
   void OnTcp(const Expected& found);
   Flow* FlowOf(const Expected& found);
@@ -131,9 +132,9 @@ class FlowWorker final : public Worker {
   uint32_t parsers_ = 0;
   uint64_t packet_ = 0;
   int64_t now_ns_ = 0;
-  std::array<Expected, kExpectedMax> expected_;  // by frame number
-  std::array<uint8_t, kExpectedMax> unfetched_;  // places in expected_ whose flows have not been fetched
-  size_t unfetched_count_ = 0;
+  std::array<Expected, kExpectedMax> expected_;  // a ring: frames announced and not yet looked at
+  uint32_t expected_begin_ = 0, expected_fetched_ = 0, expected_end_ = 0;  // free running
+  Expected unexpected_;
   Work work_;
   StreamContext at_;
   std::vector<Flow*> due_;

@@ -71,27 +71,46 @@ DecodeStatus FlowWorker::Decode(Bytes bytes, uint32_t wire_length, Expected* int
 }
 
 void FlowWorker::Expect(const Frame& frame) {
-  const size_t place = frame.number % kExpectedMax;
-  Expected& expected = expected_[place];
+  if (expected_end_ - expected_begin_ == kExpectedMax) return;
+  Expected& expected = expected_[expected_end_++ % kExpectedMax];
   expected.number = frame.number;
   if (Decode(frame.bytes, frame.wire_length, &expected) != DecodeStatus::kTcp) return;
   table_.Prefetch(expected.hash);
   for (size_t at = 0; at < std::min<size_t>(expected.packet.payload.size(), 256); at += 64) {
     __builtin_prefetch(expected.packet.payload.data() + at);
   }
-  if (unfetched_count_ < kExpectedMax) unfetched_[unfetched_count_++] = static_cast<uint8_t>(place);
 }
 
 // The buckets of the frames announced last have arrived by now: fetches their flows.
 void FlowWorker::FetchFlows() {
-  for (size_t i = 0; i < unfetched_count_; ++i) {
-    Expected& expected = expected_[unfetched_[i]];
+  for (; expected_fetched_ != expected_end_; ++expected_fetched_) {
+    Expected& expected = expected_[expected_fetched_ % kExpectedMax];
+    if (expected.status != DecodeStatus::kTcp) continue;
     expected.flow = table_.Bucket(expected.hash);
     const auto* line = reinterpret_cast<const std::byte*>(expected.flow);
     if (line == nullptr) continue;
     for (size_t at = 0; at < sizeof(Flow); at += 64) __builtin_prefetch(line + at);
   }
-  unfetched_count_ = 0;
+}
+
+// The frame, decoded: as it was announced, else now.
+FlowWorker::Expected& FlowWorker::TakeExpected(const Frame& frame) {
+  FetchFlows();
+  if (expected_begin_ == expected_end_ || expected_[expected_begin_ % kExpectedMax].number != frame.number) {
+    expected_begin_ = expected_fetched_ = expected_end_;  // what was announced did not come
+    Decode(frame.bytes, frame.wire_length, &unexpected_);
+    return unexpected_;
+  }
+  Expected& found = expected_[expected_begin_++ % kExpectedMax];
+  if (expected_begin_ != expected_end_) {
+    // The next one's flow has arrived: fetch what it points to.
+    const Expected& next = expected_[expected_begin_ % kExpectedMax];
+    if (next.status == DecodeStatus::kTcp && next.flow != nullptr) {
+      __builtin_prefetch(next.flow->http.get());
+      if (next.flow->record != nullptr) __builtin_prefetch(&next.flow->record->steps[next.flow->record_steps]);
+    }
+  }
+  return found;
 }
 
 LookResult FlowWorker::Look(const Frame& frame) {
@@ -102,16 +121,7 @@ LookResult FlowWorker::Look(const Frame& frame) {
     joined_.bytes = {};
   }
   Count(FlowCounter::kPackets);
-  if (unfetched_count_ != 0) FetchFlows();
-  Expected& found = expected_[frame.number % kExpectedMax];
-  if (found.number != frame.number) Decode(frame.bytes, frame.wire_length, &found);
-  found.number = 0;
-  // The next one's flow has arrived: fetch what it points to.
-  const Expected& next = expected_[(frame.number + 1) % kExpectedMax];
-  if (next.number == frame.number + 1 && next.status == DecodeStatus::kTcp && next.flow != nullptr) {
-    __builtin_prefetch(next.flow->http.get());
-    if (next.flow->record != nullptr) __builtin_prefetch(&next.flow->record->steps[next.flow->record_steps]);
-  }
+  Expected& found = TakeExpected(frame);
   DecodeStatus status = found.status;
   if (status == DecodeStatus::kFragment) {
     Count(FlowCounter::kFragment);
