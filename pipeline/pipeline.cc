@@ -291,12 +291,32 @@ void Pipeline::Evaluate() {
   std::vector<Judgement> judgements;
   for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
+  MarkHits();
   counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);
   counters_.Add(PipelineCounter::kCampaignsDropped, dropped);
   counters_.Set(PipelineCounter::kCampaigns, book_.campaigns().size());
   if (options_.write_edges) WriteEdges(layer.edges);
   WriteCampaigns();
   if (options_.write_account_profiles) WriteProfiles(false);
+}
+
+// Hits of live campaigns stay remembered before other requests. Only these: kept for any shared core,
+// busy accounts would end up with nothing but shared cores, and look linked by that alone.
+void Pipeline::MarkHits() {
+  for (Profile& profile : profiles_.all()) {
+    for (RememberedRequest& request : profile.remembered()) request.flags &= static_cast<uint8_t>(~kLinked);
+  }
+  for (const auto& campaign : book_.campaigns()) {
+    if (campaign->stage != Stage::kSuspected && campaign->stage != Stage::kConfirmed) continue;
+    for (const GroupMember& member : campaign->group.members) {
+      Profile* profile = profiles_.Find(member.id);
+      if (profile == nullptr) continue;
+      profile->cores = member.cores;
+      for (const Hit& hit : member.hits) {
+        if (hit.request < profile->requests_count) profile->requests[hit.request].flags |= kLinked;
+      }
+    }
+  }
 }
 
 // --- Events -------------------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Pipeline {
   void ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request);
   bool EvaluationIsDue() const;
   void Evaluate();
+  void MarkHits();
   void WriteEdges(const std::vector<EdgeRecord>& edges);
   void WriteCampaigns();
   void WriteCampaign(Campaign* campaign);

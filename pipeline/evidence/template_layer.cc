@@ -223,7 +223,7 @@ std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span
   return requests;
 }
 
-TemplateLayerResult FindTemplateEdges(std::span<Profile> profiles, const Tunables& tunables) {
+TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const Tunables& tunables) {
   TemplateLayerResult result;
   uint32_t owners = 0;
   const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &owners);
@@ -250,16 +250,10 @@ TemplateLayerResult FindTemplateEdges(std::span<Profile> profiles, const Tunable
 
   std::vector<Holding> held;
   const std::vector<Member> members = MembersOf(holdings, bundle_of_core, &held);
-  for (Profile& profile : profiles) {
-    for (RememberedRequest& request : profile.remembered()) request.flags &= static_cast<uint8_t>(~kLinked);
-  }
   std::vector<std::vector<uint32_t>> holders(result.cores);  // members, by core
   for (uint32_t m = 0; m < members.size(); ++m) {
     for (uint32_t i = members[m].first; i < members[m].first + members[m].count; ++i) {
       holders[held[i].core].push_back(m);
-      for (uint32_t bits = held[i].requests; bits != 0; bits &= bits - 1) {
-        profiles[members[m].account].requests[std::countr_zero(bits)].flags |= kLinked;
-      }
     }
   }
   FlatMap<uint8_t> done(members.size() * 8);

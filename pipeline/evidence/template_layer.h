@@ -29,7 +29,6 @@ std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* 
 // Every remembered request, sorted by owner index.
 std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners);
 
-// Reads the profiles, and marks the requests that hold a core of a bundle as kLinked (kept before others).
-TemplateLayerResult FindTemplateEdges(std::span<Profile> profiles, const Tunables& tunables);
+TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const Tunables& tunables);
 
 }  // namespace stillwatch::pipeline

@@ -17,7 +17,7 @@ inline constexpr uint32_t kRequestsRemembered = 30;
 
 enum RequestFlags : uint8_t {
   kConversation = 1u << 0,  // earlier turns came with it
-  kLinked = 1u << 1,        // held a core at the last evaluation: kept before others
+  kLinked = 1u << 1,        // a campaign's hit at the last evaluation: kept before others
   kToolsOffered = 1u << 2,
   kAnswered = 1u << 3,      // a 2xx response was seen
 };
