@@ -13,8 +13,10 @@ set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
 
 find_program(STILLWATCH_CCACHE ccache)
 if(STILLWATCH_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${STILLWATCH_CCACHE})
-  set(CMAKE_C_COMPILER_LAUNCHER ${STILLWATCH_CCACHE})
+  # Paths below the tree are cached relative to it, so that a fresh clone elsewhere finds what was built before.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${STILLWATCH_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
 endif()
 
 find_package(Threads REQUIRED)
