@@ -45,15 +45,19 @@ uint32_t InterfaceOfLink(int link) {
 }
 
 sw_control* MapControlPage(int fd) {
-  void* at = mmap(nullptr, static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* at = mmap(nullptr, static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_READ | PROT_WRITE,
+                  MAP_SHARED, fd, 0);
   return at == MAP_FAILED ? nullptr : static_cast<sw_control*>(at);
 }
-void UnmapControlPage(sw_control* control) { munmap(control, static_cast<size_t>(sysconf(_SC_PAGESIZE))); }
+void UnmapControlPage(sw_control* control) {
+  munmap(control, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+}
 
 uint64_t Load(const __u64* at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
 void Store(__u64* at, uint64_t value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
 
-// A process that was killed a moment ago leaves a fresh beat behind: wait until it is stale, or moves.
+// A process that was killed a moment ago leaves a fresh beat behind: wait until it is stale, or
+// moves.
 bool AnotherHeartBeats(const sw_control* control) {
   const SystemClock clock;
   const uint64_t first = Load(&control->beat_ns);
@@ -83,7 +87,8 @@ std::map<std::string, Fd> PinnedShared(const std::string& bpffs) {
 }
 
 // Attaches the programme, or puts it in the place of the one that is pinned.
-Status Link(const std::string& bpffs, size_t port, const std::string& interface, int programme, bool* native) {
+Status Link(const std::string& bpffs, size_t port, const std::string& interface, int programme,
+            bool* native) {
   const std::string pin = PortPin(bpffs, port, "link");
   if (const Fd link = OpenPin(pin); link.ok()) {
     if (InterfaceOfLink(link.get()) == if_nametoindex(interface.c_str()) &&
@@ -112,7 +117,8 @@ FailOpen::~FailOpen() {
 
 Status FailOpen::MapControl() {
   control_ = MapControlPage(maps_->shared["control_map"].get());
-  if (control_ == nullptr) return Error{bpffs_ + "/control_map: cannot be mapped: " + std::strerror(errno)};
+  if (control_ == nullptr)
+    return Error{bpffs_ + "/control_map: cannot be mapped: " + std::strerror(errno)};
   heart_ = std::make_unique<Heart>(reinterpret_cast<uint64_t*>(&control_->beat_ns),
                                    reinterpret_cast<const uint64_t*>(&control_->timeout_ns));
   return {};
@@ -123,7 +129,8 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   for (size_t port = 0; port < ports; ++port) {
     const std::string& interface = port == 0 ? options.port_a : options.port_b;
     if (if_nametoindex(interface.c_str()) != 0) continue;
-    return Error{interface + ": no such interface in this network namespace; `ip link` shows which there are"};
+    return Error{interface +
+                 ": no such interface in this network namespace; `ip link` shows which there are"};
   }
   if (Status s = MountBpffs(options.bpffs); !s.ok()) return Error{s.message()};
   std::unique_ptr<FailOpen> self(new FailOpen);
@@ -142,7 +149,9 @@ Status FailOpen::Adopt() {
   if (!adopted_) return {};
   if (Status s = MapControl(); !s.ok()) return s;
   if (!AnotherHeartBeats(control_)) return {};
-  return Error{bpffs_ + ": another process is forwarding between these ports (its heart beats); stop it first"};
+  return Error{
+      bpffs_ +
+      ": another process is forwarding between these ports (its heart beats); stop it first"};
 }
 
 Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
@@ -178,7 +187,8 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
   if (options.forward && !peer.empty()) {
     const uint32_t index = if_nametoindex(peer.c_str());
     if (bpf_map_update_elem(peer_map, &zero, &index, BPF_ANY) != 0) {
-      return Error{peer + ": cannot be the kernel's way out of " + interface + ": " + std::strerror(errno)};
+      return Error{peer + ": cannot be the kernel's way out of " + interface + ": " +
+                   std::strerror(errno)};
     }
   } else {
     bpf_map_delete_elem(peer_map, &zero);
@@ -191,9 +201,11 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Open(const std::string& bpffs) {
   std::unique_ptr<FailOpen> self(new FailOpen);
   self->bpffs_ = bpffs;
   self->maps_->shared = PinnedShared(bpffs);
-  if (self->maps_->shared.empty()) return Error{bpffs + ": no fail-open programme of this version is pinned there"};
+  if (self->maps_->shared.empty())
+    return Error{bpffs + ": no fail-open programme of this version is pinned there"};
   self->adopted_ = true;
-  for (size_t port = 0; port < 2; ++port) self->maps_->counters[port] = OpenPin(PortPin(bpffs, port, "counter_map"));
+  for (size_t port = 0; port < 2; ++port)
+    self->maps_->counters[port] = OpenPin(PortPin(bpffs, port, "counter_map"));
   if (Status s = self->MapControl(); !s.ok()) return Error{s.message()};
   return self;
 }
@@ -226,7 +238,8 @@ void FailOpen::SetBypass(bool on) { Store(&control_->bypass, on ? 1 : 0); }
 bool FailOpen::bypass() const { return Load(&control_->bypass) != 0; }
 
 Status FailOpen::SetInterest(const Interest& interest) {
-  const int prefix_map = maps_->shared["prefix_map"].get(), port_map = maps_->shared["port_map"].get();
+  const int prefix_map = maps_->shared["prefix_map"].get(),
+            port_map = maps_->shared["port_map"].get();
   Store(&control_->match_prefixes, 0);
   Store(&control_->match_ports, 0);
   sw_prefix key{};
@@ -236,12 +249,14 @@ Status FailOpen::SetInterest(const Interest& interest) {
   const uint8_t listed = 1;
   for (const sw_prefix& prefix : interest.prefixes) {
     if (bpf_map_update_elem(prefix_map, &prefix, &listed, BPF_ANY) != 0) {
-      return Error{std::string("fail_open.interest_prefixes: the kernel refuses a prefix: ") + std::strerror(errno)};
+      return Error{std::string("fail_open.interest_prefixes: the kernel refuses a prefix: ") +
+                   std::strerror(errno)};
     }
   }
   for (uint32_t word = 0; word < interest.port_words.size(); ++word) {
     if (bpf_map_update_elem(port_map, &word, &interest.port_words[word], BPF_ANY) != 0) {
-      return Error{std::string("fail_open.interest_ports: the kernel refuses a port: ") + std::strerror(errno)};
+      return Error{std::string("fail_open.interest_ports: the kernel refuses a port: ") +
+                   std::strerror(errno)};
     }
   }
   Store(&control_->match_prefixes, interest.prefixes.empty() ? 0 : 1);

@@ -1,9 +1,11 @@
-// The fail-open programme in the kernel (fail_open.bpf.c), installed on both ports and pinned: it stays when
-// this process dies and sends frames straight from port to port until a heart beats again. For the daemon, its
-// stop, and `bypass on|off`. Start-up thread, except Heart (forwarder) and the setters (any one thread).
+// The fail-open programme in the kernel (fail_open.bpf.c), installed on both ports and pinned: it
+// stays when this process dies and sends frames straight from port to port until a heart beats
+// again. For the daemon, its stop, and `bypass on|off`. Start-up thread, except Heart (forwarder)
+// and the setters (any one thread).
 //
-// Pinned below Options::bpffs: links and maps of both ports. Install after a crash adopts them: maps, operator's
-// bypass switch and counters stay, the programme is replaced in one step; no frame is lost by it.
+// Pinned below Options::bpffs: links and maps of both ports. Install after a crash adopts them:
+// maps, operator's bypass switch and counters stay, the programme is replaced in one step; no frame
+// is lost by it.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +39,9 @@ inline constexpr CounterNames<BypassCounter> kBypassCounterNames{
 
 struct FailOpenOptions {
   std::string bpffs = "/run/stillwatch/bpf";
-  std::string port_a;            // interface names in this network namespace
-  std::string port_b;            // empty: one mirror port
-  bool forward = true;           // false: mirror ports; nothing is ever sent
+  std::string port_a;   // interface names in this network namespace
+  std::string port_b;   // empty: one mirror port
+  bool forward = true;  // false: mirror ports; nothing is ever sent
   int64_t timeout_ns = 20'000'000;
 };
 
@@ -49,8 +51,8 @@ class FailOpen {
   static Result<std::unique_ptr<FailOpen>> Install(const FailOpenOptions& options);
   // What is pinned already, without changing it: bypass on|off while no daemon runs.
   static Result<std::unique_ptr<FailOpen>> Open(const std::string& bpffs);
-  // Takes the programme off both ports and removes the pins (and the mount, if it was made for us). The ports
-  // no longer forward. Nothing pinned: ok.
+  // Takes the programme off both ports and removes the pins (and the mount, if it was made for us).
+  // The ports no longer forward. Nothing pinned: ok.
   static Status Uninstall(const std::string& bpffs);
 
   ~FailOpen();

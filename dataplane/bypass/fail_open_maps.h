@@ -9,11 +9,11 @@
 // Entry 0 of control_map; the process maps it and stores with plain 8-byte stores.
 struct sw_control {
   __u64 version;
-  __u64 beat_ns;          // CLOCK_MONOTONIC of the forwarder's last beat
-  __u64 timeout_ns;       // older than this: the heart is stale
-  __u64 bypass;           // not 0: everything goes to the peer
-  __u64 match_prefixes;   // not 0: only TCP from or to prefix_map's prefixes is of interest
-  __u64 match_ports;      // not 0: only TCP from or to port_map's ports is of interest
+  __u64 beat_ns;         // CLOCK_MONOTONIC of the forwarder's last beat
+  __u64 timeout_ns;      // older than this: the heart is stale
+  __u64 bypass;          // not 0: everything goes to the peer
+  __u64 match_prefixes;  // not 0: only TCP from or to prefix_map's prefixes is of interest
+  __u64 match_ports;     // not 0: only TCP from or to port_map's ports is of interest
 };
 
 struct sw_prefix {

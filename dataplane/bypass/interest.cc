@@ -20,7 +20,9 @@ bool ParsePrefix(const std::string& text, sw_prefix* out) {
   const std::string address = text.substr(0, slash);
   const bool ipv4 = address.find(':') == std::string::npos;
   uint32_t bits = ipv4 ? 32 : 128;
-  if (slash != std::string::npos && !ParseNumber(std::string_view(text).substr(slash + 1), bits, &bits)) return false;
+  if (slash != std::string::npos &&
+      !ParseNumber(std::string_view(text).substr(slash + 1), bits, &bits))
+    return false;
   std::memset(out, 0, sizeof *out);
   if (!ipv4) {
     out->bits = bits;
@@ -33,15 +35,18 @@ bool ParsePrefix(const std::string& text, sw_prefix* out) {
 
 }  // namespace
 
-Result<Interest> ParseInterest(std::span<const std::string> prefixes, std::span<const std::string> ports) {
+Result<Interest> ParseInterest(std::span<const std::string> prefixes,
+                               std::span<const std::string> ports) {
   Interest interest;
   if (prefixes.size() > SW_PREFIXES_MAX) {
-    return Error{"fail_open.interest_prefixes: at most " + std::to_string(SW_PREFIXES_MAX) + " prefixes"};
+    return Error{"fail_open.interest_prefixes: at most " + std::to_string(SW_PREFIXES_MAX) +
+                 " prefixes"};
   }
   for (const std::string& text : prefixes) {
     sw_prefix prefix;
     if (!ParsePrefix(text, &prefix)) {
-      return Error{"fail_open.interest_prefixes: \"" + text + "\" is no prefix; write it as 10.0.0.0/8 or 2001:db8::/32"};
+      return Error{"fail_open.interest_prefixes: \"" + text +
+                   "\" is no prefix; write it as 10.0.0.0/8 or 2001:db8::/32"};
     }
     interest.prefixes.push_back(prefix);
   }
@@ -49,13 +54,16 @@ Result<Interest> ParseInterest(std::span<const std::string> prefixes, std::span<
     const size_t dash = text.find('-');
     const std::string_view view = text;
     uint32_t first = 0, last = 0;
-    const bool sound = ParseNumber(view.substr(0, dash), 65'535, &first) &&
-                       ParseNumber(dash == std::string::npos ? view : view.substr(dash + 1), 65'535, &last);
+    const bool sound =
+        ParseNumber(view.substr(0, dash), 65'535, &first) &&
+        ParseNumber(dash == std::string::npos ? view : view.substr(dash + 1), 65'535, &last);
     if (!sound || first > last) {
-      return Error{"fail_open.interest_ports: \"" + text + "\" is no port; write it as 443 or 8000-8100"};
+      return Error{"fail_open.interest_ports: \"" + text +
+                   "\" is no port; write it as 443 or 8000-8100"};
     }
     interest.port_words.resize(1024);
-    for (uint32_t port = first; port <= last; ++port) interest.port_words[port / 64] |= uint64_t{1} << (port % 64);
+    for (uint32_t port = first; port <= last; ++port)
+      interest.port_words[port / 64] |= uint64_t{1} << (port % 64);
   }
   return interest;
 }

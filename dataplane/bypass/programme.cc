@@ -16,7 +16,8 @@
 asm(".section .rodata\n"
     ".balign 16\n"
     "stillwatch_fail_open_begin:\n"
-    ".incbin \"" STILLWATCH_FAIL_OPEN_OBJECT "\"\n"
+    ".incbin \"" STILLWATCH_FAIL_OPEN_OBJECT
+    "\"\n"
     "stillwatch_fail_open_end:\n"
     ".previous\n");
 extern "C" {
@@ -40,8 +41,8 @@ int KeepWarning(libbpf_print_level level, const char* format, va_list arguments)
   return size;
 }
 
-// libxdp, which DPDK's driver uses in this process, warns that it will not take our programme off when a socket
-// closes. That is what it is pinned for.
+// libxdp, which DPDK's driver uses in this process, warns that it will not take our programme off
+// when a socket closes. That is what it is pinned for.
 int Silence(libxdp_print_level, const char*, va_list) { return 0; }
 
 struct CloseObject {
@@ -49,7 +50,8 @@ struct CloseObject {
 };
 
 Error LoadError(int reason) {
-  std::string message = "fail-open programme: the kernel does not load it: " + std::string(std::strerror(reason));
+  std::string message =
+      "fail-open programme: the kernel does not load it: " + std::string(std::strerror(reason));
   if (!last_warning.empty()) message += " (" + last_warning + ")";
   if (reason == EPERM) message += "; it needs CAP_BPF and CAP_NET_ADMIN, or root";
   return Error{message};
@@ -68,7 +70,8 @@ Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse) {
   last_warning.clear();
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "stillwatch");
   const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open_mem(
-      stillwatch_fail_open_begin, static_cast<size_t>(stillwatch_fail_open_end - stillwatch_fail_open_begin), &options));
+      stillwatch_fail_open_begin,
+      static_cast<size_t>(stillwatch_fail_open_end - stillwatch_fail_open_begin), &options));
   if (object == nullptr) return LoadError(errno);
   for (const auto& [name, fd] : reuse) {
     bpf_map* map = bpf_object__find_map_by_name(object.get(), name.c_str());
@@ -82,14 +85,16 @@ Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse) {
   // The object closes its own descriptors; ours keep what they name.
   loaded.programme = Fd(dup(bpf_program__fd(programme)));
   bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object.get()) loaded.maps[bpf_map__name(map)] = Fd(dup(bpf_map__fd(map)));
+  bpf_object__for_each_map(map, object.get()) loaded.maps[bpf_map__name(map)] =
+      Fd(dup(bpf_map__fd(map)));
   return loaded;
 }
 
 Result<Fd> AttachProgramme(int programme, const std::string& interface, bool* native) {
   const int index = static_cast<int>(if_nametoindex(interface.c_str()));
   if (index == 0) {
-    return Error{interface + ": no such interface in this network namespace; `ip link` shows which there are"};
+    return Error{interface +
+                 ": no such interface in this network namespace; `ip link` shows which there are"};
   }
   for (const uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
     LIBBPF_OPTS(bpf_link_create_opts, options, .flags = mode);
@@ -101,10 +106,14 @@ Result<Fd> AttachProgramme(int programme, const std::string& interface, bool* na
     if (errno != EOPNOTSUPP) break;  // the driver has no XDP: try the generic place
   }
   std::string mend;
-  if (errno == EBUSY) mend = "; another XDP programme is attached: ip link set dev " + interface + " xdp off";
-  if (errno == ERANGE) mend = "; the MTU is too large for XDP: ip link set dev " + interface + " mtu 1500, or ports.driver = \"af_packet\"";
+  if (errno == EBUSY)
+    mend = "; another XDP programme is attached: ip link set dev " + interface + " xdp off";
+  if (errno == ERANGE)
+    mend = "; the MTU is too large for XDP: ip link set dev " + interface +
+           " mtu 1500, or ports.driver = \"af_packet\"";
   if (errno == EPERM) mend = "; it needs CAP_NET_ADMIN and CAP_BPF, or root";
-  return Error{interface + ": the fail-open programme cannot be attached: " + std::strerror(errno) + mend};
+  return Error{interface + ": the fail-open programme cannot be attached: " + std::strerror(errno) +
+               mend};
 }
 
 }  // namespace stillwatch::dataplane

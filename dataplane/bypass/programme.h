@@ -44,8 +44,8 @@ struct LoadedProgramme {
 // `reuse`: maps that exist already, by name.
 Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse);
 
-// Runs the programme on frames that come in by `interface`. First in the driver, where that has no XDP in the
-// generic place (*native = false).
+// Runs the programme on frames that come in by `interface`. First in the driver, where that has no
+// XDP in the generic place (*native = false).
 Result<Fd> AttachProgramme(int programme, const std::string& interface, bool* native);
 
 }  // namespace stillwatch::dataplane

@@ -20,27 +20,33 @@ namespace stillwatch::dataplane {
 namespace {
 
 constexpr uint32_t kL2Overhead = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, frame check sequence
-constexpr uint32_t kAfPacketOverhead = 66;        // the kernel's header before each frame in its ring
-constexpr uint32_t kAfXdpMtuMax = 3'400;          // one page a frame, less headroom
-constexpr uint32_t kCacheBuffers = 256;           // of each thread
+constexpr uint32_t kAfPacketOverhead = 66;  // the kernel's header before each frame in its ring
+constexpr uint32_t kAfXdpMtuMax = 3'400;    // one page a frame, less headroom
+constexpr uint32_t kCacheBuffers = 256;     // of each thread
 
 Error Failed(const std::string& device, const std::string& what, int reason) {
   return Error{device + ": " + what + " failed: " + rte_strerror(reason < 0 ? -reason : reason)};
 }
 
-uint32_t AfPacketFrameSize(uint32_t mtu) { return std::bit_ceil(std::max(mtu + kL2Overhead + kAfPacketOverhead, 2048u)); }
+uint32_t AfPacketFrameSize(uint32_t mtu) {
+  return std::bit_ceil(std::max(mtu + kL2Overhead + kAfPacketOverhead, 2048u));
+}
 
 // Device arguments of the virtual driver over a kernel interface.
 std::string DriverArguments(PortDriver driver, const std::string& interface, uint32_t mtu) {
-  if (driver == PortDriver::kAfXdp) return "iface=" + interface + ",start_queue=0,queue_count=1,busy_budget=0";
+  if (driver == PortDriver::kAfXdp)
+    return "iface=" + interface + ",start_queue=0,queue_count=1,busy_budget=0";
   const uint32_t frame = AfPacketFrameSize(mtu);
   const uint32_t count = std::max(16u * 1024 * 1024 / frame, 512u);
-  return "iface=" + interface + ",framesz=" + std::to_string(frame) + ",blocksz=65536,framecnt=" + std::to_string(count);
+  return "iface=" + interface + ",framesz=" + std::to_string(frame) +
+         ",blocksz=65536,framecnt=" + std::to_string(count);
 }
 
-Status CheckInterface(const InlinePairOptions& options, const std::string& key, const std::string& interface) {
+Status CheckInterface(const InlinePairOptions& options, const std::string& key,
+                      const std::string& interface) {
   if (if_nametoindex(interface.c_str()) == 0) {
-    return Error{key + ": " + interface + ": no such interface in this network namespace; `ip link` shows which there are"};
+    return Error{key + ": " + interface +
+                 ": no such interface in this network namespace; `ip link` shows which there are"};
   }
   ifreq request{};
   std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
@@ -50,11 +56,13 @@ Status CheckInterface(const InlinePairOptions& options, const std::string& key, 
   const auto mtu = static_cast<uint32_t>(request.ifr_mtu);
   if (known && mtu > options.mtu) {
     // A driver with smaller frames would cut them without a word.
-    return Error{interface + ": its MTU is " + std::to_string(mtu) + ", larger than ports.mtu (" + std::to_string(options.mtu) +
-                 "); raise ports.mtu, or: ip link set dev " + interface + " mtu " + std::to_string(options.mtu)};
+    return Error{interface + ": its MTU is " + std::to_string(mtu) + ", larger than ports.mtu (" +
+                 std::to_string(options.mtu) + "); raise ports.mtu, or: ip link set dev " +
+                 interface + " mtu " + std::to_string(options.mtu)};
   }
   if (options.driver == PortDriver::kAfXdp && options.mtu > kAfXdpMtuMax) {
-    return Error{"ports.mtu: af_xdp carries at most " + std::to_string(kAfXdpMtuMax) + "; use ports.driver = \"af_packet\" for larger frames"};
+    return Error{"ports.mtu: af_xdp carries at most " + std::to_string(kAfXdpMtuMax) +
+                 "; use ports.driver = \"af_packet\" for larger frames"};
   }
   return {};
 }
@@ -62,39 +70,49 @@ Status CheckInterface(const InlinePairOptions& options, const std::string& key, 
 }  // namespace
 
 uint16_t DataRoomOf(PortDriver driver, uint32_t mtu) {
-  const uint32_t data = driver == PortDriver::kAfPacket ? AfPacketFrameSize(mtu) : std::max(mtu + kL2Overhead + 30, 2048u);
+  const uint32_t data = driver == PortDriver::kAfPacket ? AfPacketFrameSize(mtu)
+                                                        : std::max(mtu + kL2Overhead + 30, 2048u);
   return static_cast<uint16_t>(std::min(data + RTE_PKTMBUF_HEADROOM, 65'535u));
 }
 
 Result<Pool> MakePool(const InlinePairOptions& options) {
-  // The AF_XDP driver registers "number of buffers times size of one" bytes with the kernel. Laid out the usual way,
-  // buffers do not cross pages and take more: the kernel would silently refuse those that lie past the end,
-  // one by one, until the port stands still. Without the flag for contiguous I/O addresses they lie densely. NICs
-  // that read memory themselves need the usual layout.
+  // The AF_XDP driver registers "number of buffers times size of one" bytes with the kernel. Laid
+  // out the usual way, buffers do not cross pages and take more: the kernel would silently refuse
+  // those that lie past the end, one by one, until the port stands still. Without the flag for
+  // contiguous I/O addresses they lie densely. NICs that read memory themselves need the usual
+  // layout.
   const unsigned flags = options.driver == PortDriver::kEthdev ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
   const uint16_t room = DataRoomOf(options.driver, options.mtu);
   const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + room);
   rte_pktmbuf_pool_private sizes{};
   sizes.mbuf_data_room_size = room;
-  Pool pool(rte_mempool_create_empty("stillwatch", options.mbufs, element, kCacheBuffers, sizeof sizes, SOCKET_ID_ANY, flags));
+  Pool pool(rte_mempool_create_empty("stillwatch", options.mbufs, element, kCacheBuffers,
+                                     sizeof sizes, SOCKET_ID_ANY, flags));
   if (pool != nullptr) rte_pktmbuf_pool_init(pool.get(), &sizes);
   const int populated = pool == nullptr ? -rte_errno : rte_mempool_populate_default(pool.get());
   if (populated < 0) {
-    return Error{"ports.mbufs: no memory for " + std::to_string(options.mbufs) + " packet buffers of " + std::to_string(element) +
+    return Error{"ports.mbufs: no memory for " + std::to_string(options.mbufs) +
+                 " packet buffers of " + std::to_string(element) +
                  " bytes: " + rte_strerror(-populated) + "; raise eal.memory_mib"};
   }
   rte_mempool_obj_iter(pool.get(), rte_pktmbuf_init, nullptr);
 
   if (options.driver == PortDriver::kAfXdp) {
     uintptr_t end = 0;
-    rte_mempool_obj_iter(pool.get(), [](rte_mempool* of, void* last, void* object, unsigned) {
-      auto& at = *static_cast<uintptr_t*>(last);
-      at = std::max(at, reinterpret_cast<uintptr_t>(object) + of->elt_size + of->trailer_size);
-    }, &end);
-    const size_t registered = size_t{options.mbufs} * rte_mempool_calc_obj_size(element, pool->flags, nullptr);
+    rte_mempool_obj_iter(
+        pool.get(),
+        [](rte_mempool* of, void* last, void* object, unsigned) {
+          auto& at = *static_cast<uintptr_t*>(last);
+          at = std::max(at, reinterpret_cast<uintptr_t>(object) + of->elt_size + of->trailer_size);
+        },
+        &end);
+    const size_t registered =
+        size_t{options.mbufs} * rte_mempool_calc_obj_size(element, pool->flags, nullptr);
     const auto begin = reinterpret_cast<uintptr_t>(STAILQ_FIRST(&pool->mem_list)->addr);
     if (pool->nb_mem_chunks != 1 || end > begin + registered) {
-      return Error{"ports.mbufs: the packet buffers do not lie in one piece, which AF_XDP needs; set eal.huge_pages = \"off\""};
+      return Error{
+          "ports.mbufs: the packet buffers do not lie in one piece, which AF_XDP needs; set "
+          "eal.huge_pages = \"off\""};
     }
   }
   return pool;
@@ -104,12 +122,14 @@ Status CheckPoolSize(const InlinePairOptions& options, size_t devices) {
   const size_t rings = devices * 2 * std::max<size_t>(options.descriptors, 2048);
   const size_t need = rings + options.lent_max + 2 * kCacheBuffers;
   if (options.mbufs >= need) return {};
-  return Error{"ports.mbufs: " + std::to_string(options.mbufs) + " packet buffers are too few: the ports' rings hold " +
-               std::to_string(rings) + ", the workers' rings " + std::to_string(options.lent_max) + "; set ports.mbufs = " +
+  return Error{"ports.mbufs: " + std::to_string(options.mbufs) +
+               " packet buffers are too few: the ports' rings hold " + std::to_string(rings) +
+               ", the workers' rings " + std::to_string(options.lent_max) + "; set ports.mbufs = " +
                std::to_string(std::bit_ceil(need + 1) - 1) + " (and eal.memory_mib to hold them)"};
 }
 
-Result<std::unique_ptr<Device>> Device::Open(const InlinePairOptions& options, char letter, rte_mempool* pool) {
+Result<std::unique_ptr<Device>> Device::Open(const InlinePairOptions& options, char letter,
+                                             rte_mempool* pool) {
   std::unique_ptr<Device> device(new Device);
   device->name_ = letter == 'a' ? options.a : options.b;
   const std::string key = std::string("ports.") + letter;
@@ -122,16 +142,22 @@ Result<std::unique_ptr<Device>> Device::Open(const InlinePairOptions& options, c
       dpdk_name = device->name_.substr(0, comma);
       arguments = comma == std::string::npos ? "" : device->name_.substr(comma + 1);
     } else {
-      if (Status s = CheckInterface(options, key, device->name_); !s.ok()) return Error{s.message()};
-      dpdk_name = (options.driver == PortDriver::kAfXdp ? "net_af_xdp_" : "net_af_packet_") + std::string(1, letter);
+      if (Status s = CheckInterface(options, key, device->name_); !s.ok())
+        return Error{s.message()};
+      dpdk_name = (options.driver == PortDriver::kAfXdp ? "net_af_xdp_" : "net_af_packet_") +
+                  std::string(1, letter);
       arguments = DriverArguments(options.driver, device->name_, options.mtu);
     }
     const int failed = rte_eal_hotplug_add("vdev", dpdk_name.c_str(), arguments.c_str());
-    if (failed != 0) return Failed(key + ": " + device->name_, "opening it (" + dpdk_name + "," + arguments + ")", failed);
+    if (failed != 0)
+      return Failed(key + ": " + device->name_, "opening it (" + dpdk_name + "," + arguments + ")",
+                    failed);
     device->vdev_ = dpdk_name;
   }
   if (rte_eth_dev_get_port_by_name(dpdk_name.c_str(), &device->id_) != 0) {
-    return Error{key + ": " + device->name_ + " is no device that DPDK knows; bind it to a userspace driver: dpdk-devbind.py --status"};
+    return Error{
+        key + ": " + device->name_ +
+        " is no device that DPDK knows; bind it to a userspace driver: dpdk-devbind.py --status"};
   }
   device->found_ = true;
   if (Status s = device->Configure(options, pool); !s.ok()) return Error{s.message()};
@@ -143,7 +169,8 @@ Status Device::Configure(const InlinePairOptions& options, rte_mempool* pool) {
   int failed = rte_eth_dev_info_get(id_, &info);
   if (failed != 0) return Failed(name_, "reading its abilities", failed);
   rte_eth_conf conf{};
-  if (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  if (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+    conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   sends_chains_ = conf.txmode.offloads != 0;
   failed = rte_eth_dev_configure(id_, 1, 1, &conf);
   if (failed != 0) return Failed(name_, "configuring it", failed);
@@ -158,18 +185,21 @@ Status Device::Configure(const InlinePairOptions& options, rte_mempool* pool) {
   if (failed != 0) return Failed(name_, "setting its transmit queue up", failed);
   if (options.driver == PortDriver::kEthdev) {
     failed = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(options.mtu));
-    if (failed != 0) return Failed(name_, "setting ports.mtu = " + std::to_string(options.mtu), failed);
+    if (failed != 0)
+      return Failed(name_, "setting ports.mtu = " + std::to_string(options.mtu), failed);
   }
   failed = rte_eth_dev_start(id_);
   if (failed != 0) return Failed(name_, "starting it", failed);
   started_ = true;
   failed = rte_eth_promiscuous_enable(id_);
-  if (failed != 0 && failed != -ENOTSUP) return Failed(name_, "receiving frames for all addresses", failed);
+  if (failed != 0 && failed != -ENOTSUP)
+    return Failed(name_, "receiving frames for all addresses", failed);
   return {};
 }
 
 Device::~Device() {
-  // The AF_XDP driver tries to take our pinned programme off and says loudly that it may not: as it should be.
+  // The AF_XDP driver tries to take our pinned programme off and says loudly that it may not: as it
+  // should be.
   rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_EMERG);
   if (started_) rte_eth_dev_stop(id_);
   if (found_) rte_eth_dev_close(id_);

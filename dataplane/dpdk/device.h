@@ -1,4 +1,5 @@
-// One DPDK Ethernet device, brought up and taken down. For InlinePair only: the one header that shows rte_* types.
+// One DPDK Ethernet device, brought up and taken down. For InlinePair only: the one header that
+// shows rte_* types.
 #pragma once
 
 #include <rte_ethdev.h>
@@ -28,7 +29,8 @@ Status CheckPoolSize(const InlinePairOptions& options, size_t devices);
 class Device {
  public:
   // `letter` is 'a' or 'b': the configuration key that names the device.
-  static Result<std::unique_ptr<Device>> Open(const InlinePairOptions& options, char letter, rte_mempool* pool);
+  static Result<std::unique_ptr<Device>> Open(const InlinePairOptions& options, char letter,
+                                              rte_mempool* pool);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -42,8 +44,8 @@ class Device {
   Device() = default;
   Status Configure(const InlinePairOptions& options, rte_mempool* pool);
 
-  std::string name_;        // as the operator wrote it
-  std::string vdev_;        // DPDK's name of a device that we made; empty: one that was there
+  std::string name_;  // as the operator wrote it
+  std::string vdev_;  // DPDK's name of a device that we made; empty: one that was there
   uint16_t id_ = 0;
   bool found_ = false, started_ = false;
   bool sends_chains_ = false;

@@ -26,8 +26,10 @@ std::string LcoresOf(const cpu_set_t& allowed) {
 Error StartError(const EalOptions& options, int reason) {
   std::string message = "DPDK does not start: " + std::string(rte_strerror(reason));
   if (reason == EALREADY) message += "; it can be started once in a process";
-  if (reason == EACCES || reason == EPERM) message += "; run as root or with the capabilities that `stillwatch doctor` lists";
-  if (reason == ENOMEM) message += "; lower eal.memory_mib (now " + std::to_string(options.memory_mib) + ")";
+  if (reason == EACCES || reason == EPERM)
+    message += "; run as root or with the capabilities that `stillwatch doctor` lists";
+  if (reason == ENOMEM)
+    message += "; lower eal.memory_mib (now " + std::to_string(options.memory_mib) + ")";
   return Error{message};
 }
 
@@ -46,8 +48,12 @@ Result<std::unique_ptr<Eal>> Eal::Start(const EalOptions& options) {
   CPU_ZERO(&allowed);
   pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed);
 
-  std::vector<std::string> words{"stillwatch", "--no-telemetry", "--iova-mode=va",
-                                 "--lcores=" + LcoresOf(allowed), "-m", std::to_string(options.memory_mib),
+  std::vector<std::string> words{"stillwatch",
+                                 "--no-telemetry",
+                                 "--iova-mode=va",
+                                 "--lcores=" + LcoresOf(allowed),
+                                 "-m",
+                                 std::to_string(options.memory_mib),
                                  "--log-level=*:" + options.log_level};
   if (eal->huge_pages_) {
     words.push_back("--in-memory");

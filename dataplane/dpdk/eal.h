@@ -1,5 +1,5 @@
-// DPDK's environment: started once a process from our configuration, before any port is opened. Start-up thread.
-// The calling thread keeps its processors (DPDK would pin it to one).
+// DPDK's environment: started once a process from our configuration, before any port is opened.
+// Start-up thread. The calling thread keeps its processors (DPDK would pin it to one).
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,12 @@
 namespace stillwatch::dataplane {
 
 struct EalOptions {
-  bool huge_pages = true;              // use them when enough are free; false: never
+  bool huge_pages = true;  // use them when enough are free; false: never
   uint32_t memory_mib = 256;
   std::string log_level = "error";
-  std::vector<std::string> pci;        // addresses of NICs bound to a userspace driver; empty: none is touched
-  std::vector<std::string> extra;      // further words for rte_eal_init
+  std::vector<std::string>
+      pci;  // addresses of NICs bound to a userspace driver; empty: none is touched
+  std::vector<std::string> extra;  // further words for rte_eal_init
 };
 
 class Eal {

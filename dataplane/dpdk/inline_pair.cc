@@ -33,7 +33,8 @@ InlinePair::InlinePair(std::unique_ptr<Devices> devices, Heart* heart, const Clo
 
 InlinePair::~InlinePair() = default;
 
-Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& options, Heart* heart, const Clock* clock) {
+Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& options, Heart* heart,
+                                                     const Clock* clock) {
   const size_t count = options.b.empty() ? 1 : 2;
   if (options.forward && count != 2) return Error{"ports.b: is empty; inline needs two ports"};
   if (Status s = CheckPoolSize(options, count); !s.ok()) return Error{s.message()};
@@ -59,7 +60,8 @@ void InlinePair::OnPollingThread() {
 size_t InlinePair::Receive(std::span<Frame> frames) {
   const int64_t now_ns = clock_->MonotonicNs();
   if (heart_->Stale(now_ns)) Flush();
-  // The first beat says that both ports are ready. An idle thread may sleep between polls, so each poll beats.
+  // The first beat says that both ports are ready. An idle thread may sleep between polls, so each
+  // poll beats.
   if (polls_ % kPollsABeat == 0 || idle_) heart_->Beat(now_ns);
   if (polls_ % kPollsAWatch == 0) WatchBuffers();
   ++polls_;
@@ -102,8 +104,12 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
       continue;
     }
     // Of a chain that could not be made one, the first buffer is looked at.
-    frames[count] = Frame{{rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)}, rte_pktmbuf_pkt_len(mbuf),
-                          static_cast<uint16_t>(side), ++number_, time_ns, reinterpret_cast<uint64_t>(mbuf)};
+    frames[count] = Frame{{rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)},
+                          rte_pktmbuf_pkt_len(mbuf),
+                          static_cast<uint16_t>(side),
+                          ++number_,
+                          time_ns,
+                          reinterpret_cast<uint64_t>(mbuf)};
     mbufs[count++] = mbuf;
   }
   if (peer == nullptr) return count;
@@ -112,7 +118,8 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
   for (uint16_t i = 0; i < count; ++i) rte_pktmbuf_refcnt_update(mbufs[i], 1);
   uint16_t sent = rte_eth_tx_burst(peer->id(), 0, mbufs, count);
   if (sent < count) [[unlikely]] {
-    sent = static_cast<uint16_t>(sent + rte_eth_tx_burst(peer->id(), 0, mbufs + sent, static_cast<uint16_t>(count - sent)));
+    sent = static_cast<uint16_t>(
+        sent + rte_eth_tx_burst(peer->id(), 0, mbufs + sent, static_cast<uint16_t>(count - sent)));
     for (uint16_t i = sent; i < count; ++i) rte_pktmbuf_free(mbufs[i]);
     counters_.Add(ForwardCounter::kTxFull, static_cast<uint64_t>(count - sent));
   }

@@ -1,10 +1,12 @@
-// Two Ethernet ports as one Port: what comes in by one goes out by the other at once, inside Receive, before
-// anybody looks at it. One port, or forward = false: a mirror port, from which nothing is ever sent.
-// Polled by one thread (the forwarder). Behind it: AF_XDP on our pinned programme, AF_PACKET, or any DPDK device.
+// Two Ethernet ports as one Port: what comes in by one goes out by the other at once, inside
+// Receive, before anybody looks at it. One port, or forward = false: a mirror port, from which
+// nothing is ever sent. Polled by one thread (the forwarder). Behind it: AF_XDP on our pinned
+// programme, AF_PACKET, or any DPDK device.
 //
-// Buffers: a frame that is looked at holds one reference to its packet buffer until Release. All changes needed to
-// send (VLAN tag put back, chained buffers made one) come before the reference, so that looked-at bytes never change.
-// A frame that the peer does not take is tried once more, then counted and freed.
+// Buffers: a frame that is looked at holds one reference to its packet buffer until Release. All
+// changes needed to send (VLAN tag put back, chained buffers made one) come before the reference,
+// so that looked-at bytes never change. A frame that the peer does not take is tried once more,
+// then counted and freed.
 //
 // Bad input: none; frames are not interpreted. Needs a started Eal.
 #pragma once
@@ -23,13 +25,13 @@
 namespace stillwatch::dataplane {
 
 enum class ForwardCounter {
-  kReceivedA,        // frames that came in by port a
-  kReceivedB,        // frames that came in by port b
-  kSentA,            // frames sent by port a
-  kSentB,            // frames sent by port b
-  kTxFull,           // frames lost: the other port did not take them, twice; raise ports.descriptors
-  kStale,            // late frames discarded after the process had stood still; the kernel had bypassed it;
-                     // raise fail_open.heartbeat_timeout_ms or pin the forwarder (threads.cpus)
+  kReceivedA,  // frames that came in by port a
+  kReceivedB,  // frames that came in by port b
+  kSentA,      // frames sent by port a
+  kSentB,      // frames sent by port b
+  kTxFull,     // frames lost: the other port did not take them, twice; raise ports.descriptors
+  kStale,  // late frames discarded after the process had stood still; the kernel had bypassed it;
+           // raise fail_open.heartbeat_timeout_ms or pin the forwarder (threads.cpus)
   kVlanFailed,       // frames lost: no room to put the VLAN tag back
   kLineariseFailed,  // frames lost: chained buffers did not fit into one
   kCount
@@ -46,7 +48,8 @@ enum class DeviceCounter {
   kErrors,    // frames that a device received with an error
   kCount
 };
-inline constexpr CounterNames<DeviceCounter> kDeviceCounterNames{"device.missed", "device.no_buffer", "device.errors"};
+inline constexpr CounterNames<DeviceCounter> kDeviceCounterNames{
+    "device.missed", "device.no_buffer", "device.errors"};
 
 enum class PortDriver {
   kAfXdp,     // a and b are interface names; the fail-open programme is on both already
@@ -57,7 +60,7 @@ enum class PortDriver {
 
 struct InlinePairOptions {
   PortDriver driver = PortDriver::kAfXdp;
-  std::string a, b;             // b empty: one mirror port
+  std::string a, b;  // b empty: one mirror port
   bool forward = true;
   uint32_t mtu = 1500;          // largest IP packet
   uint16_t descriptors = 2048;  // of each ring; a power of two
@@ -68,7 +71,8 @@ struct InlinePairOptions {
 class InlinePair final : public Port {
  public:
   // The error names the configuration key that mends it. `heart` and `clock` outlive the pair.
-  static Result<std::unique_ptr<InlinePair>> Open(const InlinePairOptions& options, Heart* heart, const Clock* clock);
+  static Result<std::unique_ptr<InlinePair>> Open(const InlinePairOptions& options, Heart* heart,
+                                                  const Clock* clock);
   // After every frame was released.
   ~InlinePair() override;
 

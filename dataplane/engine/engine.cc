@@ -17,8 +17,10 @@ namespace {
 constexpr int64_t kNapNs = 50'000;
 constexpr size_t kRecordBytesMin = 1u << 20;  // holds the largest exchange
 
-std::vector<std::unique_ptr<Lane>> MakeLanes(const EngineOptions& options, bool lossless, const WorkerFactory& factory,
-                                             const std::atomic<uint64_t>* sent, const std::atomic<bool>* abandoned) {
+std::vector<std::unique_ptr<Lane>> MakeLanes(const EngineOptions& options, bool lossless,
+                                             const WorkerFactory& factory,
+                                             const std::atomic<uint64_t>* sent,
+                                             const std::atomic<bool>* abandoned) {
   const size_t count = std::max<size_t>(options.workers, 1);
   std::vector<std::unique_ptr<Lane>> lanes;
   for (size_t i = 0; i < count; ++i) {
@@ -43,11 +45,13 @@ Forwarder::Options ForwarderOptions(const EngineOptions& options) {
 
 }  // namespace
 
-Engine::Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory, const Clock* clock)
+Engine::Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory,
+               const Clock* clock)
     : options_(options),
       port_(port),
       lanes_(MakeLanes(options, port->lossless(), factory, &sent_, &abandoned_)),
-      forwarder_(ForwarderOptions(options), port, lanes_, &sent_, clock != nullptr ? clock : &system_clock_),
+      forwarder_(ForwarderOptions(options), port, lanes_, &sent_,
+                 clock != nullptr ? clock : &system_clock_),
       merger_(lanes_) {}
 
 Engine::~Engine() {
@@ -64,11 +68,13 @@ Status Engine::Start() {
   // All slots exist before the first thread runs.
   Quiescent::Slot* forwarder_slot = slot("forwarder-0", true);
   std::vector<Quiescent::Slot*> worker_slots;
-  for (size_t i = 0; i < options_.workers; ++i) worker_slots.push_back(slot("worker-" + std::to_string(i), false));
+  for (size_t i = 0; i < options_.workers; ++i)
+    worker_slots.push_back(slot("worker-" + std::to_string(i), false));
 
   for (size_t i = 0; i < options_.workers; ++i) {
     Lane* lane = lanes_[i].get();
-    Status status = Spawn("sw-worker-" + std::to_string(i), i + 1, [this, lane, s = worker_slots[i]] { RunWorker(s, lane); });
+    Status status = Spawn("sw-worker-" + std::to_string(i), i + 1,
+                          [this, lane, s = worker_slots[i]] { RunWorker(s, lane); });
     if (!status.ok()) return status;
   }
   Lane* own = options_.workers == 0 ? lanes_[0].get() : nullptr;
@@ -90,8 +96,9 @@ Status Engine::Spawn(const std::string& name, size_t cpu_index, std::function<vo
   CPU_SET(static_cast<size_t>(options_.cpus[cpu_index]), &cpus);
   const int failed = pthread_setaffinity_np(threads_.back().native_handle(), sizeof cpus, &cpus);
   if (failed == 0) return {};
-  return Error{"threads.cpus: " + name + " cannot be pinned to processor " + std::to_string(options_.cpus[cpu_index]) +
-               ": " + std::strerror(failed) + "; `nproc --all` and `taskset -p 1` say which there are"};
+  return Error{"threads.cpus: " + name + " cannot be pinned to processor " +
+               std::to_string(options_.cpus[cpu_index]) + ": " + std::strerror(failed) +
+               "; `nproc --all` and `taskset -p 1` say which there are"};
 }
 
 void Engine::RunForwarder(Quiescent::Slot* slot, Lane* own_lane) {

@@ -1,12 +1,14 @@
-// The threads of the packet path: one forwarder and its workers (or one thread that is both), and the merger
-// that the detection thread polls. For the daemon, replay and benchmarks.
+// The threads of the packet path: one forwarder and its workers (or one thread that is both), and
+// the merger that the detection thread polls. For the daemon, replay and benchmarks.
 //
 //   Engine engine(options, port.get(), factory);
 //   engine.Start();
-//   while (!engine.merger().at_end()) engine.merger().Poll(&consumer);   // or engine.Drain(&consumer)
+//   while (!engine.merger().at_end()) engine.merger().Poll(&consumer);   // or
+//   engine.Drain(&consumer)
 //
-// A capture ends by itself; a wire when Stop() is called. After Stop keep polling until at_end(). Everything
-// handed in outlives the engine. The destructor stops and joins; records not polled by then are lost.
+// A capture ends by itself; a wire when Stop() is called. After Stop keep polling until at_end().
+// Everything handed in outlives the engine. The destructor stops and joins; records not polled by
+// then are lost.
 #pragma once
 
 #include <atomic>
@@ -25,19 +27,20 @@
 namespace stillwatch::dataplane {
 
 struct EngineOptions {
-  size_t workers = 1;                  // 0: one thread forwards and looks
-  size_t ring_frames = 4096;           // forwarder to each worker; a power of two
-  size_t record_bytes = 64u << 20;     // rings of records, in all
+  size_t workers = 1;                    // 0: one thread forwards and looks
+  size_t ring_frames = 4096;             // forwarder to each worker; a power of two
+  size_t record_bytes = 64u << 20;       // rings of records, in all
   FlowHashFunction flow_hash = nullptr;  // needed with two or more workers
-  Salt salt;                           // seeds the flow hash
-  bool sleep_when_idle = true;         // false: the forwarder always polls
-  std::vector<int> cpus;               // forwarder, workers...; empty or shorter: not pinned
-  Quiescent* quiescent = nullptr;      // each thread passes it once a loop
+  Salt salt;                             // seeds the flow hash
+  bool sleep_when_idle = true;           // false: the forwarder always polls
+  std::vector<int> cpus;                 // forwarder, workers...; empty or shorter: not pinned
+  Quiescent* quiescent = nullptr;        // each thread passes it once a loop
 };
 
 class Engine {
  public:
-  Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory, const Clock* clock = nullptr);
+  Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory,
+         const Clock* clock = nullptr);
   ~Engine();
 
   // Fails when a thread cannot be pinned.

@@ -9,7 +9,8 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-// Whether the outer IP header says fragment, behind at most two VLAN tags. Cheap: asked of every frame.
+// Whether the outer IP header says fragment, behind at most two VLAN tags. Cheap: asked of every
+// frame.
 bool MayBeFragment(Bytes frame) {
   size_t at = 12;
   if (frame.size() < 14 + 20 || MutantIs("fragments_not_joined")) return false;
@@ -26,9 +27,15 @@ bool MayBeFragment(Bytes frame) {
 
 }  // namespace
 
-Forwarder::Forwarder(const Options& options, Port* port, std::span<const std::unique_ptr<Lane>> lanes,
-                     std::atomic<uint64_t>* sent, const Clock* clock)
-    : options_(options), port_(port), lanes_(lanes), sent_(sent), clock_(clock), lossless_(port->lossless()) {
+Forwarder::Forwarder(const Options& options, Port* port,
+                     std::span<const std::unique_ptr<Lane>> lanes, std::atomic<uint64_t>* sent,
+                     const Clock* clock)
+    : options_(options),
+      port_(port),
+      lanes_(lanes),
+      sent_(sent),
+      clock_(clock),
+      lossless_(port->lossless()) {
   CHECK(!lanes_.empty());
   CHECK(options_.flow_hash != nullptr || lanes_.size() == 1);
   CHECK(options_.ring_frames > kBurstMax);
@@ -39,8 +46,8 @@ Forwarder::Forwarder(const Options& options, Port* port, std::span<const std::un
 
 bool Forwarder::Step() {
   Reclaim();
-  // Joined datagrams come back before a capture is read on: how many the joiner can hold must not depend on how
-  // fast a worker is.
+  // Joined datagrams come back before a capture is read on: how many the joiner can hold must not
+  // depend on how fast a worker is.
   if (lossless_ && (joined_out_ != 0 || !RoomForABurst())) return false;
   Frame frames[kBurstMax];
   const size_t count = port_->Receive(frames);
@@ -79,7 +86,8 @@ bool Forwarder::Step() {
 
 bool Forwarder::RoomForABurst() const {
   // Every frame of the burst, each with a tick before it.
-  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->room() >= 2 * kBurstMax; });
+  return std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->room() >= 2 * kBurstMax; });
 }
 
 size_t Forwarder::LaneOf(const Frame& frame) const {
@@ -161,7 +169,8 @@ bool Forwarder::Reclaim() {
 }
 
 void Forwarder::GiveBack(Lent* lent, std::span<const Frame> frames) {
-  if (lent->joined == 0) [[likely]] return port_->Release(frames);
+  if (lent->joined == 0) [[likely]]
+    return port_->Release(frames);
   for (const Frame& frame : frames) {
     if (!fragments_.Owns(frame)) {
       port_->Release({&frame, 1});

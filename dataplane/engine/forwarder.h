@@ -1,9 +1,11 @@
-// Polls a port (an inline port transmits inside Receive, at once), gives each frame to the worker that owns its
-// flow, and tells every worker when traffic time has moved by 100 ms. One thread. Never waits for a worker: on
-// a wire a full ring means that the frame is not looked at, counted; a capture is read no further until every
-// ring has room. Frames go back to the port on this thread, when their worker is through with them.
+// Polls a port (an inline port transmits inside Receive, at once), gives each frame to the worker
+// that owns its flow, and tells every worker when traffic time has moved by 100 ms. One thread.
+// Never waits for a worker: on a wire a full ring means that the frame is not looked at, counted; a
+// capture is read no further until every ring has room. Frames go back to the port on this thread,
+// when their worker is through with them.
 //
-// IP fragments are joined here on a bounded copy, so that the whole datagram reaches the worker of its flow.
+// IP fragments are joined here on a bounded copy, so that the whole datagram reaches the worker of
+// its flow.
 #pragma once
 
 #include <memory>
@@ -21,15 +23,19 @@ namespace stillwatch::dataplane {
 enum class ForwarderCounter {
   kFrames,          // frames received
   kTicks,           // times that traffic time was told to the workers
-  kWorkerRingFull,  // frames not looked at because their worker does not keep up; raise threads.workers
-  kBuffersScarce,   // frames not looked at because too few packet buffers are free; raise ports.mbufs
+  kWorkerRingFull,  // frames not looked at because their worker does not keep up; raise
+                    // threads.workers
+  kBuffersScarce,   // frames not looked at because too few packet buffers are free; raise
+                    // ports.mbufs
   kTickLost,        // a worker missed a tick because its ring was full; raise threads.workers
   kCount
 };
 inline constexpr CounterNames<ForwarderCounter> kForwarderCounterNames{
-    "engine.frames", "engine.ticks", "engine.worker_ring_full", "engine.buffers_scarce", "engine.tick_lost"};
+    "engine.frames", "engine.ticks", "engine.worker_ring_full", "engine.buffers_scarce",
+    "engine.tick_lost"};
 
-// Which flow a frame belongs to: the same for both directions. dataplane/packet/flow_hash.h has the real one.
+// Which flow a frame belongs to: the same for both directions. dataplane/packet/flow_hash.h has the
+// real one.
 using FlowHashFunction = uint64_t (*)(Bytes frame, Salt salt);
 
 class Forwarder {
@@ -37,7 +43,7 @@ class Forwarder {
   struct Options {
     FlowHashFunction flow_hash = nullptr;  // may be null with one lane
     Salt salt;
-    size_t ring_frames = 4096;             // of each lane
+    size_t ring_frames = 4096;  // of each lane
     int64_t tick_ns = 100 * kNsPerMs;
   };
   // All outlive the forwarder.
@@ -60,7 +66,7 @@ class Forwarder {
   struct Lent {
     std::vector<Frame> frames;  // a ring; its size is a power of two
     uint64_t given = 0, returned = 0;
-    uint64_t joined = 0;        // of those out, how many belong to fragments_
+    uint64_t joined = 0;  // of those out, how many belong to fragments_
   };
 
   bool RoomForABurst() const;
@@ -81,11 +87,11 @@ class Forwarder {
 
   std::vector<Lent> lent_;
   FragmentJoiner fragments_{{}};
-  uint64_t joined_out_ = 0;    // joined datagrams that workers hold
+  uint64_t joined_out_ = 0;  // joined datagrams that workers hold
   uint64_t sequence_ = 0;
   uint64_t last_number_ = 0;
-  bool started_ = false;       // a packet has set traffic time
-  int64_t now_ns_ = 0;         // traffic time
+  bool started_ = false;  // a packet has set traffic time
+  int64_t now_ns_ = 0;    // traffic time
   int64_t next_tick_ns_ = 0;
   int64_t last_frame_wall_ns_ = 0, last_frame_ns_ = 0;
   CounterBlock<ForwarderCounter> counters_{kForwarderCounterNames};

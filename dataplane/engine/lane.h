@@ -1,6 +1,7 @@
-// One worker with its rings: frames in from the forwarder, records out to the merger. Step() runs on the
-// worker's thread (or the forwarder's, when one thread holds both roles); Offer and done() on the forwarder's;
-// progress() on the merger's. Bounded by the two rings; nothing is allocated after construction.
+// One worker with its rings: frames in from the forwarder, records out to the merger. Step() runs
+// on the worker's thread (or the forwarder's, when one thread holds both roles); Offer and done()
+// on the forwarder's; progress() on the merger's. Bounded by the two rings; nothing is allocated
+// after construction.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ class Lane {
     size_t ring_frames = 4096;    // a power of two
     size_t ring_bytes = 1 << 20;  // of records; a power of two
     bool lossless = false;
-    bool first = false;           // this lane speaks the watermarks for all
+    bool first = false;  // this lane speaks the watermarks for all
   };
   // `sent` is the forwarder's: sequence up to which every item has been offered.
   Lane(const Options& options, const WorkerFactory& factory, const std::atomic<uint64_t>* sent,
@@ -42,7 +43,8 @@ class Lane {
   // No item follows. The worker drains its ring, then finishes at this packet and time.
   void End(uint64_t packet, int64_t time_ns, uint64_t sequence);
 
-  // Worker. Up to kLookBurst frames, or until the worker asks to be continued. True when there was work.
+  // Worker. Up to kLookBurst frames, or until the worker asks to be continued. True when there was
+  // work.
   bool Step();
   bool finished() const { return progress() == kSequenceEnd; }
 

@@ -33,7 +33,8 @@ void LaneOutput::OnFlowRecord(const FlowRecord& record) {
 void LaneOutput::PutWatermark(uint64_t packet, int64_t time_ns) {
   const Watermark watermark{{packet, ~0ull, ~0ull}, time_ns};
   // On a full live ring it is left out: the next one says more.
-  Put(RecordKind::kWatermark, {reinterpret_cast<const uint8_t*>(&watermark), sizeof watermark}, LaneCounter::kCount);
+  Put(RecordKind::kWatermark, {reinterpret_cast<const uint8_t*>(&watermark), sizeof watermark},
+      LaneCounter::kCount);
 }
 
 bool LaneOutput::Put(RecordKind kind, Bytes record, LaneCounter dropped) {

@@ -1,9 +1,9 @@
-// Where one worker's records go: a byte ring to the merging thread, in the worker's own order. Written by the
-// worker's thread, read by the Merger. Bounded in bytes. Full: a wire drops the record and counts it; a
-// capture waits for room (until abandoned).
+// Where one worker's records go: a byte ring to the merging thread, in the worker's own order.
+// Written by the worker's thread, read by the Merger. Bounded in bytes. Full: a wire drops the
+// record and counts it; a capture waits for room (until abandoned).
 //
-// A worker gives its records in OrderKey order within one item; the merger rests on it. A record that does
-// not keep it is delivered all the same and counted.
+// A worker gives its records in OrderKey order within one item; the merger rests on it. A record
+// that does not keep it is delivered all the same and counted.
 #pragma once
 
 #include <atomic>
@@ -26,13 +26,14 @@ enum class LaneCounter {
   kCount
 };
 inline constexpr CounterNames<LaneCounter> kLaneCounterNames{
-    "engine.looked",           "engine.exchanges",          "engine.flow_records", "engine.exchange_dropped",
-    "engine.flow_record_dropped", "engine.record_too_large", "engine.out_of_order"};
+    "engine.looked",           "engine.exchanges",           "engine.flow_records",
+    "engine.exchange_dropped", "engine.flow_record_dropped", "engine.record_too_large",
+    "engine.out_of_order"};
 
 enum class RecordKind : uint32_t { kExchange, kFlowRecord, kWatermark };
 
-// Before each record in the ring. The record's bytes follow: an exchange block; a FlowRecord without its unused
-// steps; or a Watermark.
+// Before each record in the ring. The record's bytes follow: an exchange block; a FlowRecord
+// without its unused steps; or a Watermark.
 struct RecordHead {
   uint64_t sequence;
   RecordKind kind;
@@ -46,7 +47,8 @@ static_assert(sizeof(RecordHead) % 8 == 0);
 
 class LaneOutput final : public WorkerOutput {
  public:
-  // Capacity: a power of two of bytes. `abandoned` outlives this: when it turns true nothing waits any more.
+  // Capacity: a power of two of bytes. `abandoned` outlives this: when it turns true nothing waits
+  // any more.
   LaneOutput(size_t ring_bytes, bool lossless, const std::atomic<bool>* abandoned)
       : ring_(ring_bytes), lossless_(lossless), abandoned_(abandoned) {}
 

@@ -72,7 +72,9 @@ void Merger::Deliver(Bytes record, ExchangeConsumer* consumer) {
   std::memcpy(&head, record.data(), sizeof head);
   const Bytes body = record.subspan(sizeof head);
   switch (head.kind) {
-    case RecordKind::kExchange: consumer->OnExchange(ExchangeView(body)); break;
+    case RecordKind::kExchange:
+      consumer->OnExchange(ExchangeView(body));
+      break;
     case RecordKind::kFlowRecord:
       // Unused steps are zero, whatever the record before had there.
       std::fill_n(flow_record_.steps, flow_record_.steps_count, FlowStep{});

@@ -1,6 +1,7 @@
-// Puts the records of all workers into the one order that does not depend on how many workers there are: by
-// the place of the frame or tick that completed them, then by order key. A record is given out once no worker
-// can still put an earlier one. One thread: the consumer's. Owns nothing; allocates nothing.
+// Puts the records of all workers into the one order that does not depend on how many workers there
+// are: by the place of the frame or tick that completed them, then by order key. A record is given
+// out once no worker can still put an earlier one. One thread: the consumer's. Owns nothing;
+// allocates nothing.
 #pragma once
 
 #include <memory>
@@ -16,8 +17,8 @@ class ExchangeConsumer {
   // Views and references are valid during the call.
   virtual void OnExchange(const ExchangeView& exchange) = 0;
   virtual void OnFlowRecord(const FlowRecord& record) = 0;
-  // Every record completed before `packet` was given out; traffic time is at least `time_ns`. At each tick,
-  // after the timeouts that it caused, and once after the last record.
+  // Every record completed before `packet` was given out; traffic time is at least `time_ns`. At
+  // each tick, after the timeouts that it caused, and once after the last record.
   virtual void OnWatermark(uint64_t packet, int64_t time_ns) = 0;
 };
 

@@ -1,5 +1,5 @@
-// How a polling thread rests when there is nothing to do: spins a little, then sleeps in short naps, so that
-// an idle box does not burn a processor. One per thread.
+// How a polling thread rests when there is nothing to do: spins a little, then sleeps in short
+// naps, so that an idle box does not burn a processor. One per thread.
 #pragma once
 
 #include <time.h>

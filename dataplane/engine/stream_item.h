@@ -8,8 +8,9 @@
 
 namespace stillwatch::dataplane {
 
-// `sequence` counts frames and ticks of the forwarder's stream together, from 1: it is the place of an item
-// in the one order that all workers share. A tick has the number and time of the frame that follows it.
+// `sequence` counts frames and ticks of the forwarder's stream together, from 1: it is the place of
+// an item in the one order that all workers share. A tick has the number and time of the frame that
+// follows it.
 struct StreamItem {
   Frame frame;
   uint64_t sequence;

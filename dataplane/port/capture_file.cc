@@ -20,17 +20,19 @@ constexpr size_t kWarningsMax = 64;
 struct CapturePort::File {
   std::unique_ptr<CaptureReader> reader;
   size_t index = 0;
-  CaptureRecord next;                 // valid while the file is in the heap
-  std::vector<uint32_t> outstanding;  // frames handed out and not released, by 4 MiB chunk of the file
-  size_t forgotten = 0;               // chunks given back
+  CaptureRecord next;  // valid while the file is in the heap
+  std::vector<uint32_t>
+      outstanding;       // frames handed out and not released, by 4 MiB chunk of the file
+  size_t forgotten = 0;  // chunks given back
   std::vector<bool> warned_interface;
 
   size_t ChunkOf(const uint8_t* at) const {
     return static_cast<size_t>(at - reader->file().bytes().data()) >> kChunkBits;
   }
 
-  // Gives back what lies before the oldest frame that is still out. The record in `next` is at most one
-  // chunk behind the reader. In order, so that a frame that crosses into the next chunk holds that too.
+  // Gives back what lies before the oldest frame that is still out. The record in `next` is at most
+  // one chunk behind the reader. In order, so that a frame that crosses into the next chunk holds
+  // that too.
   void ForgetReleased() {
     const size_t reading = reader->position() >> kChunkBits;
     while (forgotten + 1 < reading && outstanding[forgotten] == 0) {
@@ -39,7 +41,8 @@ struct CapturePort::File {
     }
   }
   static bool Later(const File* a, const File* b) {
-    return a->next.time_ns != b->next.time_ns ? a->next.time_ns > b->next.time_ns : a->index > b->index;
+    return a->next.time_ns != b->next.time_ns ? a->next.time_ns > b->next.time_ns
+                                              : a->index > b->index;
   }
 };
 
@@ -99,8 +102,10 @@ void CapturePort::Release(std::span<const Frame> frames) {
 bool CapturePort::Advance(File& file) {
   for (;;) {
     switch (file.reader->Next(&file.next)) {
-      case ReadResult::kRecord: break;
-      case ReadResult::kEnd: return false;
+      case ReadResult::kRecord:
+        break;
+      case ReadResult::kEnd:
+        return false;
       case ReadResult::kTruncated:
         counters_.Add(CaptureCounter::kTruncatedRecord);
         Warn(file.reader->file().path() + ": cut inside the record at byte " +
@@ -122,12 +127,14 @@ bool CapturePort::Adopt(File& file) {
   MappedFile& mapped = file.reader->file();
   if (SupportOf(record.link_type) == LinkSupport::kUnsupported) {
     counters_.Add(CaptureCounter::kLinkUnsupported);
-    if (file.warned_interface.size() <= record.interface) file.warned_interface.resize(record.interface + 1);
+    if (file.warned_interface.size() <= record.interface)
+      file.warned_interface.resize(record.interface + 1);
     if (!file.warned_interface[record.interface]) {
       file.warned_interface[record.interface] = true;
       Warn(mapped.path() + ": interface " + std::to_string(record.interface) + " has link type " +
            std::to_string(record.link_type) +
-           ", which is not understood (Ethernet, raw IP, NULL, LOOP, SLL and SLL2 are); its packets are left out");
+           ", which is not understood (Ethernet, raw IP, NULL, LOOP, SLL and SLL2 are); its "
+           "packets are left out");
     }
     return false;
   }
@@ -136,7 +143,8 @@ bool CapturePort::Adopt(File& file) {
     counters_.Add(CaptureCounter::kLinkMalformed);
     return false;
   }
-  const size_t at = static_cast<size_t>(record.bytes.data() - mapped.bytes().data()) + network->offset;
+  const size_t at =
+      static_cast<size_t>(record.bytes.data() - mapped.bytes().data()) + network->offset;
   CHECK(at >= kEthernetHeader);  // every format has longer headers before its first packet
   uint8_t* header = mapped.writable() + at - kEthernetHeader;
   std::memset(header, 0, 12);

@@ -1,11 +1,11 @@
-// Capture files as a Port: one or several pcap or pcapng files, merged in time order (by each file's own order
-// where its times step back; earlier named file first on equal times). For replay and inspect; one thread.
-// Frames point into the mapped files; memory that was read and released is given back to the kernel, so that
-// a capture of any size needs a few MiB.
+// Capture files as a Port: one or several pcap or pcapng files, merged in time order (by each
+// file's own order where its times step back; earlier named file first on equal times). For replay
+// and inspect; one thread. Frames point into the mapped files; memory that was read and released is
+// given back to the kernel, so that a capture of any size needs a few MiB.
 //
-// Link types: Ethernet as it is; raw IP, NULL, LOOP and Linux cooked (SLL, SLL2) with a made-up Ethernet header;
-// records of any other are counted and left out. A cut or corrupt record is counted, ends its file with a
-// warning and keeps what came before.
+// Link types: Ethernet as it is; raw IP, NULL, LOOP and Linux cooked (SLL, SLL2) with a made-up
+// Ethernet header; records of any other are counted and left out. A cut or corrupt record is
+// counted, ends its file with a warning and keeps what came before.
 #pragma once
 
 #include <memory>
@@ -26,16 +26,17 @@ enum class CaptureCounter {
   kBytes,            // captured bytes of those
   kCut,              // records captured shorter than they were on the wire (handed out)
   kTruncatedRecord,  // a file ended inside a record: the rest of that file is missing
-  kCorruptRecord,    // a record whose lengths contradict each other: the rest of that file is not read
+  kCorruptRecord,    // a record whose lengths contradict each other: the rest of that file is not
+                     // read
   kLinkUnsupported,  // records of a link type that is not understood (left out)
   kLinkMalformed,    // records whose link header is cut or names no IP family (left out)
   kTimeJump,         // traffic time moved more than an hour ahead after 64 packets agreed
   kCount
 };
 inline constexpr CounterNames<CaptureCounter> kCaptureCounterNames{
-    "capture.packets",        "capture.bytes",            "capture.cut",
+    "capture.packets",          "capture.bytes",          "capture.cut",
     "capture.truncated_record", "capture.corrupt_record", "capture.link_unsupported",
-    "capture.link_malformed", "capture.time_jump"};
+    "capture.link_malformed",   "capture.time_jump"};
 
 class CapturePort final : public Port {
  public:

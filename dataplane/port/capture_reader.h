@@ -1,9 +1,11 @@
-// Reads the records of one capture file: pcap (micro- and nanoseconds) and pcapng (several interfaces and
-// sections, if_tsresol, if_tsoffset; section, interface, enhanced, simple and the obsolete packet block), both
-// byte orders. Used by CapturePort, one thread. Owns the mapping; records point into it.
+// Reads the records of one capture file: pcap (micro- and nanoseconds) and pcapng (several
+// interfaces and sections, if_tsresol, if_tsoffset; section, interface, enhanced, simple and the
+// obsolete packet block), both byte orders. Used by CapturePort, one thread. Owns the mapping;
+// records point into it.
 //
-// Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. Bad input: a record that is cut or contradicts
-// itself ends the file (what came before it was given out); blocks of unknown type are skipped.
+// Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. Bad input: a record that is cut or
+// contradicts itself ends the file (what came before it was given out); blocks of unknown type are
+// skipped.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +25,12 @@ inline constexpr uint32_t kLinkEthernet = 1;
 inline constexpr uint32_t kRecordBytesMax = 262'144;
 
 struct CaptureRecord {
-  Bytes bytes;               // captured, from the link header on
+  Bytes bytes;  // captured, from the link header on
   uint32_t wire_length = 0;
   uint32_t link_type = 0;
-  uint32_t interface = 0;    // counts interfaces of the file over all sections, from 0
-  int64_t time_ns = 0;       // as the file says
-  bool big_endian = false;   // byte order of the section (link type NULL needs it)
+  uint32_t interface = 0;   // counts interfaces of the file over all sections, from 0
+  int64_t time_ns = 0;      // as the file says
+  bool big_endian = false;  // byte order of the section (link type NULL needs it)
 };
 
 enum class ReadResult : uint8_t {

@@ -14,7 +14,8 @@ constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
 
 LinkSupport SupportOf(uint32_t link_type) {
   switch (link_type) {
-    case kLinkEthernet: return LinkSupport::kEthernet;
+    case kLinkEthernet:
+      return LinkSupport::kEthernet;
     case kNull:
     case kRawBsd:
     case kRawOpenBsd:
@@ -23,16 +24,20 @@ LinkSupport SupportOf(uint32_t link_type) {
     case kSll:
     case kIpv4:
     case kIpv6:
-    case kSll2: return LinkSupport::kMadeUp;
-    default: return LinkSupport::kUnsupported;
+    case kSll2:
+      return LinkSupport::kMadeUp;
+    default:
+      return LinkSupport::kUnsupported;
   }
 }
 
 std::optional<NetworkHeader> FindNetworkHeader(const CaptureRecord& record) {
   const Bytes bytes = record.bytes;
   switch (record.link_type) {
-    case kIpv4: return NetworkHeader{0, kEtherIpv4};
-    case kIpv6: return NetworkHeader{0, kEtherIpv6};
+    case kIpv4:
+      return NetworkHeader{0, kEtherIpv4};
+    case kIpv6:
+      return NetworkHeader{0, kEtherIpv6};
     case kRawBsd:
     case kRawOpenBsd:
     case kRaw:
@@ -47,7 +52,8 @@ std::optional<NetworkHeader> FindNetworkHeader(const CaptureRecord& record) {
       const uint32_t family = big ? LoadBe32(bytes.data()) : LoadLe<uint32_t>(bytes.data());
       if (family == 2) return NetworkHeader{4, kEtherIpv4};
       // AF_INET6 has another number on Linux, the BSDs and macOS.
-      if (family == 10 || family == 24 || family == 28 || family == 30) return NetworkHeader{4, kEtherIpv6};
+      if (family == 10 || family == 24 || family == 28 || family == 30)
+        return NetworkHeader{4, kEtherIpv6};
       return {};
     }
     case kSll:
@@ -56,7 +62,8 @@ std::optional<NetworkHeader> FindNetworkHeader(const CaptureRecord& record) {
     case kSll2:
       if (bytes.size() < 20) return {};
       return NetworkHeader{20, LoadBe16(bytes.data())};
-    default: return {};
+    default:
+      return {};
   }
 }
 

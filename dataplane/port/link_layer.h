@@ -1,6 +1,6 @@
-// Captures whose link layer is not Ethernet but carries IP plainly: an Ethernet header is made up in the 14
-// bytes before the network header, so that one decoder serves all. The addresses are zero. The bytes
-// before a record's payload are record or link headers that were read already.
+// Captures whose link layer is not Ethernet but carries IP plainly: an Ethernet header is made up
+// in the 14 bytes before the network header, so that one decoder serves all. The addresses are
+// zero. The bytes before a record's payload are record or link headers that were read already.
 #pragma once
 
 #include <cstdint>

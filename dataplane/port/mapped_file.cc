@@ -25,7 +25,7 @@ Error FileError(const std::string& path, const std::string& reason) {
 Result<MappedFile> MappedFile::Open(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return FileError(path, std::strerror(errno));
-  struct stat info{};
+  struct stat info {};
   if (fstat(fd, &info) != 0) {
     const int reason = errno;
     close(fd);
@@ -33,8 +33,9 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   }
   if (!S_ISREG(info.st_mode)) {
     close(fd);
-    return FileError(path, S_ISDIR(info.st_mode) ? "is a directory; name the capture files in it"
-                                                 : "is not a regular file; save the capture to a file first");
+    return FileError(path, S_ISDIR(info.st_mode)
+                               ? "is a directory; name the capture files in it"
+                               : "is not a regular file; save the capture to a file first");
   }
   MappedFile file;
   file.path_ = path;
@@ -43,7 +44,8 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
     void* at = mmap(nullptr, file.size_, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
     const int reason = errno;
     close(fd);
-    if (at == MAP_FAILED) return FileError(path, std::string("cannot be mapped: ") + std::strerror(reason));
+    if (at == MAP_FAILED)
+      return FileError(path, std::string("cannot be mapped: ") + std::strerror(reason));
     file.data_ = static_cast<uint8_t*>(at);
     madvise(at, file.size_, MADV_SEQUENTIAL);  // advice only
   } else {

@@ -1,6 +1,7 @@
-// A file mapped for reading. For capture readers. The mapping is private: what is written into it (after
-// MakeWritable) never reaches the file. A file that another program cuts short while it is mapped ends this
-// process with SIGBUS, as it does for every reader of mapped files: copy a capture that is still being rotated.
+// A file mapped for reading. For capture readers. The mapping is private: what is written into it
+// (after MakeWritable) never reaches the file. A file that another program cuts short while it is
+// mapped ends this process with SIGBUS, as it does for every reader of mapped files: copy a capture
+// that is still being rotated.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ class MappedFile {
   Status MakeWritable();
   uint8_t* writable() { return writable_ ? data_ : nullptr; }
 
-  // Gives the memory of [begin, end) back; it is read again from the file when touched. What was written
-  // there is lost. Bounds are rounded inwards to pages.
+  // Gives the memory of [begin, end) back; it is read again from the file when touched. What was
+  // written there is lost. Bounds are rounded inwards to pages.
   void Forget(size_t begin, size_t end);
 
  private:

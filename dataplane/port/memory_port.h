@@ -1,5 +1,6 @@
-// Frames from memory, for tests and benchmarks. Add all frames first; Receive hands them out in order, the
-// whole list `rounds` times. As a wire (lossless = false) it also counts what the reader released.
+// Frames from memory, for tests and benchmarks. Add all frames first; Receive hands them out in
+// order, the whole list `rounds` times. As a wire (lossless = false) it also counts what the reader
+// released.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace stillwatch::dataplane {
 
 class MemoryPort final : public Port {
  public:
-  explicit MemoryPort(bool lossless = true, uint64_t rounds = 1) : lossless_(lossless), rounds_(rounds) {}
+  explicit MemoryPort(bool lossless = true, uint64_t rounds = 1)
+      : lossless_(lossless), rounds_(rounds) {}
 
   void Add(Bytes bytes, int64_t time_ns, uint16_t port = 0) {
     packets_.push_back({{bytes.begin(), bytes.end()}, time_ns, port});
@@ -23,8 +25,12 @@ class MemoryPort final : public Port {
     size_t count = 0;
     while (count < frames.size() && !at_end()) {
       const Packet& packet = packets_[next_];
-      frames[count++] = Frame{packet.bytes, static_cast<uint32_t>(packet.bytes.size()), packet.port,
-                              ++number_, clock_.Observe(packet.time_ns), next_};
+      frames[count++] = Frame{packet.bytes,
+                              static_cast<uint32_t>(packet.bytes.size()),
+                              packet.port,
+                              ++number_,
+                              clock_.Observe(packet.time_ns),
+                              next_};
       if (++next_ == packets_.size()) {
         next_ = 0;
         ++round_;

@@ -33,7 +33,8 @@ class PcapReader final : public CaptureReader {
     record->wire_length = std::max(Load(header + 12), captured);
     record->link_type = link_type_;
     record->interface = 0;
-    record->time_ns = int64_t{Load(header)} * kNsPerSecond + int64_t{Load(header + 4)} * ns_per_unit_;
+    record->time_ns =
+        int64_t{Load(header)} * kNsPerSecond + int64_t{Load(header + 4)} * ns_per_unit_;
     record->big_endian = swapped_;
     position_ += record_header_ + captured;
     return ReadResult::kRecord;

@@ -52,12 +52,23 @@ class PcapngReader final : public CaptureReader {
       }
       bool sound = true, packet = false;
       switch (type) {
-        case kSection: section_interfaces_begin_ = interfaces_.size(); break;
-        case kInterface: sound = ReadInterface(body); break;
-        case kEnhanced: sound = packet = ReadEnhanced(body, record); break;
-        case kPacket: sound = packet = ReadPacket(body, record); break;
-        case kSimple: sound = packet = ReadSimple(body, record); break;
-        default: break;  // statistics, names, custom blocks
+        case kSection:
+          section_interfaces_begin_ = interfaces_.size();
+          break;
+        case kInterface:
+          sound = ReadInterface(body);
+          break;
+        case kEnhanced:
+          sound = packet = ReadEnhanced(body, record);
+          break;
+        case kPacket:
+          sound = packet = ReadPacket(body, record);
+          break;
+        case kSimple:
+          sound = packet = ReadSimple(body, record);
+          break;
+        default:
+          break;  // statistics, names, custom blocks
       }
       if (!sound) ended_ = ReadResult::kCorrupt;
       if (packet) return ReadResult::kRecord;
@@ -66,8 +77,12 @@ class PcapngReader final : public CaptureReader {
   }
 
  private:
-  uint16_t Load16(const uint8_t* at) const { return big_endian_ ? LoadBe16(at) : LoadLe<uint16_t>(at); }
-  uint32_t Load32(const uint8_t* at) const { return big_endian_ ? LoadBe32(at) : LoadLe<uint32_t>(at); }
+  uint16_t Load16(const uint8_t* at) const {
+    return big_endian_ ? LoadBe16(at) : LoadLe<uint16_t>(at);
+  }
+  uint32_t Load32(const uint8_t* at) const {
+    return big_endian_ ? LoadBe32(at) : LoadLe<uint32_t>(at);
+  }
 
   // The block at position_, checked against its trailing length; steps over it.
   ReadResult ReadBlock(uint32_t* type, Bytes* body) {
@@ -131,7 +146,8 @@ class PcapngReader final : public CaptureReader {
                 body.subspan(20), record);
   }
 
-  // No timestamp and no captured length: the time of the record before, and the interface's snap length.
+  // No timestamp and no captured length: the time of the record before, and the interface's snap
+  // length.
   bool ReadSimple(Bytes body, CaptureRecord* record) {
     if (body.size() < 4 || interfaces_.size() == section_interfaces_begin_) return false;
     const uint32_t wire = Load32(body.data());
@@ -142,7 +158,8 @@ class PcapngReader final : public CaptureReader {
     return true;
   }
 
-  bool Fill(uint32_t id, uint64_t units, uint32_t captured, uint32_t wire, Bytes data, CaptureRecord* record) {
+  bool Fill(uint32_t id, uint64_t units, uint32_t captured, uint32_t wire, Bytes data,
+            CaptureRecord* record) {
     if (id >= interfaces_.size() - section_interfaces_begin_) return false;
     if (captured > data.size() || captured > kRecordBytesMax) return false;
     const size_t index = section_interfaces_begin_ + id;
@@ -158,8 +175,8 @@ class PcapngReader final : public CaptureReader {
 
   bool big_endian_ = false;
   ReadResult ended_ = ReadResult::kRecord;
-  std::vector<Interface> interfaces_;        // of all sections
-  size_t section_interfaces_begin_ = 0;      // the present section's first
+  std::vector<Interface> interfaces_;    // of all sections
+  size_t section_interfaces_begin_ = 0;  // the present section's first
   int64_t last_time_ns_ = 0;
 };
 

@@ -15,8 +15,8 @@ class Port {
  public:
   virtual ~Port() = default;
 
-  // Up to frames.size() packets, in arrival order. The bytes of each stay valid until its Release, on the
-  // same thread, in any order and grouping. 0: nothing now (see at_end()).
+  // Up to frames.size() packets, in arrival order. The bytes of each stay valid until its Release,
+  // on the same thread, in any order and grouping. 0: nothing now (see at_end()).
   virtual size_t Receive(std::span<Frame> frames) = 0;
   virtual void Release(std::span<const Frame> frames) = 0;
 

@@ -1,6 +1,6 @@
-// Traffic time: the largest packet timestamp seen. One wrong timestamp must not carry every flow past its
-// timeout, so a forward jump of more than an hour is held until 64 later packets in a row agree with it
-// (each within an hour of the jump). Owned by whoever stamps frames; one thread.
+// Traffic time: the largest packet timestamp seen. One wrong timestamp must not carry every flow
+// past its timeout, so a forward jump of more than an hour is held until 64 later packets in a row
+// agree with it (each within an hour of the jump). Owned by whoever stamps frames; one thread.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@ class TrafficClock {
   static constexpr int64_t kJumpNs = kNsPerHour;
   static constexpr int kAgreeing = 64;
 
-  // Takes a packet's own timestamp, returns traffic time. Never steps back. The first packet sets it.
+  // Takes a packet's own timestamp, returns traffic time. Never steps back. The first packet sets
+  // it.
   int64_t Observe(int64_t packet_ns) {
     if (!started_) {
       started_ = true;

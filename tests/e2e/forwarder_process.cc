@@ -56,7 +56,8 @@ int ForwarderProcess::Stop() {
   kill(pid_, SIGTERM);
   for (std::string line = ReadLine(); !line.empty(); line = ReadLine()) {
     const size_t space = line.find(' ');
-    if (space != std::string::npos) counters_[line.substr(0, space)] = std::stoull(line.substr(space + 1));
+    if (space != std::string::npos)
+      counters_[line.substr(0, space)] = std::stoull(line.substr(space + 1));
   }
   int status = 0;
   waitpid(pid_, &status, 0);

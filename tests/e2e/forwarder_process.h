@@ -1,4 +1,5 @@
-// inline_forwarder as a child process in the appliance's namespace: started, killed, stopped, continued.
+// inline_forwarder as a child process in the appliance's namespace: started, killed, stopped,
+// continued.
 #pragma once
 
 #include <sys/types.h>

@@ -1,8 +1,10 @@
-// The packet path alone, as a program: forwards between two interfaces with fail-open, looks at nothing. For end-to-end
-// tests and for measuring forwarding by itself.
-//   inline_forwarder --a IF --b IF [--driver af_xdp|af_packet] [--bpffs PATH] [--timeout-ms N] [--workers N]
+// The packet path alone, as a program: forwards between two interfaces with fail-open, looks at
+// nothing. For end-to-end tests and for measuring forwarding by itself.
+//   inline_forwarder --a IF --b IF [--driver af_xdp|af_packet] [--bpffs PATH] [--timeout-ms N]
+//   [--workers N]
 //                    [--mirror] [--interest-port PORTS] [--poll]
-// Prints "ready" when frames are being forwarded. SIGTERM: hands over to the kernel, drains, prints its counters, ends.
+// Prints "ready" when frames are being forwarded. SIGTERM: hands over to the kernel, drains, prints
+// its counters, ends.
 #include <signal.h>
 #include <unistd.h>
 
@@ -52,7 +54,9 @@ class Ignore final : public ExchangeConsumer {
   void OnWatermark(uint64_t, int64_t) override {}
 };
 
-uint64_t AddressHash(Bytes frame, Salt) { return frame.size() < 34 ? 0 : uint64_t{frame[29]} ^ frame[33]; }
+uint64_t AddressHash(Bytes frame, Salt) {
+  return frame.size() < 34 ? 0 : uint64_t{frame[29]} ^ frame[33];
+}
 
 Result<Arguments> Parse(int argc, char** argv) {
   Arguments arguments;
@@ -68,20 +72,29 @@ Result<Arguments> Parse(int argc, char** argv) {
     }
     if (i + 1 == argc) return Error{"inline_forwarder: " + word + " wants a value"};
     const std::string value = argv[++i];
-    if (word == "--a") arguments.pair.a = arguments.fail_open.port_a = value;
-    else if (word == "--b") arguments.pair.b = arguments.fail_open.port_b = value;
-    else if (word == "--bpffs") arguments.fail_open.bpffs = value;
-    else if (word == "--driver") arguments.pair.driver = value == "af_packet" ? PortDriver::kAfPacket : PortDriver::kAfXdp;
-    else if (word == "--timeout-ms") arguments.fail_open.timeout_ns = std::stoll(value) * kNsPerMs;
-    else if (word == "--workers") arguments.workers = std::stoul(value);
-    else if (word == "--interest-port") arguments.interest_ports.push_back(value);
-    else return Error{"inline_forwarder: unknown option " + word};
+    if (word == "--a")
+      arguments.pair.a = arguments.fail_open.port_a = value;
+    else if (word == "--b")
+      arguments.pair.b = arguments.fail_open.port_b = value;
+    else if (word == "--bpffs")
+      arguments.fail_open.bpffs = value;
+    else if (word == "--driver")
+      arguments.pair.driver = value == "af_packet" ? PortDriver::kAfPacket : PortDriver::kAfXdp;
+    else if (word == "--timeout-ms")
+      arguments.fail_open.timeout_ns = std::stoll(value) * kNsPerMs;
+    else if (word == "--workers")
+      arguments.workers = std::stoul(value);
+    else if (word == "--interest-port")
+      arguments.interest_ports.push_back(value);
+    else
+      return Error{"inline_forwarder: unknown option " + word};
   }
   return arguments;
 }
 
 void PrintCounters(const CounterRegistry& registry) {
-  for (const auto& [name, value] : registry.Snapshot()) std::printf("%s %lu\n", name.c_str(), value);
+  for (const auto& [name, value] : registry.Snapshot())
+    std::printf("%s %lu\n", name.c_str(), value);
   std::fflush(stdout);
 }
 
@@ -125,7 +138,9 @@ Status Main(int argc, char** argv) {
   options.flow_hash = AddressHash;
   options.sleep_when_idle = !arguments.poll;
   options.record_bytes = 1 << 20;
-  Engine engine(options, pair.value().get(), [](size_t, WorkerOutput*) { return std::make_unique<Looker>(); }, &clock);
+  Engine engine(
+      options, pair.value().get(), [](size_t, WorkerOutput*) { return std::make_unique<Looker>(); },
+      &clock);
   CounterRegistry registry;
   engine.RegisterCounters(&registry);
   registry.Register(pair.value()->counters());
@@ -140,7 +155,8 @@ Status Main(int argc, char** argv) {
   // The kernel takes over; then what is still in our rings goes out.
   heart->Stop();
   const auto received = [&] {
-    return pair.value()->counters().Get(ForwardCounter::kReceivedA) + pair.value()->counters().Get(ForwardCounter::kReceivedB);
+    return pair.value()->counters().Get(ForwardCounter::kReceivedA) +
+           pair.value()->counters().Get(ForwardCounter::kReceivedB);
   };
   if (fail_open != nullptr) {
     for (uint64_t before = ~0ull; before != received();) {

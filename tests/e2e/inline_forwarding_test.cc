@@ -1,4 +1,5 @@
-// The packet path between two hosts, seen from those hosts: what they send arrives, whatever happens to the process.
+// The packet path between two hosts, seen from those hosts: what they send arrives, whatever
+// happens to the process.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <time.h>
@@ -59,15 +60,18 @@ class InlineForwardingTest : public testing::Test {
   }
 
   std::vector<std::string> Inline(std::vector<std::string> more = {}) const {
-    std::vector<std::string> words{"--a", "a0", "--b", "b0", "--bpffs", bpffs_, "--timeout-ms", std::to_string(kTimeoutMs)};
+    std::vector<std::string> words{"--a",     "a0",   "--b",          "b0",
+                                   "--bpffs", bpffs_, "--timeout-ms", std::to_string(kTimeoutMs)};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
   // Frames that may be lost when the process goes: those of the time until the kernel notices.
-  static double LostMax(const ProbeResult& result) { return result.rate * (kTimeoutMs + 20) / 1000; }
+  static double LostMax(const ProbeResult& result) {
+    return result.rate * (kTimeoutMs + 20) / 1000;
+  }
   static void Report(const char* what, const ProbeResult& r) {
-    std::printf("MEASURED %s: %lu frames at %.0f/s, lost %lu, reordered %lu, doubled %lu\n", what, r.sent, r.rate, r.lost,
-                r.reordered, r.doubled);
+    std::printf("MEASURED %s: %lu frames at %.0f/s, lost %lu, reordered %lu, doubled %lu\n", what,
+                r.sent, r.rate, r.lost, r.reordered, r.doubled);
   }
 
   std::unique_ptr<NetLab> lab_;
@@ -81,15 +85,21 @@ TEST_F(InlineForwardingTest, TcpGoesThroughTheProcessAndTheCountsAgree) {
   ASSERT_TRUE(Await([&] { return load.received() > kPassOfAllBuffers; })) << load.received();
   EXPECT_EQ(load.Finish(), "");
   EXPECT_EQ(process_->Stop(), 0);
-  const uint64_t received = process_->Counter("forward.received_a") + process_->Counter("forward.received_b");
+  const uint64_t received =
+      process_->Counter("forward.received_a") + process_->Counter("forward.received_b");
   EXPECT_GT(received, kPassOfAllBuffers / 1'460);
   // What came in went out or has a name, and was looked at or has a name.
-  EXPECT_EQ(process_->Counter("forward.sent_a") + process_->Counter("forward.sent_b") + process_->Counter("forward.tx_full"), received);
-  EXPECT_EQ(process_->Counter("engine.frames"), received);
-  EXPECT_EQ(process_->Counter("engine.looked") + process_->Counter("engine.worker_ring_full") + process_->Counter("engine.buffers_scarce"),
+  EXPECT_EQ(process_->Counter("forward.sent_a") + process_->Counter("forward.sent_b") +
+                process_->Counter("forward.tx_full"),
             received);
-  // What the kernel gave to the process, the process received or discarded as late, or its ring was full.
-  EXPECT_EQ(process_->Counter("bypass.to_process"), received + process_->Counter("forward.stale") + process_->Counter("device.missed"));
+  EXPECT_EQ(process_->Counter("engine.frames"), received);
+  EXPECT_EQ(process_->Counter("engine.looked") + process_->Counter("engine.worker_ring_full") +
+                process_->Counter("engine.buffers_scarce"),
+            received);
+  // What the kernel gave to the process, the process received or discarded as late, or its ring was
+  // full.
+  EXPECT_EQ(process_->Counter("bypass.to_process"),
+            received + process_->Counter("forward.stale") + process_->Counter("device.missed"));
 }
 
 TEST_F(InlineForwardingTest, EveryKindOfFrameArrivesUnchanged) {
@@ -99,16 +109,20 @@ TEST_F(InlineForwardingTest, EveryKindOfFrameArrivesUnchanged) {
   std::vector<std::string> frames{
       TcpFrame(443, "to the process"),
       TcpFrame(443, "tagged", 0x0123),
-      std::string("\x01\x80\xc2\0\0\0\x02\0\0\0\0\xc0\0\x26\x42\x42\x03", 17) + std::string(43, 's'),  // spanning tree
-      std::string("\x01\x80\xc2\0\0\x02\x02\0\0\0\0\xc0\x88\x09\x01", 15) + std::string(45, 'l'),      // link aggregation
-      to_server + "\x88\xb5" + std::string(60, 'x'),                                                    // experimental EtherType
-      to_server + std::string("\x08\0\x45\0", 4) + std::string(42, '\0'),                               // IPv4 that ends nowhere
-      to_server + std::string("\x88\xa8\0\x05\x81\0\0\x06", 8) + TcpFrame(80, "two tags").substr(12),
+      std::string("\x01\x80\xc2\0\0\0\x02\0\0\0\0\xc0\0\x26\x42\x42\x03", 17) +
+          std::string(43, 's'),  // spanning tree
+      std::string("\x01\x80\xc2\0\0\x02\x02\0\0\0\0\xc0\x88\x09\x01", 15) +
+          std::string(45, 'l'),                                            // link aggregation
+      to_server + "\x88\xb5" + std::string(60, 'x'),                       // experimental EtherType
+      to_server + std::string("\x08\0\x45\0", 4) + std::string(42, '\0'),  // IPv4 that ends nowhere
+      to_server + std::string("\x88\xa8\0\x05\x81\0\0\x06", 8) +
+          TcpFrame(80, "two tags").substr(12),
   };
   for (const std::string& frame : frames) {
     ASSERT_TRUE(client.Send(frame));
     std::string got;
-    ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; })) << testing::PrintToString(frame);
+    ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }))
+        << testing::PrintToString(frame);
   }
   EXPECT_EQ(process_->Stop(), 0);
   EXPECT_GE(process_->Counter("bypass.not_ip"), 3u);
@@ -122,11 +136,13 @@ TEST_F(InlineForwardingTest, AConnectionUnderLoadLivesThroughKillAndRestart) {
   for (int round = 0; round < 2; ++round) {
     process_->Kill();
     const uint64_t at_kill = load.received();
-    ASSERT_TRUE(Await([&] { return load.received() > at_kill + 20'000'000; })) << "no traffic while the process is dead";
+    ASSERT_TRUE(Await([&] { return load.received() > at_kill + 20'000'000; }))
+        << "no traffic while the process is dead";
     ASSERT_TRUE(process_->Start(Inline()));
     EXPECT_EQ(process_->line(), "ready adopted");
     const uint64_t at_start = load.received();
-    ASSERT_TRUE(Await([&] { return load.received() > at_start + 20'000'000; })) << "no traffic after the restart";
+    ASSERT_TRUE(Await([&] { return load.received() > at_start + 20'000'000; }))
+        << "no traffic after the restart";
   }
   EXPECT_EQ(load.Finish(), "");
   EXPECT_EQ(process_->Stop(), 0);
@@ -171,7 +187,8 @@ TEST_F(InlineForwardingTest, AnOrderlyStopAndStartLoseNothing) {
   Probe probe(*lab_, kFramesAMs);
   ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
   EXPECT_EQ(process_->Stop(), 0);
-  const uint64_t stale = process_->Counter("forward.stale"), missed = process_->Counter("device.missed");
+  const uint64_t stale = process_->Counter("forward.stale"),
+                 missed = process_->Counter("device.missed");
   const uint64_t at_stop = probe.sent();
   ASSERT_TRUE(Await([&] { return probe.sent() > at_stop + 3'000; }));
   ASSERT_TRUE(process_->Start(Inline()));
@@ -180,8 +197,10 @@ TEST_F(InlineForwardingTest, AnOrderlyStopAndStartLoseNothing) {
   const ProbeResult result = probe.Finish();
   Report("orderly stop and start", result);
   EXPECT_EQ(process_->Stop(), 0);
-  // A processor that was taken away for longer than the timeout is the one excuse, and it is counted.
-  EXPECT_EQ(result.lost, stale + missed + process_->Counter("forward.stale") + process_->Counter("device.missed"));
+  // A processor that was taken away for longer than the timeout is the one excuse, and it is
+  // counted.
+  EXPECT_EQ(result.lost, stale + missed + process_->Counter("forward.stale") +
+                             process_->Counter("device.missed"));
   EXPECT_EQ(result.doubled, 0u);
 }
 
@@ -210,16 +229,19 @@ TEST_F(InlineForwardingTest, BypassCanBeSwitchedWhileNoProcessRuns) {
 TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
   ASSERT_TRUE(process_->Start(Inline({"--interest-port", "8000-8100"})));
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
-  for (const uint16_t port : {uint16_t{443}, uint16_t{8080}, uint16_t{7999}, uint16_t{8100}, uint16_t{8101}}) {
+  for (const uint16_t port :
+       {uint16_t{443}, uint16_t{8080}, uint16_t{7999}, uint16_t{8100}, uint16_t{8101}}) {
     const std::string frame = TcpFrame(port, "port " + std::to_string(port));
     ASSERT_TRUE(client.Send(frame));
     std::string got;
     ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
   }
-  // Prefixes beside the ports: neither 10.77.0.1 nor 10.77.0.99 is in the first list, one is in the second.
+  // Prefixes beside the ports: neither 10.77.0.1 nor 10.77.0.99 is in the first list, one is in the
+  // second.
   auto fail_open = FailOpen::Open(bpffs_);
   ASSERT_TRUE(fail_open.ok()) << fail_open.message();
-  for (const auto& prefixes : {std::vector<std::string>{"10.78.0.0/16", "2001:db8::/32"}, {"10.77.0.96/30", "2001:db8::/32"}}) {
+  for (const auto& prefixes : {std::vector<std::string>{"10.78.0.0/16", "2001:db8::/32"},
+                               {"10.77.0.96/30", "2001:db8::/32"}}) {
     const auto interest = dataplane::ParseInterest(prefixes, std::vector<std::string>{"8080"});
     ASSERT_TRUE(interest.ok()) << interest.message();
     ASSERT_TRUE(fail_open.value()->SetInterest(interest.value()).ok());
@@ -272,6 +294,33 @@ TEST_F(InlineForwardingTest, AfPacketForwardsAndPutsTheVlanTagBack) {
     EXPECT_EQ(load.Finish(), "");
   }
   EXPECT_EQ(process_->Stop(), 0);
+}
+
+// Figures for docs/inline.md: run with --gtest_also_run_disabled_tests on a quiet machine. Asserts
+// nothing.
+TEST_F(InlineForwardingTest, DISABLED_Throughput) {
+  const auto measure = [&](const char* what) {
+    TcpLoad load(*lab_);
+    ASSERT_TRUE(Await([&] { return load.received() > 5'000'000; }));
+    const uint64_t begin = load.received();
+    SleepMs(4'000);
+    const double gbit = static_cast<double>(load.received() - begin) * 8 / 4e9;
+    EXPECT_EQ(load.Finish(), "");
+    std::printf("MEASURED %s: %.2f Gbit/s over one TCP connection\n", what, gbit);
+  };
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(process_->Start(Inline()));
+    measure("through the process (af_xdp, 1 worker)");
+    process_->Kill();
+    measure("bypassed by the kernel");
+    ASSERT_TRUE(process_->Start(Inline({"--workers", "0"})));
+    measure("through the process (af_xdp, one thread)");
+    EXPECT_EQ(process_->Stop(), 0);
+    EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
+    ASSERT_TRUE(process_->Start(Inline({"--driver", "af_packet"})));
+    measure("through the process (af_packet)");
+    EXPECT_EQ(process_->Stop(), 0);
+  }
 }
 
 }  // namespace

@@ -111,9 +111,12 @@ NetLab::NetLab() {
     // The appliance itself says nothing on its ports.
     must(appliance, std::string("ip link set ") + port + " addrgenmode none arp off up");
   }
-  for (const auto& [where, name, address] : {std::tuple{&client, "c0", "10.77.0.1/24"}, {&server, "s0", "10.77.0.2/24"}}) {
-    must(*where, std::string("ip link set ") + name + " addrgenmode none up && ip address add " + address + " dev " + name);
-    // Unfinished checksums would leave the end host as they are; XDP redirect to a veth needs NAPI at its far end.
+  for (const auto& [where, name, address] :
+       {std::tuple{&client, "c0", "10.77.0.1/24"}, {&server, "s0", "10.77.0.2/24"}}) {
+    must(*where, std::string("ip link set ") + name + " addrgenmode none up && ip address add " +
+                     address + " dev " + name);
+    // Unfinished checksums would leave the end host as they are; XDP redirect to a veth needs NAPI
+    // at its far end.
     must(*where, std::string("ethtool -K ") + name + " tx off gro on >/dev/null");
   }
 }

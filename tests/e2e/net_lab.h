@@ -1,9 +1,10 @@
-// A little network for end-to-end tests: client -- appliance -- server, three network namespaces joined by veth
-// pairs. Each namespace is held by a process that dies with the test, so that nothing is left behind whatever
-// happens to the test. Mounts that the test makes are its own and vanish with it, too.
+// A little network for end-to-end tests: client -- appliance -- server, three network namespaces
+// joined by veth pairs. Each namespace is held by a process that dies with the test, so that
+// nothing is left behind whatever happens to the test. Mounts that the test makes are its own and
+// vanish with it, too.
 //
-//   client ns: c0 10.77.0.1, 02:..:c0      appliance ns: a0 (to the client), b0 (to the server), no addresses
-//   server ns: s0 10.77.0.2, 02:..:50
+//   client ns: c0 10.77.0.1, 02:..:c0      appliance ns: a0 (to the client), b0 (to the server), no
+//   addresses server ns: s0 10.77.0.2, 02:..:50
 #pragma once
 
 #include <sys/types.h>

@@ -36,12 +36,15 @@ std::string TcpFrame(uint16_t port, const std::string& payload, uint16_t vlan) {
   std::string ip = std::string("\x45\0", 2) + Be16(static_cast<uint16_t>(40 + payload.size())) +
                    std::string("\0\1\0\0\x40\x06\0\0\x0a\x4d\0\x01\x0a\x4d\0\x63", 16);
   uint32_t sum = 0;
-  for (size_t i = 0; i < 20; i += 2) sum += static_cast<uint32_t>(static_cast<uint8_t>(ip[i]) << 8 | static_cast<uint8_t>(ip[i + 1]));
+  for (size_t i = 0; i < 20; i += 2)
+    sum +=
+        static_cast<uint32_t>(static_cast<uint8_t>(ip[i]) << 8 | static_cast<uint8_t>(ip[i + 1]));
   sum = (sum & 0xffff) + (sum >> 16);
   const std::string checksum = Be16(static_cast<uint16_t>(~(sum + (sum >> 16))));
   ip[10] = checksum[0];
   ip[11] = checksum[1];
-  const std::string tcp = Be16(40'000) + Be16(port) + std::string("\0\0\0\1\0\0\0\1\x50\x10\xff\xff\0\0\0\0", 16);
+  const std::string tcp =
+      Be16(40'000) + Be16(port) + std::string("\0\0\0\1\0\0\0\1\x50\x10\xff\xff\0\0\0\0", 16);
   return frame + ip + tcp + payload;
 }
 

@@ -1,5 +1,5 @@
-// Numbered frames sent by a raw socket at a steady rate, and what became of them at the other end: lost, late,
-// double. Counted outside the process that is tested.
+// Numbered frames sent by a raw socket at a steady rate, and what became of them at the other end:
+// lost, late, double. Counted outside the process that is tested.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,8 @@
 
 namespace stillwatch::e2e {
 
-// Ethernet frame with an IPv4 TCP segment to a host that is not there, so that nobody answers. `vlan` 0: untagged.
+// Ethernet frame with an IPv4 TCP segment to a host that is not there, so that nobody answers.
+// `vlan` 0: untagged.
 std::string TcpFrame(uint16_t port, const std::string& payload, uint16_t vlan = 0);
 
 // A raw socket on `interface` of the namespace, without the host's stack.
@@ -21,7 +22,8 @@ class RawSocket {
   RawSocket(const Namespace& in, const std::string& interface);
   ~RawSocket();
   bool Send(const std::string& frame);
-  // A frame that came in by the interface (with its VLAN tag back in place), or empty after `timeout_ms`.
+  // A frame that came in by the interface (with its VLAN tag back in place), or empty after
+  // `timeout_ms`.
   std::string Receive(int timeout_ms);
 
  private:

@@ -41,7 +41,8 @@ TcpLoad::TcpLoad(const NetLab& lab) {
     const int on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     const sockaddr_in address = Server();
-    if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener, 1) != 0) {
+    if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        listen(listener, 1) != 0) {
       close(listener);
       listener = -1;
     }
@@ -119,7 +120,8 @@ void TcpLoad::Serve(int listener) {
     received += static_cast<uint64_t>(count);
     received_ = received;
   }
-  if (send(fd, &received, sizeof received, MSG_NOSIGNAL) != sizeof received) Fail("send of the answer");
+  if (send(fd, &received, sizeof received, MSG_NOSIGNAL) != sizeof received)
+    Fail("send of the answer");
   close(fd);
 }
 
@@ -129,7 +131,8 @@ std::string TcpLoad::Finish() {
   server_.join();
   if (failed_) return error_;
   if (sent_ != received_ || answered_ != received_) {
-    return "sent " + std::to_string(sent_) + ", received " + std::to_string(received_) + ", answered " + std::to_string(answered_);
+    return "sent " + std::to_string(sent_) + ", received " + std::to_string(received_) +
+           ", answered " + std::to_string(answered_);
   }
   return "";
 }

@@ -1,5 +1,5 @@
-// One TCP connection from the client to the server that carries a known pattern as fast as it goes, checked byte
-// by byte at the other end, and a trickle back.
+// One TCP connection from the client to the server that carries a known pattern as fast as it goes,
+// checked byte by byte at the other end, and a trickle back.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@ class TcpLoad {
   ~TcpLoad();
 
   uint64_t received() const { return received_.load(); }
-  // Ends the connection in an orderly way and waits for both ends. Empty: everything that was sent arrived as it
-  // was sent. Else what went wrong.
+  // Ends the connection in an orderly way and waits for both ends. Empty: everything that was sent
+  // arrived as it was sent. Else what went wrong.
   std::string Finish();
 
  private:

@@ -19,16 +19,20 @@ struct Capability {
   int number;  // linux/capability.h
   std::string_view name;
 };
-constexpr Capability kNetAdmin{12, "cap_net_admin"}, kNetRaw{13, "cap_net_raw"}, kIpcLock{14, "cap_ipc_lock"},
-    kSysRawIo{17, "cap_sys_rawio"}, kSysAdmin{21, "cap_sys_admin"}, kBpf{39, "cap_bpf"};
+constexpr Capability kNetAdmin{12, "cap_net_admin"}, kNetRaw{13, "cap_net_raw"},
+    kIpcLock{14, "cap_ipc_lock"}, kSysRawIo{17, "cap_sys_rawio"}, kSysAdmin{21, "cap_sys_admin"},
+    kBpf{39, "cap_bpf"};
 
 // Drivers that run XDP themselves; others get the kernel's generic, slower place.
-constexpr std::string_view kXdpDrivers[] = {"veth", "virtio_net", "ixgbe", "ixgbevf", "i40e", "ice", "igb", "igc", "mlx4_en",
-                                            "mlx5_core", "bnxt_en", "ena", "gve", "nfp", "qede", "sfc", "tun", "hv_netvsc",
-                                            "mvneta", "mvpp2", "stmmac", "tsnep", "enetc", "fec", "vmxnet3", "thunder", "octeontx2"};
+constexpr std::string_view kXdpDrivers[] = {
+    "veth",  "virtio_net", "ixgbe",     "ixgbevf",   "i40e",    "ice",      "igb",
+    "igc",   "mlx4_en",    "mlx5_core", "bnxt_en",   "ena",     "gve",      "nfp",
+    "qede",  "sfc",        "tun",       "hv_netvsc", "mvneta",  "mvpp2",    "stmmac",
+    "tsnep", "enetc",      "fec",       "vmxnet3",   "thunder", "octeontx2"};
 
 bool HasXdp(const std::string& driver) {
-  return std::any_of(std::begin(kXdpDrivers), std::end(kXdpDrivers), [&](std::string_view known) { return driver.starts_with(known); });
+  return std::any_of(std::begin(kXdpDrivers), std::end(kXdpDrivers),
+                     [&](std::string_view known) { return driver.starts_with(known); });
 }
 
 std::vector<std::pair<std::string, std::string>> NamedPorts(const config::Config& config) {
@@ -40,13 +44,15 @@ std::vector<std::pair<std::string, std::string>> NamedPorts(const config::Config
 
 void CheckNames(const config::Config& config, Findings* out) {
   if (config.ports.a.empty()) {
-    out->push_back({Severity::kError, "ports.a", "no port is named", "set ports.a to an interface; `ip link` shows which there are"});
+    out->push_back({Severity::kError, "ports.a", "no port is named",
+                    "set ports.a to an interface; `ip link` shows which there are"});
   }
   if (config.ports.mode == "inline" && config.ports.b.empty()) {
     out->push_back({Severity::kError, "ports.b", "inline needs two ports", "set ports.b"});
   }
   if (!config.ports.a.empty() && config.ports.a == config.ports.b) {
-    out->push_back({Severity::kError, "ports.b", "is the same as ports.a", "name two different ports"});
+    out->push_back(
+        {Severity::kError, "ports.b", "is the same as ports.a", "name two different ports"});
   }
 }
 
@@ -60,7 +66,8 @@ void CheckCapabilities(const config::Config& config, const MachineFacts& machine
     missing += (missing.empty() ? "" : ",") + std::string(capability.name);
   }
   if (missing.empty()) return;
-  out->push_back({Severity::kError, "capabilities", "missing for ports.driver = \"" + config.ports.driver + "\": " + missing,
+  out->push_back({Severity::kError, "capabilities",
+                  "missing for ports.driver = \"" + config.ports.driver + "\": " + missing,
                   "run as root, or: setcap " + missing + "+ep $(command -v stillwatch)"});
 }
 
@@ -75,39 +82,57 @@ void CheckInterface(const config::Config& config, const std::string& key, const 
   if (!facts.up) {
     out->push_back({Severity::kError, name, "is down", "ip link set dev " + name + " up"});
   } else if (!facts.carrier) {
-    out->push_back({Severity::kWarning, name, "has no carrier: cable, or the other end is down", ""});
+    out->push_back(
+        {Severity::kWarning, name, "has no carrier: cable, or the other end is down", ""});
   }
   if (facts.mtu > static_cast<uint64_t>(config.ports.mtu)) {
-    out->push_back({Severity::kError, name, "its MTU is " + std::to_string(facts.mtu) + ", larger than ports.mtu (" +
-                    std::to_string(config.ports.mtu) + "): larger frames would be cut",
-                    "ip link set dev " + name + " mtu " + std::to_string(config.ports.mtu) + ", or ports.mtu = " + std::to_string(facts.mtu)});
+    out->push_back({Severity::kError, name,
+                    "its MTU is " + std::to_string(facts.mtu) + ", larger than ports.mtu (" +
+                        std::to_string(config.ports.mtu) + "): larger frames would be cut",
+                    "ip link set dev " + name + " mtu " + std::to_string(config.ports.mtu) +
+                        ", or ports.mtu = " + std::to_string(facts.mtu)});
   }
   if (xdp && !HasXdp(facts.driver)) {
-    out->push_back({Severity::kWarning, name, "its driver (" + (facts.driver.empty() ? "unknown" : facts.driver) +
-                    ") is not known to run XDP: the kernel's generic place is slower", "ports.driver = \"af_packet\" works everywhere, without fail-open"});
+    out->push_back({Severity::kWarning, name,
+                    "its driver (" + (facts.driver.empty() ? "unknown" : facts.driver) +
+                        ") is not known to run XDP: the kernel's generic place is slower",
+                    "ports.driver = \"af_packet\" works everywhere, without fail-open"});
   }
   const std::string off = "ethtool -K " + name + " ";
   if (facts.lro) {
-    out->push_back({Severity::kError, name, "merges received frames (LRO), which cannot be sent on as they came", off + "lro off"});
+    out->push_back({Severity::kError, name,
+                    "merges received frames (LRO), which cannot be sent on as they came",
+                    off + "lro off"});
   }
   if (facts.gro && !xdp) {
-    out->push_back({Severity::kError, name, "merges received frames (GRO), which cannot be sent on as they came", off + "gro off"});
+    out->push_back({Severity::kError, name,
+                    "merges received frames (GRO), which cannot be sent on as they came",
+                    off + "gro off"});
   }
   if (facts.vlan_strip && xdp && facts.driver != "veth") {
-    out->push_back({Severity::kError, name, "takes VLAN tags off on reception: AF_XDP would forward frames without them", off + "rxvlan off"});
+    out->push_back({Severity::kError, name,
+                    "takes VLAN tags off on reception: AF_XDP would forward frames without them",
+                    off + "rxvlan off"});
   }
   const auto queues = static_cast<uint64_t>(config.ports.queues);
   if (facts.combined_queues > queues) {
-    out->push_back({Severity::kError, name, "spreads frames over " + std::to_string(facts.combined_queues) + " receive queues, ports.queues is " +
-                    std::to_string(queues) + ": the other queues' frames are not looked at", "ethtool -L " + name + " combined " + std::to_string(queues)});
+    out->push_back({Severity::kError, name,
+                    "spreads frames over " + std::to_string(facts.combined_queues) +
+                        " receive queues, ports.queues is " + std::to_string(queues) +
+                        ": the other queues' frames are not looked at",
+                    "ethtool -L " + name + " combined " + std::to_string(queues)});
   }
   if (!facts.addresses.empty() && config.ports.mode == "inline") {
-    out->push_back({Severity::kWarning, name, "the host has the address " + facts.addresses.front() + " there and may answer what only passes by",
-                    "ip address flush dev " + name + "; ip link set dev " + name + " addrgenmode none arp off"});
+    out->push_back({Severity::kWarning, name,
+                    "the host has the address " + facts.addresses.front() +
+                        " there and may answer what only passes by",
+                    "ip address flush dev " + name + "; ip link set dev " + name +
+                        " addrgenmode none arp off"});
   }
   if (facts.driver == "veth") {
-    out->push_back({Severity::kNotice, name, "is one end of a veth pair: its far end must not leave checksums to a device" +
-                    std::string(xdp ? ", and needs NAPI to take redirected frames" : ""),
+    out->push_back({Severity::kNotice, name,
+                    "is one end of a veth pair: its far end must not leave checksums to a device" +
+                        std::string(xdp ? ", and needs NAPI to take redirected frames" : ""),
                     "at the far end: ethtool -K PEER tx off" + std::string(xdp ? " gro on" : "")});
   }
 }
@@ -116,14 +141,18 @@ void CheckPci(const config::Config& config, const MachineFacts& machine, Finding
   for (const auto& [key, address] : NamedPorts(config)) {
     const auto at = machine.pci_drivers.find(address);
     if (at == machine.pci_drivers.end()) {
-      out->push_back({Severity::kError, key, address + ": no such PCI device", "dpdk-devbind.py --status shows which there are"});
-    } else if (at->second != "vfio-pci" && at->second != "uio_pci_generic" && at->second != "igb_uio" && at->second != "mlx5_core") {
-      out->push_back({Severity::kError, key, address + " belongs to the kernel driver \"" + at->second + "\"",
+      out->push_back({Severity::kError, key, address + ": no such PCI device",
+                      "dpdk-devbind.py --status shows which there are"});
+    } else if (at->second != "vfio-pci" && at->second != "uio_pci_generic" &&
+               at->second != "igb_uio" && at->second != "mlx5_core") {
+      out->push_back({Severity::kError, key,
+                      address + " belongs to the kernel driver \"" + at->second + "\"",
                       "modprobe vfio-pci && dpdk-devbind.py -b vfio-pci " + address});
     }
   }
   if (config.ports.mode == "inline") {
-    out->push_back({Severity::kWarning, "ports.driver", "ethdev has no bypass in the kernel: when the process stops, the link is cut",
+    out->push_back({Severity::kWarning, "ports.driver",
+                    "ethdev has no bypass in the kernel: when the process stops, the link is cut",
                     "use a bypass NIC or the switch's bypass, or ports.driver = \"af_xdp\""});
   }
 }
@@ -131,63 +160,90 @@ void CheckPci(const config::Config& config, const MachineFacts& machine, Finding
 void CheckKernel(const config::Config& config, const MachineFacts& machine, Findings* out) {
   const bool xdp = config.ports.driver == "af_xdp";
   if (xdp && !machine.bpf_filesystem) {
-    out->push_back({Severity::kError, "fail_open.bpffs", "the kernel has no BPF file system", "a kernel with CONFIG_BPF_SYSCALL"});
+    out->push_back({Severity::kError, "fail_open.bpffs", "the kernel has no BPF file system",
+                    "a kernel with CONFIG_BPF_SYSCALL"});
   } else if (xdp && !machine.bpffs_mounted) {
-    out->push_back({Severity::kNotice, "fail_open.bpffs", "no BPF file system is mounted at " + config.fail_open.bpffs + "; the daemon will mount one", ""});
+    out->push_back({Severity::kNotice, "fail_open.bpffs",
+                    "no BPF file system is mounted at " + config.fail_open.bpffs +
+                        "; the daemon will mount one",
+                    ""});
   }
   const bool may_lock = machine.capabilities >> kIpcLock.number & 1;
   const auto locked = static_cast<uint64_t>(config.ports.mbufs) * 2368;
   if (xdp && !may_lock && machine.memlock_bytes < locked) {
-    out->push_back({Severity::kError, "memlock", std::to_string(machine.memlock_bytes / 1024) + " KiB may be locked, the packet buffers are " +
-                    std::to_string(locked / 1024) + " KiB", "ulimit -l unlimited, or LimitMEMLOCK=infinity in the unit, or cap_ipc_lock"});
+    out->push_back({Severity::kError, "memlock",
+                    std::to_string(machine.memlock_bytes / 1024) +
+                        " KiB may be locked, the packet buffers are " +
+                        std::to_string(locked / 1024) + " KiB",
+                    "ulimit -l unlimited, or LimitMEMLOCK=infinity in the unit, or cap_ipc_lock"});
   }
   const auto memory = static_cast<uint64_t>(config.eal.memory_mib);
   if (config.eal.huge_pages == "auto" && machine.huge_free_mib < memory) {
-    out->push_back({Severity::kNotice, "eal.huge_pages", std::to_string(machine.huge_free_mib) + " MiB are free in huge pages, " +
-                    std::to_string(memory) + " are wanted: ordinary pages are used", "echo " + std::to_string((memory + 1) / 2) +
-                    " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"});
+    out->push_back({Severity::kNotice, "eal.huge_pages",
+                    std::to_string(machine.huge_free_mib) + " MiB are free in huge pages, " +
+                        std::to_string(memory) + " are wanted: ordinary pages are used",
+                    "echo " + std::to_string((memory + 1) / 2) +
+                        " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"});
   }
   if (config.ports.mode == "inline" && config.ports.driver == "af_packet") {
-    out->push_back({Severity::kWarning, "ports.driver", "af_packet has no bypass in the kernel: when the process stops, the link is cut",
-                    "ports.driver = \"af_xdp\" where the interfaces carry XDP"});
+    out->push_back(
+        {Severity::kWarning, "ports.driver",
+         "af_packet has no bypass in the kernel: when the process stops, the link is cut",
+         "ports.driver = \"af_xdp\" where the interfaces carry XDP"});
   }
 }
 
 void CheckThreads(const config::Config& config, const MachineFacts& machine, Findings* out) {
   if (config.ports.queues > 1) {
-    out->push_back({Severity::kError, "ports.queues", "one receive queue a port is polled in this version", "ports.queues = 1"});
+    out->push_back({Severity::kError, "ports.queues",
+                    "one receive queue a port is polled in this version", "ports.queues = 1"});
   }
   for (const std::string& cpu : config.threads.cpus) {
     if (std::strtoul(cpu.c_str(), nullptr, 10) < machine.processors) continue;
-    out->push_back({Severity::kError, "threads.cpus", "processor " + cpu + " is not there (" + std::to_string(machine.processors) + " are)",
-                    "`nproc --all`"});
+    out->push_back(
+        {Severity::kError, "threads.cpus",
+         "processor " + cpu + " is not there (" + std::to_string(machine.processors) + " are)",
+         "`nproc --all`"});
   }
-  if (config.threads.cpus.empty() && config.fail_open.heartbeat_timeout_ms < 10 && config.ports.driver == "af_xdp") {
-    out->push_back({Severity::kWarning, "fail_open.heartbeat_timeout_ms", "below 10 ms the kernel bypasses a forwarder that merely waits for a shared processor",
-                    "pin the forwarder (threads.cpus), or raise it to 20"});
+  if (config.threads.cpus.empty() && config.fail_open.heartbeat_timeout_ms < 10 &&
+      config.ports.driver == "af_xdp") {
+    out->push_back(
+        {Severity::kWarning, "fail_open.heartbeat_timeout_ms",
+         "below 10 ms the kernel bypasses a forwarder that merely waits for a shared processor",
+         "pin the forwarder (threads.cpus), or raise it to 20"});
   }
   const auto idle_workers = static_cast<uint64_t>(config.threads.workers);
   if (idle_workers + 1 > machine.processors) {
-    out->push_back({Severity::kWarning, "threads.workers", std::to_string(idle_workers) + " workers and a forwarder share " +
-                    std::to_string(machine.processors) + " processors", "threads.workers = " + std::to_string(machine.processors > 1 ? machine.processors - 1 : 0)});
+    out->push_back({Severity::kWarning, "threads.workers",
+                    std::to_string(idle_workers) + " workers and a forwarder share " +
+                        std::to_string(machine.processors) + " processors",
+                    "threads.workers = " +
+                        std::to_string(machine.processors > 1 ? machine.processors - 1 : 0)});
   }
 }
 
 void CheckMemory(const config::Config& config, const MachineFacts& machine, Findings* out) {
   const uint64_t need_mib = (TotalBytes(MemoryTable(config)) + kMib - 1) / kMib;
   if (need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
-    out->push_back({Severity::kError, "memory.max_mib", "the configured pools add up to " + std::to_string(need_mib) + " MiB, the limit is " +
-                    std::to_string(config.memory.max_mib), "raise it, or lower the largest pools of the table"});
+    out->push_back({Severity::kError, "memory.max_mib",
+                    "the configured pools add up to " + std::to_string(need_mib) +
+                        " MiB, the limit is " + std::to_string(config.memory.max_mib),
+                    "raise it, or lower the largest pools of the table"});
   }
   if (need_mib > machine.memory_free_mib) {
-    out->push_back({Severity::kError, "memory", "the configured pools add up to " + std::to_string(need_mib) + " MiB, " +
-                    std::to_string(machine.memory_free_mib) + " are free", "lower the largest pools of the table"});
+    out->push_back({Severity::kError, "memory",
+                    "the configured pools add up to " + std::to_string(need_mib) + " MiB, " +
+                        std::to_string(machine.memory_free_mib) + " are free",
+                    "lower the largest pools of the table"});
   }
   if (config.ports.mode == "replay") return;
-  const uint64_t mbuf_mib = static_cast<uint64_t>(config.ports.mbufs) * (static_cast<uint64_t>(config.ports.mtu) + 1'000) / kMib;
+  const uint64_t mbuf_mib = static_cast<uint64_t>(config.ports.mbufs) *
+                            (static_cast<uint64_t>(config.ports.mtu) + 1'000) / kMib;
   if (mbuf_mib > static_cast<uint64_t>(config.eal.memory_mib)) {
-    out->push_back({Severity::kError, "eal.memory_mib", "about " + std::to_string(mbuf_mib) + " MiB of packet buffers do not fit into it",
-                    "eal.memory_mib = " + std::to_string(std::bit_ceil(mbuf_mib + 32))});
+    out->push_back(
+        {Severity::kError, "eal.memory_mib",
+         "about " + std::to_string(mbuf_mib) + " MiB of packet buffers do not fit into it",
+         "eal.memory_mib = " + std::to_string(std::bit_ceil(mbuf_mib + 32))});
   }
 }
 
@@ -206,18 +262,21 @@ std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
     } else {
       for (const auto& [key, name] : NamedPorts(config)) {
         const auto at = machine.interfaces.find(name);
-        CheckInterface(config, key, name, at == machine.interfaces.end() ? InterfaceFacts{} : at->second, &findings);
+        CheckInterface(config, key, name,
+                       at == machine.interfaces.end() ? InterfaceFacts{} : at->second, &findings);
       }
     }
     CheckKernel(config, machine, &findings);
     CheckThreads(config, machine, &findings);
   }
-  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   return findings;
 }
 
 bool HasErrors(const std::vector<Finding>& findings) {
-  return std::any_of(findings.begin(), findings.end(), [](const Finding& f) { return f.severity == Severity::kError; });
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const Finding& f) { return f.severity == Severity::kError; });
 }
 
 std::string PrintFindings(const std::vector<Finding>& findings) {
@@ -230,7 +289,8 @@ std::string PrintFindings(const std::vector<Finding>& findings) {
     out += std::string(kNames[severity]) + "  " + finding.where + ": " + finding.what + "\n";
     if (!finding.mend.empty()) out += "         mend: " + finding.mend + "\n";
   }
-  out += std::to_string(counts[0]) + " errors, " + std::to_string(counts[1]) + " warnings, " + std::to_string(counts[2]) + " notices";
+  out += std::to_string(counts[0]) + " errors, " + std::to_string(counts[1]) + " warnings, " +
+         std::to_string(counts[2]) + " notices";
   return out + (counts[0] == 0 ? ": ready\n" : ": not ready\n");
 }
 

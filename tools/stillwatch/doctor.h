@@ -1,5 +1,5 @@
-// Says what is wrong with this machine for a configuration, before a port is taken, and the command that mends it.
-// Start-up only; changes nothing.
+// Says what is wrong with this machine for a configuration, before a port is taken, and the command
+// that mends it. Start-up only; changes nothing.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct Finding {
   Severity severity;
   std::string where;  // configuration key, interface or system setting
   std::string what;
-  std::string mend;   // a command or a key; empty: nothing to do
+  std::string mend;  // a command or a key; empty: nothing to do
 };
 
 struct DoctorOptions {

@@ -33,7 +33,8 @@ std::string LineOf(const std::string& path, const std::string& name) {
 
 class InterfaceAsker {
  public:
-  explicit InterfaceAsker(const std::string& name) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+  explicit InterfaceAsker(const std::string& name)
+      : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
     std::strncpy(request_.ifr_name, name.c_str(), IFNAMSIZ - 1);
   }
   ~InterfaceAsker() {
@@ -64,9 +65,11 @@ std::vector<std::string> AddressesOf(const std::string& name) {
     if (at->ifa_addr == nullptr || name != at->ifa_name) continue;
     char text[INET6_ADDRSTRLEN] = "";
     if (at->ifa_addr->sa_family == AF_INET) {
-      inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(at->ifa_addr)->sin_addr, text, sizeof text);
+      inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(at->ifa_addr)->sin_addr, text,
+                sizeof text);
     } else if (at->ifa_addr->sa_family == AF_INET6) {
-      inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(at->ifa_addr)->sin6_addr, text, sizeof text);
+      inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(at->ifa_addr)->sin6_addr, text,
+                sizeof text);
     }
     if (text[0] != '\0') found.emplace_back(text);
   }
@@ -93,7 +96,8 @@ InterfaceFacts ReadInterface(const std::string& name) {
   facts.vlan_strip = (flags & ETH_FLAG_RXVLAN) != 0;
   ethtool_channels channels{};
   channels.cmd = ETHTOOL_GCHANNELS;
-  if (asker.AskEthtool(&channels)) facts.combined_queues = std::max(channels.combined_count, channels.rx_count);
+  if (asker.AskEthtool(&channels))
+    facts.combined_queues = std::max(channels.combined_count, channels.rx_count);
   facts.addresses = AddressesOf(name);
   return facts;
 }
@@ -106,11 +110,12 @@ MachineFacts ReadMachine(const config::Config& config) {
   rlimit memlock{};
   getrlimit(RLIMIT_MEMLOCK, &memlock);
   facts.memlock_bytes = memlock.rlim_cur == RLIM_INFINITY ? ~0ull : memlock.rlim_cur;
-  facts.memory_free_mib = std::strtoull(LineOf("/proc/meminfo", "MemAvailable:").c_str(), nullptr, 10) / 1024;
+  facts.memory_free_mib =
+      std::strtoull(LineOf("/proc/meminfo", "MemAvailable:").c_str(), nullptr, 10) / 1024;
   facts.huge_free_mib = dataplane::FreeHugePagesMib();
   facts.processors = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN));
-  facts.bpf_filesystem = !LineOf("/proc/filesystems", "nodev\tbpf").empty() ||
-                         std::filesystem::exists("/sys/fs/bpf");
+  facts.bpf_filesystem =
+      !LineOf("/proc/filesystems", "nodev\tbpf").empty() || std::filesystem::exists("/sys/fs/bpf");
   facts.bpffs_mounted = dataplane::OnBpffs(config.fail_open.bpffs);
   for (const std::string& name : {config.ports.a, config.ports.b}) {
     if (name.empty()) continue;

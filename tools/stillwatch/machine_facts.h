@@ -1,5 +1,5 @@
-// What the doctor needs to know of the machine, read once and without changing anything. Plain data, so that its
-// judgement can be tested on machines that we do not have.
+// What the doctor needs to know of the machine, read once and without changing anything. Plain
+// data, so that its judgement can be tested on machines that we do not have.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,11 @@ struct MachineFacts {
   uint64_t memory_free_mib = 0;  // MemAvailable
   uint64_t huge_free_mib = 0;
   uint32_t processors = 0;
-  bool bpf_filesystem = false;   // the kernel has it
-  bool bpffs_mounted = false;    // at fail_open.bpffs
+  bool bpf_filesystem = false;                       // the kernel has it
+  bool bpffs_mounted = false;                        // at fail_open.bpffs
   std::map<std::string, InterfaceFacts> interfaces;  // those that the configuration names
-  std::map<std::string, std::string> pci_drivers;    // kernel driver of named PCI addresses; "": none; missing: no such device
+  std::map<std::string, std::string>
+      pci_drivers;  // kernel driver of named PCI addresses; "": none; missing: no such device
 };
 
 MachineFacts ReadMachine(const config::Config& config);

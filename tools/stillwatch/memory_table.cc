@@ -11,11 +11,12 @@ namespace stillwatch {
 namespace {
 
 constexpr uint64_t kKib = 1024, kMib = 1024 * kKib;
-constexpr uint64_t kFlowBytes = 512;        // the flow table's bound for an idle flow
-constexpr uint64_t kParserBytes = 1 * kKib + 2 * 4 * kKib;  // one HTTP connection and a small message head each way
-constexpr uint64_t kLargeHeads = 512;        // messages at one time whose head is larger, a worker
-constexpr uint64_t kDecoderBytes = 48 * kKib;  // inflate's window and state
-constexpr uint64_t kMbufHeader = 192;        // what DPDK keeps before the bytes of a buffer
+constexpr uint64_t kFlowBytes = 512;  // the flow table's bound for an idle flow
+constexpr uint64_t kParserBytes =
+    1 * kKib + 2 * 4 * kKib;           // one HTTP connection and a small message head each way
+constexpr uint64_t kLargeHeads = 512;  // messages at one time whose head is larger, a worker
+constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
+constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
 constexpr uint64_t kProfileBytes = 4 * kKib;
 
@@ -26,33 +27,41 @@ uint64_t Of(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(valu
 std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   const bool live = config.ports.mode != "replay";
   const uint64_t workers = std::max<uint64_t>(Of(config.threads.workers), 1);
-  const uint64_t mbuf_bytes = kMbufHeader + 128 + std::max<uint64_t>(Of(config.ports.mtu) + 56, 2048);
+  const uint64_t mbuf_bytes =
+      kMbufHeader + 128 + std::max<uint64_t>(Of(config.ports.mtu) + 56, 2048);
   // Frames in the ring, and the forwarder's list of what it lent.
   const uint64_t ring_slot = sizeof(dataplane::StreamItem) + 2 * sizeof(dataplane::Frame);
   std::vector<MemoryPool> table;
   if (live) {
-    table.push_back({"packet buffers", "ports.mbufs", mbuf_bytes, Of(config.ports.mbufs), "device.no_buffer, engine.buffers_scarce",
+    table.push_back({"packet buffers", "ports.mbufs", mbuf_bytes, Of(config.ports.mbufs),
+                     "device.no_buffer, engine.buffers_scarce",
                      "frames are not looked at, then not received"});
   }
-  table.push_back({"frames to workers", "threads.forwarder_ring_frames", ring_slot, workers * Of(config.threads.forwarder_ring_frames),
-                   "engine.worker_ring_full", "frames are forwarded and not looked at"});
-  table.push_back({"records to detection", "threads.exchange_ring_mib", kMib, Of(config.threads.exchange_ring_mib),
-                   "engine.exchange_dropped", "exchanges are not judged"});
-  table.push_back({"flows", "flow.flows_max", kFlowBytes, Of(config.flow.flows_max), "flow.evicted", "the oldest flow is given up"});
-  table.push_back({"out-of-order bytes", "flow.reassembly_mib", kMib, Of(config.flow.reassembly_mib), "tcp.reassembly_full",
-                   "holes are given up"});
-  table.push_back({"HTTP parsers", "http.parsers_max", kParserBytes, Of(config.http.parsers_max), "flow.parser_pool_empty",
-                   "flows are not decoded"});
-  table.push_back({"large message heads", "http.header_kib", Of(config.http.header_kib) * kKib, kLargeHeads * workers,
-                   "http.head_buffers_empty", "messages are not decoded"});
-  table.push_back({"decompressors", "http.decoders_max", kDecoderBytes, Of(config.http.decoders_max), "http.decoders_empty",
+  table.push_back({"frames to workers", "threads.forwarder_ring_frames", ring_slot,
+                   workers * Of(config.threads.forwarder_ring_frames), "engine.worker_ring_full",
+                   "frames are forwarded and not looked at"});
+  table.push_back({"records to detection", "threads.exchange_ring_mib", kMib,
+                   Of(config.threads.exchange_ring_mib), "engine.exchange_dropped",
+                   "exchanges are not judged"});
+  table.push_back({"flows", "flow.flows_max", kFlowBytes, Of(config.flow.flows_max), "flow.evicted",
+                   "the oldest flow is given up"});
+  table.push_back({"out-of-order bytes", "flow.reassembly_mib", kMib,
+                   Of(config.flow.reassembly_mib), "tcp.reassembly_full", "holes are given up"});
+  table.push_back({"HTTP parsers", "http.parsers_max", kParserBytes, Of(config.http.parsers_max),
+                   "flow.parser_pool_empty", "flows are not decoded"});
+  table.push_back({"large message heads", "http.header_kib", Of(config.http.header_kib) * kKib,
+                   kLargeHeads * workers, "http.head_buffers_empty", "messages are not decoded"});
+  table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
+                   Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});
-  table.push_back({"model API bodies", "llm.body_pool_mib", kMib, Of(config.llm.body_pool_mib), "llm.body_pool_empty",
-                   "exchanges lack their text"});
-  table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "", "older prompts are compared no more"});
-  table.push_back({"representatives", "sketch.representatives_max", kRepresentativeBytes, Of(config.sketch.representatives_max), "",
-                   "the weakest cluster is forgotten"});
-  table.push_back({"account profiles", "detect.profiles_max", kProfileBytes, Of(config.detect.profiles_max), "profile.evicted",
+  table.push_back({"model API bodies", "llm.body_pool_mib", kMib, Of(config.llm.body_pool_mib),
+                   "llm.body_pool_empty", "exchanges lack their text"});
+  table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
+                   "older prompts are compared no more"});
+  table.push_back({"representatives", "sketch.representatives_max", kRepresentativeBytes,
+                   Of(config.sketch.representatives_max), "", "the weakest cluster is forgotten"});
+  table.push_back({"account profiles", "detect.profiles_max", kProfileBytes,
+                   Of(config.detect.profiles_max), "profile.evicted",
                    "the quietest account is forgotten"});
   return table;
 }
@@ -65,16 +74,18 @@ uint64_t TotalBytes(const std::vector<MemoryPool>& table) {
 
 std::string PrintMemoryTable(const std::vector<MemoryPool>& table) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-22s %10s %10s %9s  %-30s %-28s %s\n", "pool", "bytes each", "count", "MiB", "key",
-                "counter when empty", "what degrades then");
+  std::snprintf(line, sizeof line, "%-22s %10s %10s %9s  %-30s %-28s %s\n", "pool", "bytes each",
+                "count", "MiB", "key", "counter when empty", "what degrades then");
   std::string out = line;
   for (const MemoryPool& pool : table) {
-    std::snprintf(line, sizeof line, "%-22s %10lu %10lu %9.1f  %-30s %-28s %s\n", pool.name.data(), pool.bytes_each, pool.count,
-                  static_cast<double>(pool.bytes()) / kMib, pool.key.data(), pool.counter.empty() ? "-" : pool.counter.data(),
+    std::snprintf(line, sizeof line, "%-22s %10lu %10lu %9.1f  %-30s %-28s %s\n", pool.name.data(),
+                  pool.bytes_each, pool.count, static_cast<double>(pool.bytes()) / kMib,
+                  pool.key.data(), pool.counter.empty() ? "-" : pool.counter.data(),
                   pool.degrades.data());
     out += line;
   }
-  std::snprintf(line, sizeof line, "%-22s %10s %10s %9.1f\n", "in all", "", "", static_cast<double>(TotalBytes(table)) / kMib);
+  std::snprintf(line, sizeof line, "%-22s %10s %10s %9.1f\n", "in all", "", "",
+                static_cast<double>(TotalBytes(table)) / kMib);
   return out + line;
 }
 

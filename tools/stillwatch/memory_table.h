@@ -1,5 +1,6 @@
-// Every pool that the configuration sizes: what one holds, how many, what counts when it is empty and what degrades
-// then. Printed by `stillwatch doctor` and docs/memory.md; the daemon does not start above memory.max_mib.
+// Every pool that the configuration sizes: what one holds, how many, what counts when it is empty
+// and what degrades then. Printed by `stillwatch doctor` and docs/memory.md; the daemon does not
+// start above memory.max_mib.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace stillwatch {
 
 struct MemoryPool {
   std::string_view name;
-  std::string_view key;       // configuration key that sizes it; empty: fixed
+  std::string_view key;  // configuration key that sizes it; empty: fixed
   uint64_t bytes_each;
   uint64_t count;
   std::string_view counter;   // moves when the pool is empty

@@ -38,7 +38,8 @@ TEST(InterestTest, PortsAndRanges) {
 }
 
 TEST(InterestTest, MistakesNameTheKeyAndTheForm) {
-  for (const char* prefix : {"10.0.0.0/33", "10.0.0/8", "host", "2001:db8::/129", "10.0.0.0/", "", "10.0.0.0/8x"}) {
+  for (const char* prefix :
+       {"10.0.0.0/33", "10.0.0/8", "host", "2001:db8::/129", "10.0.0.0/", "", "10.0.0.0/8x"}) {
     const auto interest = Parse({prefix}, {});
     ASSERT_FALSE(interest.ok()) << prefix;
     EXPECT_NE(interest.message().find("fail_open.interest_prefixes"), std::string::npos);

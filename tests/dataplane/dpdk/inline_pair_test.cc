@@ -30,11 +30,13 @@ class EalEnvironment : public testing::Environment {
 };
 const auto* const kEnvironment = testing::AddGlobalTestEnvironment(new EalEnvironment);
 
-// A pair of DPDK's own capture devices: what is in a.pcap "comes in" by a, what is sent by b lands in b-out.pcap.
+// A pair of DPDK's own capture devices: what is in a.pcap "comes in" by a, what is sent by b lands
+// in b-out.pcap.
 class InlinePairTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("stillwatch-dpdk-" + std::to_string(getpid()));
+    folder_ =
+        std::filesystem::temp_directory_path() / ("stillwatch-dpdk-" + std::to_string(getpid()));
     std::filesystem::create_directories(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -44,7 +46,9 @@ class InlinePairTest : public testing::Test {
     const auto put32 = [&](uint32_t v) { file.write(reinterpret_cast<const char*>(&v), 4); };
     for (const uint32_t word : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 65535u, 1u}) put32(word);
     for (const std::string& frame : frames) {
-      for (const auto word : {uint32_t{1}, uint32_t{0}, static_cast<uint32_t>(frame.size()), static_cast<uint32_t>(frame.size())}) put32(word);
+      for (const auto word : {uint32_t{1}, uint32_t{0}, static_cast<uint32_t>(frame.size()),
+                              static_cast<uint32_t>(frame.size())})
+        put32(word);
       file << frame;
     }
   }
@@ -53,7 +57,8 @@ class InlinePairTest : public testing::Test {
     EXPECT_TRUE(reader.ok()) << reader.message();
     std::vector<std::string> frames;
     CaptureRecord record;
-    while (reader.ok() && reader.value()->Next(&record) == ReadResult::kRecord) frames.emplace_back(AsText(record.bytes));
+    while (reader.ok() && reader.value()->Next(&record) == ReadResult::kRecord)
+      frames.emplace_back(AsText(record.bytes));
     return frames;
   }
   static std::vector<std::string> RandomFrames(size_t count, unsigned seed) {
@@ -68,8 +73,10 @@ class InlinePairTest : public testing::Test {
   InlinePairOptions Options() const {
     InlinePairOptions options;
     options.driver = PortDriver::kVirtual;
-    options.a = "net_pcap_a,rx_pcap=" + (folder_ / "a.pcap").string() + ",tx_pcap=" + (folder_ / "a-out.pcap").string();
-    options.b = "net_pcap_b,rx_pcap=" + (folder_ / "b.pcap").string() + ",tx_pcap=" + (folder_ / "b-out.pcap").string();
+    options.a = "net_pcap_a,rx_pcap=" + (folder_ / "a.pcap").string() +
+                ",tx_pcap=" + (folder_ / "a-out.pcap").string();
+    options.b = "net_pcap_b,rx_pcap=" + (folder_ / "b.pcap").string() +
+                ",tx_pcap=" + (folder_ / "b-out.pcap").string();
     return options;
   }
   std::unique_ptr<InlinePair> Open(const InlinePairOptions& options) {
@@ -197,13 +204,25 @@ TEST_F(InlinePairTest, ErrorsNameTheKeyAndTheMend) {
     auto pair = InlinePair::Open(options, &heart_, &clock_);
     return pair.ok() ? std::string("opened") : pair.message();
   };
-  EXPECT_NE(error([](auto& o) { o.mbufs = 4'095; }).find("set ports.mbufs = 16383"), std::string::npos);
-  EXPECT_NE(error([](auto& o) { o.b.clear(); }).find("ports.b: is empty"), std::string::npos);
-  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kAfPacket; o.a = "no-such-if"; }).find("ports.a: no-such-if: no such interface"),
+  EXPECT_NE(error([](auto& o) { o.mbufs = 4'095; }).find("set ports.mbufs = 16383"),
             std::string::npos);
-  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kEthdev; o.a = "0000:99:00.0"; }).find("dpdk-devbind.py"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.b.clear(); }).find("ports.b: is empty"), std::string::npos);
+  EXPECT_NE(error([](auto& o) {
+              o.driver = PortDriver::kAfPacket;
+              o.a = "no-such-if";
+            }).find("ports.a: no-such-if: no such interface"),
+            std::string::npos);
+  EXPECT_NE(error([](auto& o) {
+              o.driver = PortDriver::kEthdev;
+              o.a = "0000:99:00.0";
+            }).find("dpdk-devbind.py"),
+            std::string::npos);
   // The loopback interface has an MTU of 65,536.
-  EXPECT_NE(error([](auto& o) { o.driver = PortDriver::kAfPacket; o.a = "lo"; }).find("raise ports.mtu"), std::string::npos);
+  EXPECT_NE(error([](auto& o) {
+              o.driver = PortDriver::kAfPacket;
+              o.a = "lo";
+            }).find("raise ports.mtu"),
+            std::string::npos);
 }
 
 TEST(EalTest, StartsOnceInAProcess) {

@@ -1,5 +1,5 @@
-// The whole decoder behind the engine: captures of other projects, merged into one stream, give the same records in
-// the same order with one, two and three workers.
+// The whole decoder behind the engine: captures of other projects, merged into one stream, give the
+// same records in the same order with one, two and three workers.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -28,7 +28,9 @@ class Lines final : public ExchangeConsumer {
     ++flow_records;
     bytes += record.bytes_from_client + record.bytes_from_server;
   }
-  void OnWatermark(uint64_t packet, int64_t time_ns) override { text_ << "watermark " << packet << ' ' << time_ns << '\n'; }
+  void OnWatermark(uint64_t packet, int64_t time_ns) override {
+    text_ << "watermark " << packet << ' ' << time_ns << '\n';
+  }
   std::string text() const { return text_.str(); }
 
   size_t exchanges = 0, flow_records = 0;
@@ -36,7 +38,8 @@ class Lines final : public ExchangeConsumer {
 
  private:
   void Add(const char* kind, const OrderKey& order, Bytes record) {
-    text_ << kind << ' ' << order.packet << ' ' << order.flow_hash << ' ' << order.index << ' ' << KeyedHash64(record, Salt{}) << '\n';
+    text_ << kind << ' ' << order.packet << ' ' << order.flow_hash << ' ' << order.index << ' '
+          << KeyedHash64(record, Salt{}) << '\n';
   }
   std::ostringstream text_;
 };
@@ -45,7 +48,8 @@ class Lines final : public ExchangeConsumer {
 class Decoder final : public Worker {
  public:
   explicit Decoder(WorkerOutput* output, const WorkerOptions& options = {})
-      : observer_(MakeLlmObserver({}, output)), worker_(MakeWorker(options, observer_.get(), output)) {}
+      : observer_(MakeLlmObserver({}, output)),
+        worker_(MakeWorker(options, observer_.get(), output)) {}
   LookResult Look(const Frame& frame) override { return worker_->Look(frame); }
   LookResult Continue() override { return worker_->Continue(); }
   void Tick(uint64_t packet, int64_t time_ns) override { worker_->Tick(packet, time_ns); }
@@ -59,7 +63,8 @@ class Decoder final : public Worker {
 
 std::vector<std::string> Captures() {
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(STILLWATCH_SOURCE_DIR "/tests/data/pcap")) {
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(STILLWATCH_SOURCE_DIR "/tests/data/pcap")) {
     if (entry.path().stem() == "input") paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
@@ -72,12 +77,14 @@ Lines Replay(const std::vector<std::string>& paths, size_t workers) {
   EngineOptions options;
   options.workers = workers;
   options.flow_hash = &FlowHash;
-  Engine engine(options, port.value().get(), [](size_t, WorkerOutput* output) { return std::make_unique<Decoder>(output); });
+  Engine engine(options, port.value().get(),
+                [](size_t, WorkerOutput* output) { return std::make_unique<Decoder>(output); });
   EXPECT_TRUE(engine.Start().ok());
   Lines lines;
   engine.Drain(&lines);
   while (engine.running()) std::this_thread::yield();
-  for (const auto& lane : engine.lanes()) EXPECT_EQ(lane->output().counters().Get(LaneCounter::kOutOfOrder), 0u);
+  for (const auto& lane : engine.lanes())
+    EXPECT_EQ(lane->output().counters().Get(LaneCounter::kOutOfOrder), 0u);
   return lines;
 }
 
@@ -98,7 +105,8 @@ TEST(CaptureWorkersTest, OneTwoAndThreeWorkersGiveTheSameRecords) {
   }
 }
 
-// Cuts the IPv4 datagram of an Ethernet frame into fragments of at most `piece` payload bytes (a multiple of 8).
+// Cuts the IPv4 datagram of an Ethernet frame into fragments of at most `piece` payload bytes (a
+// multiple of 8).
 std::vector<std::string> Fragments(Bytes frame, size_t piece) {
   const size_t header = 14 + (frame[14] & 15u) * 4u;
   const size_t end = 14 + LoadBe16(&frame[16]);
@@ -108,7 +116,8 @@ std::vector<std::string> Fragments(Bytes frame, size_t piece) {
     std::string part(AsText(frame.first(header)));
     part += AsText(frame.subspan(at, size));
     StoreBe16(part.data() + 16, static_cast<uint16_t>(header - 14 + size));
-    StoreBe16(part.data() + 20, static_cast<uint16_t>((at - header) / 8 | (at + size < end ? 0x2000 : 0)));
+    StoreBe16(part.data() + 20,
+              static_cast<uint16_t>((at - header) / 8 | (at + size < end ? 0x2000 : 0)));
     out.push_back(part);
   }
   return out;
@@ -117,7 +126,8 @@ std::vector<std::string> Fragments(Bytes frame, size_t piece) {
 // A flow of which some packets came in fragments is one flow, whichever worker has it.
 TEST(CaptureWorkersTest, FragmentsReachTheWorkerOfTheirFlow) {
   const auto replay = [](size_t workers, uint64_t salt, bool fragments) {
-    auto source = OpenCaptures(std::vector<std::string>{STILLWATCH_SOURCE_DIR "/tests/data/pcap/pcapplusplus-one_http_stream_fin/input.pcap"});
+    auto source = OpenCaptures(std::vector<std::string>{
+        STILLWATCH_SOURCE_DIR "/tests/data/pcap/pcapplusplus-one_http_stream_fin/input.pcap"});
     EXPECT_TRUE(source.ok());
     MemoryPort port;
     Frame frame;

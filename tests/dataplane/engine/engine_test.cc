@@ -25,7 +25,8 @@ void FillWithTraffic(MemoryPort* port, unsigned seed, int packets) {
   }
 }
 
-// What the contract says, in one loop: a tick for every 100 ms before the frame that carried time there.
+// What the contract says, in one loop: a tick for every 100 ms before the frame that carried time
+// there.
 std::string Oracle(unsigned seed, int packets) {
   MemoryPort port;
   FillWithTraffic(&port, seed, packets);
@@ -48,7 +49,8 @@ std::string Oracle(unsigned seed, int packets) {
   return transcript.text();
 }
 
-std::string RunEngine(unsigned seed, int packets, size_t workers, size_t ring_frames, size_t record_bytes) {
+std::string RunEngine(unsigned seed, int packets, size_t workers, size_t ring_frames,
+                      size_t record_bytes) {
   MemoryPort port;
   FillWithTraffic(&port, seed, packets);
   EngineOptions options;
@@ -56,7 +58,8 @@ std::string RunEngine(unsigned seed, int packets, size_t workers, size_t ring_fr
   options.ring_frames = ring_frames;
   options.record_bytes = record_bytes;
   options.flow_hash = FakeFlowHash;
-  Engine engine(options, &port, [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
+  Engine engine(options, &port,
+                [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
   EXPECT_TRUE(engine.Start().ok());
   Transcript transcript;
   engine.Drain(&transcript);
@@ -80,7 +83,8 @@ TEST(EngineTest, AnyNumberOfWorkersGivesTheSameTranscript) {
     for (const size_t workers : {0, 1, 2, 3}) {
       for (const size_t ring : {64, 1024}) {
         // Compared as bool: a difference of megabytes helps nobody.
-        EXPECT_TRUE(RunEngine(seed, 6'000, workers, ring, 1 << 20) == expected) << "seed " << seed << ", workers " << workers;
+        EXPECT_TRUE(RunEngine(seed, 6'000, workers, ring, 1 << 20) == expected)
+            << "seed " << seed << ", workers " << workers;
       }
     }
   }
@@ -91,7 +95,8 @@ TEST(EngineTest, AnEmptyCaptureEndsWithAWatermark) {
   EngineOptions options;
   options.workers = 2;
   options.flow_hash = FakeFlowHash;
-  Engine engine(options, &port, [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
+  Engine engine(options, &port,
+                [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
   ASSERT_TRUE(engine.Start().ok());
   Transcript transcript;
   engine.Drain(&transcript);
@@ -123,10 +128,12 @@ TEST(EngineTest, AHungWorkerCostsLookingButNeverForwarding) {
   EngineOptions options;
   options.workers = 1;
   options.ring_frames = 64;
-  Engine engine(options, &wire, [&](size_t, WorkerOutput*) { return std::make_unique<HangingWorker>(&open); });
+  Engine engine(options, &wire,
+                [&](size_t, WorkerOutput*) { return std::make_unique<HangingWorker>(&open); });
   ASSERT_TRUE(engine.Start().ok());
   // All of the wire is read although nobody looks.
-  while (engine.forwarder_counters().Get(ForwarderCounter::kFrames) < 10'000) std::this_thread::yield();
+  while (engine.forwarder_counters().Get(ForwarderCounter::kFrames) < 10'000)
+    std::this_thread::yield();
   open = true;
   Transcript transcript;
   engine.Drain(&transcript);
@@ -146,7 +153,8 @@ TEST(EngineTest, EveryThreadPassesTheQuiescentPoint) {
   options.workers = 2;
   options.flow_hash = FakeFlowHash;
   options.quiescent = &quiescent;
-  Engine engine(options, &wire, [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
+  Engine engine(options, &wire,
+                [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
   ASSERT_TRUE(engine.Start().ok());
   EXPECT_EQ(quiescent.slots().size(), 3u);
   quiescent.Publish(7);
@@ -160,10 +168,12 @@ TEST(EngineTest, AProcessorThatIsNotThereIsNamed) {
   MemoryPort port;
   EngineOptions options;
   options.cpus = {1000};
-  Engine engine(options, &port, [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
+  Engine engine(options, &port,
+                [](size_t, WorkerOutput* output) { return std::make_unique<FakeWorker>(output); });
   const Status status = engine.Start();
   ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("threads.cpus: sw-forward cannot be pinned to processor 1000"), std::string::npos);
+  EXPECT_NE(status.message().find("threads.cpus: sw-forward cannot be pinned to processor 1000"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// A worker whose output is a pure function of its frames and ticks: flows are the first byte of a frame; the second
-// says how many exchanges it completes and how often it wants to be continued. Idle flows end at ticks with a record.
+// A worker whose output is a pure function of its frames and ticks: flows are the first byte of a
+// frame; the second says how many exchanges it completes and how often it wants to be continued.
+// Idle flows end at ticks with a record.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,9 @@ class FakeWorker final : public Worker {
     for (; exchanges_left_ > 0; --exchanges_left_) Emit(flow);
     return LookResult::kDone;
   }
-  void Tick(uint64_t packet, int64_t time_ns) override { EndFlows(packet, time_ns, time_ns - kFakeIdleNs); }
+  void Tick(uint64_t packet, int64_t time_ns) override {
+    EndFlows(packet, time_ns, time_ns - kFakeIdleNs);
+  }
   void Finish(uint64_t packet, int64_t time_ns) override { EndFlows(packet, time_ns, time_ns); }
   void RegisterCounters(CounterRegistry*) override {}
 
@@ -59,8 +62,10 @@ class FakeWorker final : public Worker {
     header->order = {frame_.number, FakeFlowHash(frame_.bytes, {}), flow.index++};
     header->request_start_ns = frame_.time_ns;
     header->prefix_chain_count = static_cast<uint32_t>(flow.packets % 200);
-    for (uint64_t i = 0; i < flow.packets % 200; ++i) block[sizeof(ExchangeHeader) / 8 + i] = i * flow.packets;
-    output_->OnExchange(ExchangeView({reinterpret_cast<const uint8_t*>(block.data()), block.size() * 8}));
+    for (uint64_t i = 0; i < flow.packets % 200; ++i)
+      block[sizeof(ExchangeHeader) / 8 + i] = i * flow.packets;
+    output_->OnExchange(
+        ExchangeView({reinterpret_cast<const uint8_t*>(block.data()), block.size() * 8}));
   }
   void EndFlows(uint64_t packet, int64_t time_ns, int64_t before_ns) {
     for (auto at = flows_.begin(); at != flows_.end();) {  // by flow hash
@@ -92,14 +97,16 @@ class Transcript final : public ExchangeConsumer, public WorkerOutput {
     Key("exchange", exchange.header().order);
     uint64_t sum = 0;
     for (const uint64_t word : exchange.prefix_chain()) sum = Mix64(sum + word);
-    text_ << exchange.header().request_start_ns << ' ' << exchange.prefix_chain().size() << ' ' << sum << '\n';
+    text_ << exchange.header().request_start_ns << ' ' << exchange.prefix_chain().size() << ' '
+          << sum << '\n';
     ++exchanges;
   }
   void OnFlowRecord(const FlowRecord& record) override {
     Key("flow", record.order);
     uint64_t sum = 0;
     for (const FlowStep& step : record.steps) sum = Mix64(sum + step.size_bytes);
-    text_ << record.first_ns << ' ' << record.last_ns << ' ' << record.steps_count << ' ' << sum << '\n';
+    text_ << record.first_ns << ' ' << record.last_ns << ' ' << record.steps_count << ' ' << sum
+          << '\n';
     ++flow_records;
   }
   void OnWatermark(uint64_t packet, int64_t time_ns) override {

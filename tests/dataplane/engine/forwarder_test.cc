@@ -19,7 +19,8 @@ struct Harness {
       options.ring_frames = ring_frames;
       options.lossless = port->lossless();
       lanes.push_back(std::make_unique<Lane>(
-          options, [](size_t, WorkerOutput* out) { return std::make_unique<FakeWorker>(out); }, &sent, &abandoned));
+          options, [](size_t, WorkerOutput* out) { return std::make_unique<FakeWorker>(out); },
+          &sent, &abandoned));
     }
     Forwarder::Options options;
     options.flow_hash = FakeFlowHash;
@@ -71,7 +72,8 @@ TEST(ForwarderTest, ASilentWireStillMovesTrafficTime) {
   // Ten ticks of 100 ms; the flow ended when 700 ms had passed.
   EXPECT_EQ(transcript.watermarks, 10u);
   EXPECT_EQ(transcript.flow_records, 1u);
-  EXPECT_NE(transcript.text().find("watermark 2 " + std::to_string(kStart + kNsPerSecond)), std::string::npos);
+  EXPECT_NE(transcript.text().find("watermark 2 " + std::to_string(kStart + kNsPerSecond)),
+            std::string::npos);
 }
 
 TEST(ForwarderTest, AJumpOfTrafficTimeIsOneTick) {

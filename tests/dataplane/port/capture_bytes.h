@@ -30,7 +30,8 @@ class CaptureBytes {
   CaptureBytes& PcapHeader(uint32_t magic, uint32_t link) {
     return U32(magic).U16(2).U16(4).U32(0).U32(0).U32(65535).U32(link);
   }
-  CaptureBytes& PcapRecord(uint32_t seconds, uint32_t fraction, const std::string& data, uint32_t wire = 0) {
+  CaptureBytes& PcapRecord(uint32_t seconds, uint32_t fraction, const std::string& data,
+                           uint32_t wire = 0) {
     const auto size = static_cast<uint32_t>(data.size());
     return U32(seconds).U32(fraction).U32(size).U32(wire ? wire : size).Raw(data);
   }
@@ -45,15 +46,18 @@ class CaptureBytes {
     return Block(0x0a0d0d0a, CaptureBytes(big_).U32(0x1a2b3c4d).U16(1).U16(0).U64(~0ull));
   }
   // resolution < 0 and offset 0: option left out.
-  CaptureBytes& Interface(uint16_t link, int resolution = -1, int64_t offset_s = 0, uint32_t snap = 0) {
+  CaptureBytes& Interface(uint16_t link, int resolution = -1, int64_t offset_s = 0,
+                          uint32_t snap = 0) {
     CaptureBytes body(big_);
     body.U16(link).U16(0).U32(snap);
-    if (resolution >= 0) body.U16(9).U16(1).Raw(std::string(1, static_cast<char>(resolution))).Pad();
+    if (resolution >= 0)
+      body.U16(9).U16(1).Raw(std::string(1, static_cast<char>(resolution))).Pad();
     if (offset_s != 0) body.U16(14).U16(8).U64(static_cast<uint64_t>(offset_s));
     if (resolution >= 0 || offset_s != 0) body.U16(0).U16(0);
     return Block(1, body);
   }
-  CaptureBytes& Enhanced(uint32_t interface, uint64_t units, const std::string& data, uint32_t wire = 0) {
+  CaptureBytes& Enhanced(uint32_t interface, uint64_t units, const std::string& data,
+                         uint32_t wire = 0) {
     const auto size = static_cast<uint32_t>(data.size());
     CaptureBytes body(big_);
     body.U32(interface).U32(static_cast<uint32_t>(units >> 32)).U32(static_cast<uint32_t>(units));

@@ -25,7 +25,8 @@ std::vector<Packet> ReadAll(CapturePort& port, size_t burst = kBurstMax) {
   while (const size_t count = port.Receive(frames)) {
     for (size_t i = 0; i < count; ++i) {
       EXPECT_EQ(frames[i].number, packets.size() + 1);
-      packets.push_back({std::string(AsText(frames[i].bytes)), frames[i].time_ns, frames[i].wire_length, frames[i].port});
+      packets.push_back({std::string(AsText(frames[i].bytes)), frames[i].time_ns,
+                         frames[i].wire_length, frames[i].port});
     }
     port.Release(std::span(frames).first(count));
   }
@@ -51,8 +52,9 @@ TEST_P(BothOrders, PcapMicroAndNanoseconds) {
   for (const auto& [magic, unit] : {std::pair{0xa1b2c3d4u, 1000}, {0xa1b23c4du, 1}}) {
     CaptureBytes bytes(GetParam());
     bytes.PcapHeader(magic, 1).PcapRecord(7, 5, "first frame", 1500).PcapRecord(8, 999, "second");
-    EXPECT_EQ(ReadBytes(bytes), (std::vector<Packet>{{"first frame", 7 * kNsPerSecond + 5 * unit, 1500, 0},
-                                                     {"second", 8 * kNsPerSecond + 999 * unit, 6, 0}}));
+    EXPECT_EQ(ReadBytes(bytes),
+              (std::vector<Packet>{{"first frame", 7 * kNsPerSecond + 5 * unit, 1500, 0},
+                                   {"second", 8 * kNsPerSecond + 999 * unit, 6, 0}}));
   }
 }
 
@@ -73,9 +75,11 @@ TEST_P(BothOrders, PcapngResolutionsOffsetsInterfacesAndSections) {
 TEST_P(BothOrders, SimpleAndObsoletePacketBlocks) {
   CaptureBytes bytes(GetParam());
   bytes.Section().Interface(1, -1, 0, 4);
-  bytes.Block(2, CaptureBytes(GetParam()).U16(0).U16(3).U32(0).U32(5'000'000).U32(4).U32(60).Raw("old!"));
+  bytes.Block(
+      2, CaptureBytes(GetParam()).U16(0).U16(3).U32(0).U32(5'000'000).U32(4).U32(60).Raw("old!"));
   bytes.Block(3, CaptureBytes(GetParam()).U32(10).Raw("cut!"));
-  EXPECT_EQ(ReadBytes(bytes), (std::vector<Packet>{{"old!", 5 * kNsPerSecond, 60, 0}, {"cut!", 5 * kNsPerSecond, 10, 0}}));
+  EXPECT_EQ(ReadBytes(bytes), (std::vector<Packet>{{"old!", 5 * kNsPerSecond, 60, 0},
+                                                   {"cut!", 5 * kNsPerSecond, 10, 0}}));
 }
 
 TEST(CaptureFileTest, SectionsOfDifferentByteOrder) {
@@ -101,8 +105,10 @@ TEST(CaptureFileTest, SeveralFilesAreMergedInTimeOrder) {
     }
   }
   std::vector<Packet> expected;
-  for (const auto& packets : by_file) expected.insert(expected.end(), packets.begin(), packets.end());
-  std::stable_sort(expected.begin(), expected.end(), [](auto& a, auto& b) { return a.time_ns < b.time_ns; });
+  for (const auto& packets : by_file)
+    expected.insert(expected.end(), packets.begin(), packets.end());
+  std::stable_sort(expected.begin(), expected.end(),
+                   [](auto& a, auto& b) { return a.time_ns < b.time_ns; });
   TempFile a(bytes[0].text()), b(bytes[1].text()), c(bytes[2].text());
   for (const size_t burst : {1, 7, 32}) {
     EXPECT_EQ(ReadAll(*Open({a.path(), b.path(), c.path()}), burst), expected);
@@ -126,7 +132,8 @@ TEST(CaptureFileTest, EveryCutKeepsWhatCameBefore) {
     for (size_t cut = head; cut <= text.size(); ++cut) {
       TempFile file(text.substr(0, cut));
       auto port = Open({file.path()});
-      const auto whole = std::count_if(ends.begin(), ends.end(), [&](size_t end) { return end <= cut; });
+      const auto whole =
+          std::count_if(ends.begin(), ends.end(), [&](size_t end) { return end <= cut; });
       const bool between = cut == head || std::count(ends.begin(), ends.end(), cut) != 0;
       EXPECT_EQ(ReadAll(*port).size(), static_cast<size_t>(whole)) << cut;
       EXPECT_EQ(port->counters().Get(CaptureCounter::kTruncatedRecord), between ? 0u : 1u) << cut;
@@ -137,7 +144,13 @@ TEST(CaptureFileTest, EveryCutKeepsWhatCameBefore) {
 
 TEST(CaptureFileTest, CorruptLengthsEndTheFileOnly) {
   CaptureBytes bad(false), good(false);
-  bad.PcapHeader(0xa1b2c3d4, 1).PcapRecord(1, 0, "kept").U32(1).U32(1).U32(0x7fffffff).U32(60).Raw("xxxxxxx");
+  bad.PcapHeader(0xa1b2c3d4, 1)
+      .PcapRecord(1, 0, "kept")
+      .U32(1)
+      .U32(1)
+      .U32(0x7fffffff)
+      .U32(60)
+      .Raw("xxxxxxx");
   good.PcapHeader(0xa1b2c3d4, 1).PcapRecord(2, 0, "other file");
   TempFile a(bad.text()), b(good.text());
   auto port = Open({a.path(), b.path()});
@@ -156,12 +169,16 @@ TEST(CaptureFileTest, PcapngContradictionsAreCorrupt) {
     return port->counters().Get(CaptureCounter::kCorruptRecord);
   };
   EXPECT_EQ(broken([](CaptureBytes& b) { b.Enhanced(1, 1, "no such interface"); }), 1u);
-  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(6).U32(13).Raw("xxxxxxxx"); }), 1u);             // not a multiple of 4
-  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(6).U32(8).Raw("xxxxxxxx"); }), 1u);              // shorter than its frame
-  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(9).U32(16).Raw("xxxx").U32(20); }), 1u);         // lengths differ
-  EXPECT_EQ(broken([](CaptureBytes& b) {                                                         // longer than its block
-    b.Block(6, CaptureBytes(false).U32(0).U32(0).U32(1).U32(100).U32(100).Raw("short"));
-  }), 1u);
+  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(6).U32(13).Raw("xxxxxxxx"); }),
+            1u);  // not a multiple of 4
+  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(6).U32(8).Raw("xxxxxxxx"); }),
+            1u);  // shorter than its frame
+  EXPECT_EQ(broken([](CaptureBytes& b) { b.U32(9).U32(16).Raw("xxxx").U32(20); }),
+            1u);                          // lengths differ
+  EXPECT_EQ(broken([](CaptureBytes& b) {  // longer than its block
+              b.Block(6, CaptureBytes(false).U32(0).U32(0).U32(1).U32(100).U32(100).Raw("short"));
+            }),
+            1u);
 }
 
 TEST(CaptureFileTest, OtherLinkTypesGetAnEthernetHeaderOrAreLeftOut) {
@@ -169,7 +186,8 @@ TEST(CaptureFileTest, OtherLinkTypesGetAnEthernetHeaderOrAreLeftOut) {
   CaptureBytes bytes(false);
   bytes.Section().Interface(101).Interface(0).Interface(113).Interface(276).Interface(195);
   bytes.Enhanced(0, 1, ip4).Enhanced(0, 2, ip6).Enhanced(0, 3, "\x10 neither");
-  bytes.Enhanced(1, 4, std::string("\x02\0\0\0", 4) + ip4).Enhanced(1, 5, std::string("\x1e\0\0\0", 4) + ip6);
+  bytes.Enhanced(1, 4, std::string("\x02\0\0\0", 4) + ip4)
+      .Enhanced(1, 5, std::string("\x1e\0\0\0", 4) + ip6);
   bytes.Enhanced(2, 6, std::string(14, 'x') + "\x08" + std::string(1, '\0') + ip4);
   bytes.Enhanced(3, 7, "\x86\xdd" + std::string(18, 'x') + ip6).Enhanced(2, 8, "cut");
   bytes.Enhanced(4, 9, "802.15.4").Enhanced(4, 10, "802.15.4");
@@ -178,7 +196,8 @@ TEST(CaptureFileTest, OtherLinkTypesGetAnEthernetHeaderOrAreLeftOut) {
   const auto packets = ReadAll(*port);
   ASSERT_EQ(packets.size(), 6u);
   const std::string zero(12, '\0');
-  const std::string four = zero + "\x08" + std::string(1, '\0') + ip4, six = zero + "\x86\xdd" + ip6;
+  const std::string four = zero + "\x08" + std::string(1, '\0') + ip4,
+                    six = zero + "\x86\xdd" + ip6;
   for (const size_t i : {0, 2, 4}) EXPECT_EQ(packets[i].bytes, four) << i;
   for (const size_t i : {1, 3, 5}) EXPECT_EQ(packets[i].bytes, six) << i;
   EXPECT_EQ(packets[4].wire_length, four.size());
@@ -196,7 +215,8 @@ TEST(CaptureFileTest, UnreadableFilesAreNamedWithTheReason) {
   EXPECT_EQ(error("/nonexistent/a.pcap"), "/nonexistent/a.pcap: No such file or directory");
   EXPECT_NE(error("/tmp").find("is a directory"), std::string::npos);
   EXPECT_NE(error("/dev/null").find("not a regular file"), std::string::npos);
-  TempFile empty(""), text("hello, this is no capture at all"), gzip("\x1f\x8b\x08\x01 and so on, and so on, and so on");
+  TempFile empty(""), text("hello, this is no capture at all"),
+      gzip("\x1f\x8b\x08\x01 and so on, and so on, and so on");
   EXPECT_NE(error(empty.path()).find("is empty"), std::string::npos);
   EXPECT_NE(error(text.path()).find("neither pcap nor pcapng"), std::string::npos);
   EXPECT_NE(error(gzip.path()).find("unpacked"), std::string::npos);
@@ -217,7 +237,8 @@ TEST(CaptureFileTest, RandomDamageNeverReadsOutside) {
       for (int i = 0; i < 20; ++i) bytes.Enhanced(0, i, std::string(random() % 90, 'a'));
     }
     std::string text = bytes.text();
-    for (int i = 0; i < 6; ++i) text[24 + random() % (text.size() - 24)] = static_cast<char>(random());
+    for (int i = 0; i < 6; ++i)
+      text[24 + random() % (text.size() - 24)] = static_cast<char>(random());
     TempFile file(text);
     auto port = OpenCaptures(std::vector<std::string>{file.path()});
     if (!port.ok()) continue;
@@ -230,7 +251,8 @@ TEST(CaptureFileTest, RandomDamageNeverReadsOutside) {
   }
 }
 
-// More than one 4 MiB piece, released late and out of order: given-back memory never changes a frame.
+// More than one 4 MiB piece, released late and out of order: given-back memory never changes a
+// frame.
 TEST(CaptureFileTest, BytesStayUntilReleased) {
   CaptureBytes bytes(false);
   bytes.PcapHeader(0xa1b2c3d4, 101);

@@ -13,7 +13,8 @@ namespace {
 TEST(CaptureGoldenTest, WholeRecordsAreAllRead) {
   // STILLWATCH_CAPTURES names another folder of the same form (index.csv beside the files).
   const char* other = std::getenv("STILLWATCH_CAPTURES");
-  const std::string folder = other != nullptr ? other : STILLWATCH_SOURCE_DIR "/tests/data/port/captures";
+  const std::string folder =
+      other != nullptr ? other : STILLWATCH_SOURCE_DIR "/tests/data/port/captures";
   std::ifstream index(folder + "/index.csv");
   ASSERT_TRUE(index) << folder;
   std::string line;

@@ -20,7 +20,8 @@ InterfaceFacts GoodInterface() {
 }
 
 DoctorOptions Healthy(std::vector<std::string> sets = {}) {
-  std::vector<std::string> all{"ports.mode=inline", "ports.driver=af_xdp", "ports.a=left0", "ports.b=right0"};
+  std::vector<std::string> all{"ports.mode=inline", "ports.driver=af_xdp", "ports.a=left0",
+                               "ports.b=right0"};
   all.insert(all.end(), sets.begin(), sets.end());
   auto config = config::LoadConfig("", all);
   EXPECT_TRUE(config.ok()) << config.message();
@@ -57,22 +58,33 @@ TEST(DoctorTest, EveryFaultOfAnInterfaceIsNamedWithItsMend) {
     return About(options, "left0") + About(options, "ports.a");
   };
   EXPECT_NE(left([](auto& f) { f.exists = false; }).find("no such interface"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.up = false; }).find("ip link set dev left0 up"), std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.up = false; }).find("ip link set dev left0 up"),
+            std::string::npos);
   EXPECT_NE(left([](auto& f) { f.carrier = false; }).find("no carrier"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.mtu = 9'000; }).find("ip link set dev left0 mtu 1500"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.lro = true; }).find("ethtool -K left0 lro off"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.gro = true; }, {"ports.driver=af_packet"}).find("ethtool -K left0 gro off"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.vlan_strip = true; }).find("ethtool -K left0 rxvlan off"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.combined_queues = 16; }).find("ethtool -L left0 combined 1"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.addresses = {"192.0.2.1"}; }).find("ip address flush dev left0"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.driver = "e1000"; }).find("not known to run XDP"), std::string::npos);
-  EXPECT_NE(left([](auto& f) { f.driver = "veth"; }).find("ethtool -K PEER tx off gro on"), std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.mtu = 9'000; }).find("ip link set dev left0 mtu 1500"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.lro = true; }).find("ethtool -K left0 lro off"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.gro = true; }, {"ports.driver=af_packet"})
+                .find("ethtool -K left0 gro off"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.vlan_strip = true; }).find("ethtool -K left0 rxvlan off"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.combined_queues = 16; }).find("ethtool -L left0 combined 1"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.addresses = {"192.0.2.1"}; }).find("ip address flush dev left0"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.driver = "e1000"; }).find("not known to run XDP"),
+            std::string::npos);
+  EXPECT_NE(left([](auto& f) { f.driver = "veth"; }).find("ethtool -K PEER tx off gro on"),
+            std::string::npos);
 }
 
 TEST(DoctorTest, FaultsOfTheSystem) {
   DoctorOptions options = Healthy();
   options.machine.capabilities = 1ull << 12 | 1ull << 13;
-  EXPECT_NE(About(options, "capabilities").find("setcap cap_bpf,cap_sys_admin,cap_ipc_lock+ep"), std::string::npos);
+  EXPECT_NE(About(options, "capabilities").find("setcap cap_bpf,cap_sys_admin,cap_ipc_lock+ep"),
+            std::string::npos);
   options.machine.memlock_bytes = 8 << 20;
   EXPECT_NE(About(options, "memlock").find("LimitMEMLOCK=infinity"), std::string::npos);
 
@@ -85,18 +97,27 @@ TEST(DoctorTest, FaultsOfTheSystem) {
   options.machine.bpf_filesystem = false;
   EXPECT_NE(About(options, "fail_open.bpffs").find("no BPF file system"), std::string::npos);
 
-  EXPECT_NE(About(Healthy({"ports.queues=4"}), "ports.queues").find("ports.queues = 1"), std::string::npos);
-  EXPECT_NE(About(Healthy({"ports.b=left0"}), "ports.b").find("same as ports.a"), std::string::npos);
-  EXPECT_NE(About(Healthy({"threads.cpus=[\"1\",\"64\"]"}), "threads.cpus").find("processor 64"), std::string::npos);
-  EXPECT_NE(About(Healthy({"fail_open.heartbeat_timeout_ms=2"}), "fail_open.heartbeat_timeout_ms").find("raise it to 20"), std::string::npos);
-  EXPECT_NE(About(Healthy({"ports.driver=af_packet"}), "ports.driver").find("no bypass"), std::string::npos);
-  EXPECT_NE(About(Healthy({"ports.mbufs=1048575"}), "eal.memory_mib").find("eal.memory_mib = 4096"), std::string::npos);
+  EXPECT_NE(About(Healthy({"ports.queues=4"}), "ports.queues").find("ports.queues = 1"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"ports.b=left0"}), "ports.b").find("same as ports.a"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"threads.cpus=[\"1\",\"64\"]"}), "threads.cpus").find("processor 64"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"fail_open.heartbeat_timeout_ms=2"}), "fail_open.heartbeat_timeout_ms")
+                .find("raise it to 20"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"ports.driver=af_packet"}), "ports.driver").find("no bypass"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"ports.mbufs=1048575"}), "eal.memory_mib").find("eal.memory_mib = 4096"),
+            std::string::npos);
 }
 
 TEST(DoctorTest, PciDevices) {
-  DoctorOptions options = Healthy({"ports.driver=ethdev", "ports.a=0000:01:00.0", "ports.b=0000:01:00.1"});
+  DoctorOptions options =
+      Healthy({"ports.driver=ethdev", "ports.a=0000:01:00.0", "ports.b=0000:01:00.1"});
   options.machine.pci_drivers = {{"0000:01:00.0", "ixgbe"}};
-  EXPECT_NE(About(options, "ports.a").find("dpdk-devbind.py -b vfio-pci 0000:01:00.0"), std::string::npos);
+  EXPECT_NE(About(options, "ports.a").find("dpdk-devbind.py -b vfio-pci 0000:01:00.0"),
+            std::string::npos);
   EXPECT_NE(About(options, "ports.b").find("no such PCI device"), std::string::npos);
   options.machine.pci_drivers = {{"0000:01:00.0", "vfio-pci"}, {"0000:01:00.1", "vfio-pci"}};
   EXPECT_FALSE(HasErrors(DoctorChecks(options)));
@@ -104,7 +125,8 @@ TEST(DoctorTest, PciDevices) {
 
 TEST(DoctorTest, MemoryAboveTheLimitIsRefused) {
   EXPECT_EQ(About(Healthy(), "memory.max_mib"), "");
-  EXPECT_NE(About(Healthy({"sketch.window_mib=16384"}), "memory.max_mib").find("the limit is 8192"), std::string::npos);
+  EXPECT_NE(About(Healthy({"sketch.window_mib=16384"}), "memory.max_mib").find("the limit is 8192"),
+            std::string::npos);
   DoctorOptions options = Healthy();
   options.machine.memory_free_mib = 256;
   EXPECT_TRUE(HasErrors(DoctorChecks(options)));
@@ -128,7 +150,8 @@ TEST(DoctorTest, ErrorsComeFirstAndAreCounted) {
 
 // The real machine: whatever it has, the loopback interface is there and up.
 TEST(MachineFactsTest, ReadsThisMachine) {
-  const auto config = config::LoadConfig("", std::vector<std::string>{"ports.a=lo", "ports.b=no-such-if"});
+  const auto config =
+      config::LoadConfig("", std::vector<std::string>{"ports.a=lo", "ports.b=no-such-if"});
   ASSERT_TRUE(config.ok());
   const MachineFacts facts = ReadMachine(config.value());
   EXPECT_TRUE(facts.interfaces.at("lo").exists);
@@ -144,12 +167,18 @@ TEST(MemoryTableTest, EveryRowNamesAKeyThatChangesIt) {
   for (const MemoryPool& pool : MemoryTable(small.value())) {
     if (pool.key == "http.header_kib") continue;
     const auto doubled = config::LoadConfig(
-        "", std::vector<std::string>{"ports.mode=inline", std::string(pool.key) + "=" + std::to_string(pool.key == "threads.forwarder_ring_frames" ? 8192 : pool.count + 1)});
+        "", std::vector<std::string>{
+                "ports.mode=inline",
+                std::string(pool.key) + "=" +
+                    std::to_string(pool.key == "threads.forwarder_ring_frames" ? 8192
+                                                                               : pool.count + 1)});
     ASSERT_TRUE(doubled.ok()) << doubled.message();
-    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small.value()))) << pool.key;
+    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small.value())))
+        << pool.key;
     EXPECT_FALSE(pool.degrades.empty());
   }
-  EXPECT_NE(PrintMemoryTable(MemoryTable(small.value())).find("account profiles"), std::string::npos);
+  EXPECT_NE(PrintMemoryTable(MemoryTable(small.value())).find("account profiles"),
+            std::string::npos);
 }
 
 }  // namespace
