@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "tools/stillgen/world.h"
 
 namespace stillwatch::stillgen {
@@ -24,7 +25,7 @@ class Caller {
     retry_at_ns_ = -1;
     Account& a = *account();
     ++a.requests;
-    a.harvest += actor_->harvest();
+    a.harvest += actor_->harvest() || MutantIs("stillgen.all_is_harvest");
     if (a.first_ns < 0) a.first_ns = now_ns;
     a.last_ns = std::max(a.last_ns, now_ns);
     return EncodeRequest(a.client, *prompt_, retries_);

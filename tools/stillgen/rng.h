@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace stillwatch::stillgen {
 
@@ -24,7 +25,7 @@ class Rng {
   Rng Fork(std::string_view purpose, uint64_t n = 0) const {
     uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
     for (char c : purpose) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
-    uint64_t mixed = seed_ ^ hash;
+    uint64_t mixed = (MutantIs("stillgen.fork_by_state") ? state_[0] : seed_) ^ hash;
     const uint64_t first = SplitMix(&mixed);
     mixed = first ^ n;
     return Rng(SplitMix(&mixed));

@@ -81,20 +81,22 @@ Result<Scenario> FindScenario(std::string_view name) {
 
 void VaryMix(Mix* mix, uint64_t seed, int accounts) {
   const Rng rng(seed);
-  double benign = 0, campaign = 0;
+  double scalable = 0, fixed = 0;  // small kinds, classes and campaigns keep their size
+  const auto scales = [](const MixPart& part) {
+    return !part.kind->campaign && part.share.groups == 1 && part.share.accounts >= 20;
+  };
   for (MixPart& part : *mix) {
-    double& sum = part.kind->campaign ? campaign : benign;
+    const bool scaled = scales(part);
     if (!part.kind->campaign && part.share.accounts >= 20) {
       const double factor = rng.Fork(part.kind->name).LogUniform(0.6, 1.6);
       part.share.accounts = static_cast<int>(std::lround(part.share.accounts * factor));
     }
-    sum += part.share.accounts * part.share.groups;
+    (scaled ? scalable : fixed) += part.share.accounts * part.share.groups;
   }
-  if (accounts <= 0 || benign == 0) return;
-  const double factor = std::max(0.0, accounts - campaign) / benign;
+  if (accounts <= 0 || scalable == 0) return;
+  const double factor = std::max(0.0, accounts - fixed) / scalable;
   for (MixPart& part : *mix) {
-    if (part.kind->campaign || part.share.accounts < 20 || part.share.groups > 1) continue;
-    part.share.accounts = static_cast<int>(std::lround(part.share.accounts * factor));
+    if (scales(part)) part.share.accounts = static_cast<int>(std::lround(part.share.accounts * factor));
   }
 }
 

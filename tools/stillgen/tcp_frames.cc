@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/endian.h"
+#include "base/mutant.h"
 
 namespace stillwatch::stillgen {
 namespace {
@@ -81,7 +82,7 @@ void TcpFrames::Append(int side, uint8_t flags, std::string_view payload, std::s
     StoreBe16(tcp + 22, static_cast<uint16_t>(mss()));
   }
   if (!payload.empty()) std::memcpy(tcp + 20 + options, payload.data(), payload.size());
-  const uint64_t pseudo = OnesSum(ip + (v6 ? 8 : 12), 2 * address, 6 + tcp_size);
+  const uint64_t pseudo = MutantIs("stillgen.no_pseudo_header") ? 0 : OnesSum(ip + (v6 ? 8 : 12), 2 * address, 6 + tcp_size);
   StoreBe16(tcp + 16, Fold(OnesSum(tcp, tcp_size, pseudo)));
   from.sequence += static_cast<uint32_t>(payload.size()) + (flags & (kSyn | kFin) ? 1 : 0);
 }

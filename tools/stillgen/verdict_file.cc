@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/mutant.h"
+
 namespace stillwatch::stillgen {
 namespace {
 
@@ -22,7 +24,7 @@ void Take(const Json& row, Held* held) {
   const std::string time = row.value("event_time", "");
   const int64_t part = row.value("part", int64_t{1});
   // A new verdict begins with a new time or a part that we already have.
-  if (time != held->group.event_time || held->parts.contains(part)) {
+  if (time != held->group.event_time || held->parts.contains(part) || MutantIs("stillgen.last_part_only")) {
     held->parts.clear();
     held->group.accounts.clear();
   }
