@@ -104,6 +104,12 @@ Status Engine::Spawn(const std::string& name, size_t cpu_index, std::function<vo
 void Engine::RunForwarder(Quiescent::Slot* slot, Lane* own_lane) {
   port_->OnPollingThread();
   const bool lossless = port_->lossless();
+  // On shared processors other work would keep a forwarder waiting until its heart counts as stale. One that rests
+  // when idle may go first; one that always polls, or decodes too, would starve what else runs there.
+  if (!lossless && options_.sleep_when_idle && own_lane == nullptr) {
+    const sched_param lowest_of_real_time{.sched_priority = 1};
+    pthread_setschedparam(pthread_self(), SCHED_FIFO, &lowest_of_real_time);  // not permitted: as before
+  }
   Rest rest(lossless || options_.sleep_when_idle ? kNapNs : 0);
   while (!stop_.load(std::memory_order_relaxed) && !forwarder_.at_end()) {
     bool worked = forwarder_.Step();
