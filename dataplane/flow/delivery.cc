@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
 
 namespace stillwatch::dataplane {
@@ -113,7 +114,7 @@ bool FlowWorker::DeliverReady(Flow* flow, int side, DecodeBudget* budget) {
       continue;
     }
     if (stream.holds_early()) {
-      if (direction.acked_offset < stream.early_offset()) return true;
+      if (direction.acked_offset < stream.early_offset() && !MutantIs("flow.skip_unacked")) return true;
       SkipTo(flow, side, stream.early_offset(), FlowCounter::kGapBytes);
       continue;
     }

@@ -3,6 +3,7 @@
 #include <limits>
 #include <tuple>
 
+#include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
 
 namespace stillwatch::dataplane {
@@ -139,6 +140,7 @@ void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
   std::sort(due_.begin(), due_.end(), [](const Flow* a, const Flow* b) {
     return std::tie(a->hash, a->id) < std::tie(b->hash, b->id);
   });
+  if (MutantIs("flow.ticks_unordered")) std::reverse(due_.begin(), due_.end());
   for (Flow* flow : due_) OnTimer(flow);
 }
 

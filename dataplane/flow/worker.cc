@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/endian.h"
+#include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
 #include "dataplane/packet/tcp_options.h"
 
@@ -128,7 +129,7 @@ LookResult FlowWorker::Look(const Frame& frame) {
     if (!fragments_.Add(frame, found.packet, &joined_)) return LookResult::kDone;
     status = Decode(joined_.bytes, joined_.wire_length, &found);
   }
-  if (status == DecodeStatus::kTcp && !options_.ignore_checksums) status = CheckTcpChecksum(found.packet);
+  if (status == DecodeStatus::kTcp && !options_.ignore_checksums && !MutantIs("flow.no_checksum")) status = CheckTcpChecksum(found.packet);
   if (status != DecodeStatus::kTcp) {
     Count(CounterOf(status));
     return LookResult::kDone;
@@ -348,6 +349,7 @@ void FlowWorker::OnReset(Flow* flow, int side, const Packet& packet) {
     return Count(FlowCounter::kResetOutOfWindow);
   }
   Count(FlowCounter::kReset);
+  if (MutantIs("flow.believe_reset")) return CloseFlow(flow, HttpEnd::kFlowEnded);
   flow->reset_ns = std::max<int64_t>(1, now_ns_);
   ArmBy(flow, now_ns_ + kResetWaitNs);
 }

@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "dataplane/packet/checksum.h"
 
 namespace stillwatch::dataplane {
@@ -130,7 +131,7 @@ bool FragmentJoiner::Place(Datagram* datagram, const Packet& packet) {
   const uint32_t block_begin = begin / kBlock, block_end = (end + kBlock - 1) / kBlock;
   uint32_t have = 0;
   for (uint32_t block = block_begin; block < block_end; ++block) have += datagram->blocks[block];
-  if (have != 0) {
+  if (have != 0 && !MutantIs("fragment.overlap_taken")) {
     const bool repeat = have == block_end - block_begin && end <= datagram->bytes_end &&
                         std::memcmp(to, packet.payload.data(), size) == 0;
     if (!repeat) Spoil(datagram, FragmentCounter::kOverlapped);

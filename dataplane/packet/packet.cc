@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/endian.h"
+#include "base/mutant.h"
 #include "dataplane/packet/checksum.h"
 
 namespace stillwatch::dataplane {
@@ -149,7 +150,7 @@ DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   if (!options.ignore_checksums && FoldSum(InternetSum(ip.first(header))) != 0) {
     return DecodeStatus::kBadIpChecksum;
   }
-  if (ip.size() > total) ip = ip.first(total);
+  if (ip.size() > total && !MutantIs("packet.padding_kept")) ip = ip.first(total);
   packet->ip_packet = ip;
   SetAddress(&ip[12], 4, &packet->src);
   SetAddress(&ip[16], 4, &packet->dst);
