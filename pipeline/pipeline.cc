@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/mutant.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -89,7 +90,10 @@ void Pipeline::OnFlowRecord(const dataplane::FlowRecord&) { counters_.Add(Pipeli
 
 void Pipeline::OnWatermark(uint64_t, int64_t traffic_time_ns) {
   if (block_at_.empty()) return;
-  if (traffic_time_ns / (options_.tunables.batch_traffic_ms * kNsPerMs) > batch_tick_) CloseBatch();
+  if (traffic_time_ns / (options_.tunables.batch_traffic_ms * kNsPerMs) > batch_tick_ ||
+      MutantIs("detect.watermark_cuts")) {
+    CloseBatch();
+  }
 }
 
 void Pipeline::CloseBatch() {

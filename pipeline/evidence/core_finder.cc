@@ -4,6 +4,7 @@
 #include <bit>
 #include <numeric>
 
+#include "base/mutant.h"
 #include "base/hash.h"
 #include "pipeline/evidence/flat_map.h"
 
@@ -98,7 +99,10 @@ std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const Core
   for (uint64_t key : pairs) {
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
     const uint64_t most = std::max(owners[a], owners[b]);
-    if (meetings.Find(key)->owners * 100ull < most * options.merge_percent) continue;
+    if (meetings.Find(key)->owners * 100ull < most * options.merge_percent ||
+        MutantIs("detect.merge_nothing")) {
+      continue;
+    }
     const uint32_t ra = RootOf(&parent, a), rb = RootOf(&parent, b);
     parent[std::max(ra, rb)] = std::min(ra, rb);
   }

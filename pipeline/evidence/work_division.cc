@@ -4,6 +4,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/mutant.h"
 #include "base/hash.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/flat_map.h"
@@ -119,7 +120,8 @@ WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables
                   result.own_ppm > static_cast<uint64_t>(tunables.continuity_ratio) *
                                        std::max(result.other_ppm, kFloorPpm);
   result.expected_q8 = result.pairs * 256 / std::max(tunables.collision_one_in, 1u);
-  if (result.expected_q8 >= tunables.collision_expected_min * 256ull && !result.people) {
+  if (result.expected_q8 >= tunables.collision_expected_min * 256ull &&
+      (!result.people || MutantIs("detect.work_ignores_people"))) {
     result.nats = std::min(DeficitNats(result.collisions, result.expected_q8), tunables.work_nats_max);
   }
   return result;

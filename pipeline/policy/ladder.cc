@@ -1,5 +1,7 @@
 #include "pipeline/policy/ladder.h"
 
+#include "base/mutant.h"
+
 namespace stillwatch::pipeline {
 
 AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_known,
@@ -29,7 +31,7 @@ AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_kn
     cap(Rung::kStepUp, "innocents");
   }
   cap(policy.action_max, "action_max");
-  if (!owners_known && !policy.owner_unknown_lifts) cap(Rung::kStepUp, "owner_unknown");
+  if (!owners_known && !policy.owner_unknown_lifts && !MutantIs("detect.owner_cap")) cap(Rung::kStepUp, "owner_unknown");
   advice.needs_human = advice.rung >= Rung::kDegrade;
   advice.reversible = advice.rung != Rung::kBlock;
   return advice;

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "base/mutant.h"
 #include "base/check.h"
 #include "base/endian.h"
 
@@ -39,7 +40,7 @@ Profile* ProfileTable::Find(const AccountId& id) {
 Profile* ProfileTable::FindOrEarn(const AccountId& id, bool answered_2xx, bool response_seen,
                                   uint64_t flow_id) {
   if (Profile* found = Find(id)) return found;
-  if (answered_2xx) return FindOrCreate(id);
+  if (answered_2xx || MutantIs("detect.unproven_profile")) return FindOrCreate(id);
   counters_.Add(ProfileCounter::kUnproven);
   if (response_seen) return nullptr;  // refused by the provider: nothing is proved
   const uint64_t key = HashOf(id) | 1;
