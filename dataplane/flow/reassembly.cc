@@ -24,7 +24,7 @@ uint32_t CountDifferent(const uint8_t* a, const uint8_t* b, size_t size) {
 PlaceResult Reassembly::Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool, Bytes* in_order,
                               bool again) {
   int64_t ahead = static_cast<int32_t>(seq - next_seq_);
-  if (MutantIs("reassembly.no_wrap")) ahead = static_cast<int64_t>(seq) - next_seq_;
+  if (MutantIs("reassembly.no_wrap") && seq < next_seq_ && ahead > 0) return PlaceResult::kOld;
   if (ahead < 0) {
     const uint64_t old = static_cast<uint64_t>(-ahead) - (MutantIs("reassembly.trim_short") ? 1 : 0);
     if (old >= data.size()) return PlaceResult::kOld;

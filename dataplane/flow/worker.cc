@@ -42,7 +42,8 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
-                                   .connections_max = options.parsers_max},
+                                   .connections_max = options.parsers_max,
+                                   .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)) {
   due_.reserve(options.flows_max);
 }

@@ -21,6 +21,9 @@ const std::string kData = std::string(STILLWATCH_SOURCE_DIR) + "/tests/data/";
 WorkerOptions SmallWorker(bool ignore_checksums) {
   WorkerOptions options;
   options.flows_max = 4096;
+  options.parsers_max = 256;
+  options.decoders_max = 16;
+  options.reassembly_bytes_max = 8u << 20;
   options.flow_idle_ns = 365 * kNsPerDay;  // tshark ends no stream by silence
   options.ignore_checksums = ignore_checksums;
   return options;

@@ -65,6 +65,8 @@ class WorkerDriver {
     dataplane::WorkerOptions options;
     options.flows_max = 64;
     options.parsers_max = 32;
+    options.decoders_max = 4;
+    options.reassembly_bytes_max = 4u << 20;
     return options;
   }
 

@@ -90,8 +90,8 @@ TEST(WorkerTest, HeldBytesAreBoundedForEachFlowAndInAll) {
 TEST(WorkerTest, SequenceNumbersWrap) {
   WorkerDriver driver;
   driver.Handshake(0xfffffffc, 0xffffffff);
-  driver.C(kA, 0xfffffffd, 0, "abc");
   driver.C(kA, 3, 0, "ghi");
+  driver.C(kA, 0xfffffffd, 0, "abc");
   driver.C(kA, 0, 0, "def");
   driver.S(kA, 0, 6, "answer");
   EXPECT_EQ(driver.flows()[0].client.bytes, "abcdefghi");

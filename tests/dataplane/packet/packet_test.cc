@@ -18,6 +18,7 @@ using testing::BuildIp;
 using testing::Ethernet;
 using testing::TcpSegment;
 
+// `frame` must outlive the use of the packet's spans.
 DecodeStatus Decode(const std::vector<uint8_t>& frame, Packet* packet, bool ignore_checksums = false) {
   *packet = Packet{};
   return DecodeFrame(frame, static_cast<uint32_t>(frame.size()), {ignore_checksums}, packet);
@@ -42,7 +43,8 @@ TEST(PacketTest, ReadsThroughTagsOptionsAndExtensionHeaders) {
   Packet packet;
   for (const std::vector<uint16_t>& tags : std::vector<std::vector<uint16_t>>{
            {0x8100}, {0x88a8, 0x8100}, {0x9100, 0x8100, 0x8100}, {0x88a8, 0x88a8, 0x8100, 0x8100}}) {
-    EXPECT_EQ(Decode(BuildFrame({.payload = "x", .vlan_types = tags}), &packet), DecodeStatus::kTcp);
+    const std::vector<uint8_t> frame = BuildFrame({.payload = "x", .vlan_types = tags});
+    EXPECT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
     EXPECT_EQ(AsText(packet.payload), "x");
   }
   EXPECT_EQ(Decode(BuildFrame({.vlan_types = std::vector<uint16_t>(5, 0x8100)}), &packet), DecodeStatus::kTooManyTags);
@@ -56,7 +58,8 @@ TEST(PacketTest, ReadsThroughTagsOptionsAndExtensionHeaders) {
   const std::string atomic_fragment("\x06\x00\x00\x00\1\2\3\4", 8);               // offset 0, no more: whole
   TcpSegment segment{.payload = "six", .ipv6 = true, .first_extension = 0};
   segment.ip_options = hop_by_hop + routing + destination + authentication + "!" + atomic_fragment;
-  ASSERT_EQ(Decode(BuildFrame(segment), &packet), DecodeStatus::kTcp);
+  const std::vector<uint8_t> frame = BuildFrame(segment);
+  ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
   EXPECT_EQ(AsText(packet.payload), "six");
   EXPECT_EQ(packet.src.length, 16);
 }
