@@ -19,7 +19,7 @@ enum class FragmentCounter {
   kCount
 };
 inline constexpr CounterNames<FragmentCounter> kFragmentCounterNames{
-    "fragment.admitted", "fragment.evicted", "fragment.doorkeeper_replaced"};
+    "shingle.admitted", "shingle.evicted", "shingle.doorkeeper_replaced"};
 
 // 64 registers of 4 bits: rank of owners' hashes. Plain data.
 struct OwnerRegisters {
