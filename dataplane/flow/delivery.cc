@@ -1,6 +1,7 @@
 // Bytes to protocols: what is contiguous goes on to the flow's decoder, a step's budget at a time.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/mutant.h"
@@ -174,13 +175,13 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
   }
   if (sniff == HttpSniff::kHttp) {
     if (held != 0) direction.first_bytes->size = static_cast<uint32_t>(held);
-    if (!TakeParser(flow)) return data.size();
+    Count(FlowCounter::kHttp);
+    flow->protocol = Protocol::kHttp;
     for (const int at_side : {1 - side, side}) {
-      Direction& from = flow->direction[at_side];
-      if (from.first_bytes == nullptr) continue;
-      FeedHttpWhole(flow, at_side, from.first_bytes->bytes());
-      segments_.Give(from.first_bytes);
-      from.first_bytes = nullptr;
+      Segment* const first = std::exchange(flow->direction[at_side].first_bytes, nullptr);
+      if (first == nullptr) continue;
+      FeedHttpWhole(flow, at_side, first->bytes());
+      segments_.Give(first);
     }
     return flow->protocol == Protocol::kHttp ? FeedHttp(flow, side, data, budget) : data.size();
   }
@@ -190,17 +191,18 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     return data.size();
   }
   if (flow->mid_stream && ++flow->sniffs < kSniffsMax) {
-    if (direction.first_bytes != nullptr) segments_.Give(direction.first_bytes);
-    direction.first_bytes = nullptr;
+    DropFirstBytes(&direction);
     return data.size();
   }
   Count(FlowCounter::kNotHttp);
   flow->protocol = Protocol::kOther;
-  for (Direction& each : flow->direction) {
-    if (each.first_bytes != nullptr) segments_.Give(each.first_bytes);
-    each.first_bytes = nullptr;
-  }
+  for (Direction& each : flow->direction) DropFirstBytes(&each);
   return data.size();
+}
+
+void FlowWorker::DropFirstBytes(Direction* direction) {
+  if (direction->first_bytes != nullptr) segments_.Give(direction->first_bytes);
+  direction->first_bytes = nullptr;
 }
 
 // Copies as much of `data` as there is room for; returns how much. 0: no chunk is left.
@@ -234,36 +236,46 @@ void FlowWorker::BeginTls(Flow* flow, int side, Bytes data) {
   flow->direction[side].tls.Feed(data, [](uint32_t) {});
 }
 
-bool FlowWorker::TakeParser(Flow* flow) {
-  if (parsers_ >= options_.parsers_max) {
-    Count(FlowCounter::kParserPoolEmpty);
-    flow->protocol = Protocol::kOther;
-    for (Direction& each : flow->direction) {
-      if (each.first_bytes != nullptr) segments_.Give(each.first_bytes);
-      each.first_bytes = nullptr;
-    }
-    return false;
+// False when no parser is left: the flow's protocol is looked for again at later segments.
+bool FlowWorker::HasParser(Flow* flow) {
+  if (flow->http != nullptr) return true;
+  if (parsers_ < options_.parsers_max) {
+    ++parsers_;
+    flow->http = MakeHttpConnection(http_shared_.get(), flow->exchanges_done);
+    return true;
   }
-  ++parsers_;
-  Count(FlowCounter::kHttp);
-  flow->protocol = Protocol::kHttp;
-  flow->http = MakeHttpConnection(http_shared_.get());
-  return true;
+  Count(FlowCounter::kParserPoolEmpty);
+  flow->protocol = Protocol::kUndecided;
+  flow->mid_stream = true;
+  flow->sniffs = 0;
+  for (Direction& each : flow->direction) DropFirstBytes(&each);
+  return false;
+}
+
+// Between messages a connection needs none, and most connections are between messages.
+void FlowWorker::RestParser(Flow* flow) {
+  flow->exchanges_done = flow->http->transactions();
+  flow->http.reset();
+  --parsers_;
 }
 
 void FlowWorker::DropParser(Flow* flow, HttpEnd reason) {
   if (flow->http == nullptr) return;
   flow->http->Close(At(*flow), reason);
-  flow->exchanges_done += flow->http->transactions();
-  flow->http.reset();
+  RestParser(flow);
   flow->protocol = Protocol::kOther;
-  --parsers_;
 }
 
 size_t FlowWorker::FeedHttp(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  if (!HasParser(flow)) return data.size();
   const size_t used = flow->http->Feed(At(*flow), side == 0, data, budget);
   CHECK(used == data.size() || budget->bytes_left == 0);  // a decoder stops for its budget only
-  if (used == data.size() && flow->http->finished()) DropParser(flow, HttpEnd::kUpgraded);
+  if (used < data.size()) return used;
+  if (flow->http->finished()) {
+    DropParser(flow, HttpEnd::kUpgraded);
+  } else if (flow->http->idle()) {
+    RestParser(flow);
+  }
   return used;
 }
 
@@ -284,10 +296,9 @@ void FlowWorker::SkipTo(Flow* flow, int side, uint64_t offset, FlowCounter bytes
   direction.stream.Skip(skipped);
   direction.hole_since_ns = now_ns_;  // of the next hole, should there be one
   direction.tls.Gap();
-  if (direction.first_bytes != nullptr) segments_.Give(direction.first_bytes);
-  direction.first_bytes = nullptr;
+  DropFirstBytes(&direction);
   if (flow->protocol == Protocol::kUndecided) flow->mid_stream = true;
-  if (flow->http != nullptr) flow->http->Gap(At(*flow), side == 0, skipped);
+  if (flow->protocol == Protocol::kHttp && HasParser(flow)) flow->http->Gap(At(*flow), side == 0, skipped);
   if (streams_ != nullptr) streams_->OnStreamBytes(At(*flow), side == 0, skipped, {});
 }
 

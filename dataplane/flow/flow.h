@@ -71,7 +71,7 @@ struct alignas(64) Flow {
   int64_t restart_ns = 0;
   int64_t syn_ns = 0, syn_ack_ns = 0;
   uint64_t tcp_hash = 0;
-  uint64_t exchanges_done = 0;  // transactions of parsers given back
+  uint64_t exchanges_done = 0;  // transactions when the parser was given back
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted
   uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
   Flow *timer_next = nullptr, *timer_before = nullptr;

@@ -52,7 +52,7 @@ enum class FlowCounter {
   kHttp,              // flows recognised as HTTP/1
   kTls,               // flows recognised as TLS; not decrypted
   kNotHttp,           // flows that are neither
-  kParserPoolEmpty,   // HTTP flows not decoded because http.parsers_max was reached; raise http.parsers_max
+  kParserPoolEmpty,   // times that an HTTP flow got no parser because http.parsers_max exchanges were open; looked for again later; raise http.parsers_max
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes
   kRecords,           // flow records written
   kRecordPoolEmpty,   // flow steps not noted because too many flows hold a record

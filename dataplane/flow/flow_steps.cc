@@ -56,7 +56,7 @@ void FlowWorker::EmitRecord(Flow* flow) {
   if (flow->record == nullptr) return;
   FlowRecord& record = *flow->record;
   const StreamContext& at = At(*flow);
-  const uint64_t exchanges = flow->exchanges_done + (flow->http == nullptr ? 0 : flow->http->transactions());
+  const uint64_t exchanges = flow->http == nullptr ? flow->exchanges_done : flow->http->transactions();
   record.order = {packet_, flow->hash, std::numeric_limits<uint64_t>::max()};  // behind the flow's exchanges
   record.flow_id = flow->id;
   record.client = at.client;

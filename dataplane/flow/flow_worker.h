@@ -93,7 +93,9 @@ class FlowWorker final : public Worker {
   size_t Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   size_t Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   size_t CollectFirstBytes(Direction* direction, Bytes data);
-  bool TakeParser(Flow* flow);
+  void DropFirstBytes(Direction* direction);
+  bool HasParser(Flow* flow);
+  void RestParser(Flow* flow);
   void DropParser(Flow* flow, HttpEnd reason);
   size_t FeedHttp(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   void FeedHttpWhole(Flow* flow, int side, Bytes data);

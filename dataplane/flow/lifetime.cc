@@ -56,8 +56,7 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
   for (int side = 0; side < 2; ++side) {
     Direction& direction = flow->direction[side];
     direction.stream.Clear(&segments_);
-    if (direction.first_bytes != nullptr) segments_.Give(direction.first_bytes);
-    direction.first_bytes = nullptr;
+    DropFirstBytes(&direction);
     if (streams_ != nullptr) streams_->OnStreamEnd(At(*flow), side == 0);
   }
   Count(FlowCounter::kClosed);

@@ -37,8 +37,8 @@ void Connection::operator delete(void* object) {
 
 void Connection::operator delete(void* object, HttpCore*) { operator delete(object); }
 
-Connection::Connection(HttpCore* core)
-    : core_(core), request_(core, this, true), response_(core, this, false) {}
+Connection::Connection(HttpCore* core, uint64_t first_index)
+    : core_(core), request_(core, this, true), response_(core, this, false), next_index_(first_index) {}
 
 Connection::~Connection() {
   while (first_ != nullptr) Remove(first_);

@@ -24,7 +24,7 @@ class Connection final : public HttpConnection, private MessageEvents {
  public:
   static constexpr size_t kBlockBytes = 1'024;  // of the pool: the object and its pool pointer
 
-  explicit Connection(HttpCore* core);
+  Connection(HttpCore* core, uint64_t first_index);
   ~Connection() override;
   static void* operator new(size_t bytes, HttpCore* core);
   static void operator delete(void* object, HttpCore* core);
@@ -37,6 +37,9 @@ class Connection final : public HttpConnection, private MessageEvents {
   void Tick(const StreamContext& at) override;
   int64_t next_deadline_ns() const override;
   bool finished() const override { return request_.stopped() && response_.stopped() && finished_; }
+  bool idle() const override {
+    return first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
+  }
   uint64_t transactions() const override { return next_index_; }
 
  private:

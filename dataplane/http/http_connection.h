@@ -70,10 +70,14 @@ class HttpConnection {
   virtual int64_t next_deadline_ns() const = 0;
   // No HTTP will be decoded any more on this connection (upgraded, or not HTTP after all).
   virtual bool finished() const = 0;
+  // Both directions stand between messages and no transaction is open: the object may be destroyed without
+  // Close, and another take over (MakeHttpConnection with transactions() as first index).
+  virtual bool idle() const { return false; }
+  // Transactions so far, and so the index of the next one.
   virtual uint64_t transactions() const = 0;
 };
 
 // `shared` outlives the connection.
-std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared);
+std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared, uint64_t first_index = 0);
 
 }  // namespace stillwatch::dataplane

@@ -29,9 +29,9 @@ std::unique_ptr<HttpShared> MakeHttpShared(const HttpLimits& limits, HttpObserve
   return std::make_unique<HttpCore>(limits, observer);
 }
 
-std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared) {
+std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared, uint64_t first_index) {
   auto* const core = static_cast<HttpCore*>(shared);
-  return std::unique_ptr<HttpConnection>(new (core) Connection(core));
+  return std::unique_ptr<HttpConnection>(new (core) Connection(core, first_index));
 }
 
 }  // namespace stillwatch::dataplane

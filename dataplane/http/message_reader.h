@@ -59,6 +59,10 @@ class MessageReader {
   void EnterTunnel();
 
   bool stopped() const { return state_ == State::kOpaque; }
+  // Between messages, with nothing remembered of the last one.
+  bool at_rest() const {
+    return state_ == State::kHead && section_.empty() && !first_line_read_ && !found_by_search_;
+  }
   // Of the message being read or just ended.
   uint64_t body_bytes() const { return body_bytes_; }
   bool body_cut() const { return body_cut_; }

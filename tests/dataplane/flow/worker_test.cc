@@ -242,6 +242,36 @@ TEST(WorkerTest, ProtocolsAreToldFromFirstBytesHoweverTheyAreCut) {
   }
 }
 
+// Two parsers serve any number of connections, as long as no more than two exchanges are open at one time.
+TEST(WorkerTest, ParsersAreHeldOnlyWhileAnExchangeIsOpen) {
+  WorkerOptions options = WorkerDriver::SmallOptions();
+  options.parsers_max = 2;
+  WorkerDriver driver(options);
+  const std::string request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n", answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  const auto request_seq = [&](uint32_t round) { return 2 + round * static_cast<uint32_t>(request.size()); };
+  const auto answer_seq = [&](uint32_t round) { return 2 + round * static_cast<uint32_t>(answer.size()); };
+  for (uint16_t port = 1; port <= 10; ++port) driver.Handshake(1, 1, port);
+  for (uint32_t round = 0; round < 3; ++round) {
+    for (uint16_t port = 1; port <= 10; ++port) {
+      driver.C(kA, request_seq(round), answer_seq(round), request, port);
+      driver.S(kA, answer_seq(round), request_seq(round + 1), answer, port);
+    }
+  }
+  EXPECT_EQ(driver.Counter("http.requests"), 30u);
+  EXPECT_EQ(driver.Counter("flow.parser_pool_empty"), 0u);
+  // With both taken a third waits; it is found again at its next request.
+  for (uint16_t port = 1; port <= 3; ++port) driver.C(kA, request_seq(3), answer_seq(3), request, port);
+  EXPECT_EQ(driver.Counter("flow.parser_pool_empty"), 1u);
+  for (uint16_t port = 1; port <= 3; ++port) driver.S(kA, answer_seq(3), request_seq(4), answer, port);
+  driver.C(kA, request_seq(4), answer_seq(4), request, 3);
+  driver.S(kA, answer_seq(4), request_seq(5), answer, 3);
+  EXPECT_EQ(driver.Counter("http.requests"), 33u);
+  driver.Finish();
+  uint32_t exchanges = 0;
+  for (const FlowRecord& record : driver.records()) exchanges += record.exchanges;
+  EXPECT_EQ(exchanges, 33u + 1);  // and a response without its request
+}
+
 TEST(WorkerTest, WrongChecksumsAreCountedAndNotReassembled) {
   WorkerDriver driver;
   driver.Handshake();
