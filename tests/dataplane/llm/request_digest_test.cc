@@ -26,7 +26,8 @@ std::vector<uint32_t> TokensOf(const std::vector<std::string>& texts) {
   return collect.tokens;
 }
 
-void Add(RequestView* view, std::string_view role, std::string_view text, PieceKind kind = PieceKind::kText) {
+void Add(RequestView* view, std::string_view role, std::string_view text,
+         PieceKind kind = PieceKind::kText) {
   view->BeginMessage();
   view->AddPiece(kind, text);
   view->EndMessage(role);
@@ -88,7 +89,7 @@ TEST(RequestDigest, PrefixChainFollowsAConversation) {
 
 TEST(RequestDigest, ALongConversationKeepsTheFirst64OfTheChain) {
   RequestView view;
-  for (int i = 0; i < 200; ++i) Add(&view, i % 2 == 0 ? "user" : "assistant", "message " + std::string(1, 'a'));
+  for (int i = 0; i < 200; ++i) Add(&view, i % 2 == 0 ? "user" : "assistant", "message");
   RequestDigest digest(Salt{5});
   ExchangeHeader h;
   digest.Digest(view, &h);
@@ -108,11 +109,21 @@ TEST(RequestDigest, LongPartsKeepTheirEnds) {
       const size_t size = rng() % 3 == 0 ? rng() % 100'000 : rng() % 3'000;
       while (text.size() < size) {
         switch (rng() % 12) {
-          case 0: text += "日本語のテキスト"; break;
-          case 1: text += "\n\n"; break;
-          case 2: text += std::string(rng() % (round % 10 == 0 ? 9'000 : 30), 'x'); break;
-          case 3: text += "... (so) "; break;
-          default: text += "word" + std::to_string(rng() % 1000) + " é "; break;
+          case 0:
+            text += "日本語のテキスト";
+            break;
+          case 1:
+            text += "\n\n";
+            break;
+          case 2:
+            text += std::string(rng() % (round % 10 == 0 ? 9'000 : 30), 'x');
+            break;
+          case 3:
+            text += "... (so) ";
+            break;
+          default:
+            text += "word" + std::to_string(rng() % 1000) + " é ";
+            break;
         }
       }
       bytes += text.size();
