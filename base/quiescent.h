@@ -17,7 +17,7 @@ class Quiescent {
  public:
   struct alignas(64) Slot {
     std::string thread;        // "forwarder-0", "worker-2", ...
-    bool forwarder = false;    // a forwarder that misses the deadline undoes the reload
+    bool forwarder = false;    // one that misses the deadline undoes the reload; another thread follows late
     std::atomic<uint64_t> seen{1};
   };
 
@@ -30,9 +30,9 @@ class Quiescent {
   }
 
   // A looping thread, at its quiescent point.
-  void Pass(Slot* slot) const {
-    slot->seen.store(published_.load(std::memory_order_acquire), std::memory_order_release);
-  }
+  void Pass(Slot* slot) const { Pass(slot, published()); }
+  // The same for a thread that takes over what was handed to it before `generation` was published.
+  void Pass(Slot* slot, uint64_t generation) const { slot->seen.store(generation, std::memory_order_release); }
 
   // The reloading thread.
   void Publish(uint64_t generation) { published_.store(generation, std::memory_order_release); }

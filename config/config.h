@@ -53,7 +53,6 @@ struct Config {
   struct {
     std::string account_key;
     std::string salt;
-    int64_t salt_id;
   } privacy;
   struct {
     std::string gpu;  // "auto", "cpu"

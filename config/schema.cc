@@ -80,7 +80,6 @@ const Key kSchema[] = {
 
     TEXT("privacy.account_key", privacy.account_key, R"("")", kAny, kRestart, "HMAC key that turns credentials into account ids: \"hex:...\" or \"file:PATH\". Same on all boxes of a fleet. Empty is allowed for replay only."),
     TEXT("privacy.salt", privacy.salt, R"("")", kAny, kRestart, "Fleet salt of all sketches: \"hex:...\" (16 digits) or \"file:PATH\". Empty is allowed for replay only."),
-    INT("privacy.salt_id", privacy.salt_id, "0", "", 0, 65535, kRestart, "Number of the salt; raise it with every new salt."),
 
     TEXT("sketch.gpu", sketch.gpu, R"("auto")", kGpu, kRestart, "auto: a GPU when one is there, else the CPU twin. cpu: never a GPU."),
     INT("sketch.window_mib", sketch.window_mib, "256", "MiB", 16, 262144, kRestart, "Memory of the similarity window."),
@@ -91,12 +90,12 @@ const Key kSchema[] = {
 
     INT("detect.profiles_max", detect.profiles_max, "65536", "accounts", 1024, 16777216, kRestart, "Account profiles held (4 KiB each)."),
     INT("detect.evaluate_every_s", detect.evaluate_every_s, "10", "s of traffic time", 1, 3600, kHot, "How often groups are judged again."),
-    TEXT("detect.directory_file", detect.directory_file, R"("")", kAny, kHot, "Account directory, one JSON object a line: {key_id, account, organisation, created, tier, trust}; empty: accounts are keys and owners unknown."),
+    TEXT("detect.directory_file", detect.directory_file, R"("")", kAny, kHot, "Account directory, one JSON object a line: {key_id, account, organisation, created, tier, trust} (docs/topics.md, DirectoryEntry); read again at every reload. Empty: accounts are keys and owners are what request headers say."),
     BOOL("detect.request_sketches", detect.request_sketches, "false", kHot, "Write topic request-sketch."),
     BOOL("detect.account_profiles", detect.account_profiles, "true", kHot, "Write topic account-profile."),
 
     TEXT("policy.version", policy.version, R"("default-1")", kAny, kHot, "Printed in every verdict."),
-    {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (or accounts) that are authorised to distil; audited, never advised against."},
+    {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (by name, or the 16 hex digits that profiles show) or accounts (as topics name them) that are authorised to distil; audited, never advised against."},
     TEXT("policy.action_max", policy.action_max, R"("throttle")", kActions, kHot, "The highest rung of the ladder that is advised."),
     BOOL("policy.owner_unknown_lifts", policy.owner_unknown_lifts, "false", kHot, "Allow advice above step_up although nobody said which accounts belong together."),
     INT("policy.step_up_permille", policy.step_up_permille, "700", "1/1000", 1, 999, kHot, "Probability of distillation_like from which step-up verification is advised."),

@@ -38,6 +38,7 @@ struct WorkerOptions {
   uint64_t decoded_body_bytes_max = 64ull << 20;     // a bomb's output is cut here
   int64_t flow_idle_ns = 600ll * 1'000'000'000;
   int64_t syn_idle_ns = 30ll * 1'000'000'000;
+  int64_t response_timeout_ns = 600ll * 1'000'000'000;  // a request that waits longer is given up
   bool ignore_checksums = false;       // captures taken on the sending host
   Salt salt;                           // seeds flow hashes and flow ids
 };

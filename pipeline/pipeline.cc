@@ -43,6 +43,19 @@ AccountId IdOf(const ExchangeHeader& h) {
   return id;
 }
 
+uint64_t OwnerOf(const Profile& profile) {
+  if (profile.organisation != 0) return profile.organisation;
+  uint64_t account;
+  std::memcpy(&account, profile.id.bytes, sizeof account);
+  return account;
+}
+
+// The provider's word goes before what a client's header declares.
+void TakeOver(const AccountDirectory::Entry& entry, Profile* profile) {
+  if (entry.organisation != 0) profile->organisation = entry.organisation;
+  profile->created_s = entry.created_s;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, CounterRegistry* registry)
@@ -145,7 +158,7 @@ void Pipeline::ComputeSketches() {
     const auto* bytes = reinterpret_cast<const uint8_t*>(headers[i]);
     const ExchangeView view(Bytes(bytes, dataplane::ExchangeBytes(h)));
     Stamp(record->mutable_meta());
-    record->set_account(TextOf(IdOf(h)));
+    record->set_account(AccountText(directory_.get(), AccountOf(h).first));
     record->set_dialect(std::string(NameOf(h.dialect)));
     record->set_api(std::string(NameOf(h.api)));
     record->set_model(std::string(view.model()));
@@ -179,13 +192,13 @@ void Pipeline::NoteExchange(const ExchangeView& exchange) {
     return;
   }
   const bool answered = h.status >= 200 && h.status < 300;
-  Profile* profile = profiles_.FindOrEarn(IdOf(h), answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
+  const auto [account, entry] = AccountOf(h);
+  Profile* profile = profiles_.FindOrEarn(account, answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
   if (profile == nullptr) return;
   if (profile->exchanges == 0) profile->first_ns = h.request_start_ns;
   if (h.organisation_id != 0) profile->organisation = h.organisation_id;
-  uint64_t key;
-  std::memcpy(&key, h.key_id, sizeof key);
-  profile->owner = profile->organisation != 0 ? profile->organisation : key;
+  if (entry != nullptr) TakeOver(*entry, profile);
+  profile->owner = OwnerOf(*profile);
   ++profile->exchanges;
   profile->tokens_in += h.tokens_in;
   profile->tokens_out += h.tokens_out;
@@ -327,7 +340,7 @@ void Pipeline::MarkHits() {
 
 // New edges, and those whose weight moved by a quarter.
 void Pipeline::WriteEdges(const std::vector<EdgeRecord>& edges) {
-  const RecordContext context{&profiles_, &options_.tunables, &options_.policy,
+  const RecordContext context{&profiles_, directory_.get(), &options_.tunables, &options_.policy,
                               backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
                               options_.salt, {}, newest_ns_};
   for (const EdgeRecord& edge : edges) {
@@ -358,14 +371,14 @@ bool Pipeline::AllowListed(const AccountId& id) {
   if (list.empty()) return false;
   const Profile* profile = profiles_.Find(id);
   const std::string organisation = profile == nullptr ? "" : HexOf(profile->organisation);
-  return std::find(list.begin(), list.end(), TextOf(id)) != list.end() ||
+  return std::find(list.begin(), list.end(), AccountText(directory_.get(), id)) != list.end() ||
          (profile != nullptr && profile->organisation != 0 &&
           std::find(list.begin(), list.end(), organisation) != list.end());
 }
 
 v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const bool known = OwnersKnown(campaign);
-  const RecordContext context{&profiles_, &options_.tunables, &options_.policy,
+  const RecordContext context{&profiles_, directory_.get(), &options_.tunables, &options_.policy,
                               backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
                               options_.salt,
                               {counters_.Get(PipelineCounter::kExchanges), counters_.Get(PipelineCounter::kNoKey),
@@ -427,12 +440,12 @@ void Pipeline::WriteAdvice(Campaign* campaign, const AdviceGiven& advice) {
     for (const GroupMember& member : campaign->group.members) {
       if (AllowListed(member.id)) {
         counters_.Add(PipelineCounter::kAllowListed);
-        Audit("policy " + options_.policy.version, "allow_list_hit", TextOf(member.id), "campaign " + campaign->id);
+        Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id), "campaign " + campaign->id);
         continue;
       }
       auto record = std::make_unique<v1::EnforcementAdvice>();
       Stamp(record->mutable_meta());
-      record->set_account(TextOf(member.id));
+      record->set_account(AccountText(directory_.get(), member.id));
       record->set_campaign_id(campaign->id);
       record->mutable_advice()->set_action(static_cast<v1::Action>(advice.rung));
       record->mutable_advice()->set_expires(newest_ns_ + options_.policy.advice_ttl_hours * kNsPerHour);
@@ -451,7 +464,7 @@ void Pipeline::WriteAdvice(Campaign* campaign, const AdviceGiven& advice) {
   for (const AccountId& id : revoked) {
     v1::Meta meta;
     Stamp(&meta);
-    pending_.push_back({Topic::kEnforcementAdvice, TextOf(id), nullptr, meta.event_id()});
+    pending_.push_back({Topic::kEnforcementAdvice, AccountText(directory_.get(), id), nullptr, meta.event_id()});
   }
   campaign->advised = std::move(advised);
 }
@@ -464,7 +477,7 @@ void Pipeline::WriteProfiles(bool all) {
     profile.exchanges_at_publish = profile.exchanges;
     auto record = std::make_unique<v1::AccountProfile>();
     Stamp(record->mutable_meta());
-    FillProfile(profile, record.get());
+    FillProfile(profile, directory_.get(), record.get());
     std::string key = record->account();
     Emit(Topic::kAccountProfile, std::move(key), std::move(record));
   }
@@ -534,6 +547,23 @@ Status Pipeline::Finish() {
 void Pipeline::SwapPolicy(PolicyOptions policy, uint64_t config_generation) {
   options_.policy = std::move(policy);
   options_.config_generation = config_generation;
+}
+
+void Pipeline::SwapDirectory(std::shared_ptr<const AccountDirectory> directory) {
+  directory_ = std::move(directory);
+  if (directory_ == nullptr) return;
+  for (const AccountDirectory::Entry& entry : directory_->entries()) {
+    Profile* profile = profiles_.Find(entry.account);
+    if (profile == nullptr) continue;
+    TakeOver(entry, profile);
+    profile->owner = OwnerOf(*profile);
+  }
+}
+
+std::pair<AccountId, const AccountDirectory::Entry*> Pipeline::AccountOf(const ExchangeHeader& header) const {
+  const AccountId key = IdOf(header);
+  const AccountDirectory::Entry* entry = directory_ == nullptr ? nullptr : directory_->Find(key);
+  return {entry == nullptr ? key : entry->account, entry};
 }
 
 std::vector<v1::CampaignVerdict> Pipeline::Campaigns() const {

@@ -26,6 +26,7 @@
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
+#include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/ladder.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile_table.h"
@@ -92,6 +93,8 @@ class Pipeline {
 
   // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged.
   void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
+  // Who owns which key, from now on, and for accounts known already; null: keys are accounts, owners unknown.
+  void SwapDirectory(std::shared_ptr<const AccountDirectory> directory);
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
   void SetTopics(bool request_sketches, bool account_profiles) {
     options_.write_request_sketches = request_sketches;
@@ -123,6 +126,8 @@ class Pipeline {
   void WriteCampaign(Campaign* campaign);
   void WriteAdvice(Campaign* campaign, const AdviceGiven& advice);
   void WriteProfiles(bool all);
+  // The account of the exchange's key, and its line of the directory (null: none).
+  std::pair<AccountId, const AccountDirectory::Entry*> AccountOf(const dataplane::ExchangeHeader& header) const;
   bool OwnersKnown(const Campaign& campaign) const;
   bool AllowListed(const AccountId& id);
   void Stamp(v1::Meta* meta);
@@ -142,6 +147,7 @@ class Pipeline {
   int64_t newest_ns_ = 0;         // newest traffic time of an exchange
   uint64_t rows_ = 0;             // exchanges ever, the window's ids
 
+  std::shared_ptr<const AccountDirectory> directory_;  // shared with who loaded it
   ProfileTable profiles_;
   FragmentTable fragments_;
   std::unique_ptr<ElicitationExpert> elicitation_;

@@ -42,6 +42,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
+                                   .response_timeout_ns = options.response_timeout_ns,
                                    .connections_max = options.parsers_max,
                                    .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)) {

@@ -33,7 +33,7 @@ void FillAccounts(const Campaign& campaign, const RecordContext& context, v1::Ca
   for (const GroupMember& member : campaign.group.members) {
     v1::AccountInCampaign* account = out->add_accounts();
     const Profile* profile = context.profiles->Find(member.id);
-    account->set_id(TextOf(member.id));
+    account->set_id(AccountText(context.accounts, member.id));
     account->set_score(member.score);
     account->set_exchanges(profile == nullptr ? member.requests : profile->exchanges);
     account->set_hits(member.hits.size());
@@ -60,7 +60,7 @@ void FillExemplars(const Campaign& campaign, const RecordContext& context, v1::E
     if (hit.request >= profile->requests_count) continue;
     const RememberedRequest& request = profile->requests[hit.request];
     v1::Exemplar* exemplar = evidence->add_exemplars();
-    exemplar->set_account(TextOf(member.id));
+    exemplar->set_account(AccountText(context.accounts, member.id));
     exemplar->set_traffic_time(Nanoseconds(request.time_s));
     exemplar->set_request_id_hash(request.request_id_hash);
     exemplar->set_core_hash(ExportedCore(campaign.group.cores.cores[hit.core].anchor, context.salt));
@@ -130,8 +130,6 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
 
 }  // namespace
 
-std::string TextOf(const AccountId& id) { return HexOf(Bytes(id.bytes, sizeof id.bytes)); }
-
 uint64_t ExportedCore(uint32_t anchor, Salt salt) {
   uint8_t bytes[4];
   StoreBe32(bytes, anchor);
@@ -139,8 +137,8 @@ uint64_t ExportedCore(uint32_t anchor, Salt salt) {
 }
 
 void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* out) {
-  out->set_account_a(TextOf(edge.a));
-  out->set_account_b(TextOf(edge.b));
+  out->set_account_a(AccountText(context.accounts, edge.a));
+  out->set_account_b(AccountText(context.accounts, edge.b));
   out->set_layer(static_cast<uint32_t>(edge.layer));
   out->set_family(edge.layer == Layer::kWorkDivision ? v1::FAMILY_WORK : v1::FAMILY_CONTENT);
   out->set_weight(edge.weight);
@@ -155,8 +153,8 @@ void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* ou
   out->mutable_epoch()->set_table_id(context.versions.table_id);
 }
 
-void FillProfile(const Profile& profile, v1::AccountProfile* out) {
-  out->set_account(TextOf(profile.id));
+void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out) {
+  out->set_account(AccountText(accounts, profile.id));
   out->set_organisation(profile.organisation == 0 ? "" : HexOf(profile.organisation));
   out->set_exchanges(profile.exchanges);
   out->set_tokens_in(profile.tokens_in);
@@ -229,8 +227,8 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   given->set_reason_code(advice.reason_code);
   out->mutable_exposure()->set_exchanges_before_first_verdict(campaign.exposure);
   v1::ChangedSince* changed = out->mutable_changed_since();
-  for (const AccountId& id : campaign.joined) changed->add_joined(TextOf(id));
-  for (const AccountId& id : campaign.left) changed->add_left(TextOf(id));
+  for (const AccountId& id : campaign.joined) changed->add_joined(AccountText(context.accounts, id));
+  for (const AccountId& id : campaign.left) changed->add_left(AccountText(context.accounts, id));
   changed->set_why(campaign.why);
   out->set_harvest_rate_24h(day_hits);
   for (int rung = v1::ACTION_STEP_UP; rung <= v1::ACTION_BLOCK; ++rung) {

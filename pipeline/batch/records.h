@@ -9,6 +9,7 @@
 #include "gpu/backend.h"
 #include "pipeline/campaign/campaign_book.h"
 #include "pipeline/evidence/edge.h"
+#include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/ladder.h"
 #include "pipeline/profile/profile_table.h"
 #include "pipeline/proto/stillwatch.pb.h"
@@ -23,6 +24,7 @@ struct CoverageSeen {
 
 struct RecordContext {
   const ProfileTable* profiles;
+  const AccountDirectory* accounts;  // null: none
   const Tunables* tunables;
   const PolicyOptions* policy;
   gpu::SketchVersions versions;
@@ -31,11 +33,10 @@ struct RecordContext {
   int64_t now_ns = 0;
 };
 
-std::string TextOf(const AccountId& id);
 uint64_t ExportedCore(uint32_t anchor, Salt salt);
 
 void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* out);
-void FillProfile(const Profile& profile, v1::AccountProfile* out);
+void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out);
 // All accounts in one record, part 1 of 1; SplitVerdict makes parts.
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,
                  const RecordContext& context, v1::CampaignVerdict* out);

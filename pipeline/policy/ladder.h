@@ -15,7 +15,7 @@ enum class Rung : uint8_t { kObserve = 1, kStepUp, kThrottle, kDegrade, kBlock }
 
 struct PolicyOptions {
   std::string version = "default-1";
-  std::vector<std::string> allow_owners;  // account ids (32 hex digits) or organisations (16 hex digits)
+  std::vector<std::string> allow_owners;  // accounts as topics name them, organisations' 16 hex digits
   Rung action_max = Rung::kThrottle;
   bool owner_unknown_lifts = false;
   uint32_t step_up_permille = 700;

@@ -296,32 +296,5 @@ TEST_F(InlineForwardingTest, AfPacketForwardsAndPutsTheVlanTagBack) {
   EXPECT_EQ(process_->Stop(), 0);
 }
 
-// Figures for docs/inline.md: run with --gtest_also_run_disabled_tests on a quiet machine. Asserts
-// nothing.
-TEST_F(InlineForwardingTest, DISABLED_Throughput) {
-  const auto measure = [&](const char* what) {
-    TcpLoad load(*lab_);
-    ASSERT_TRUE(Await([&] { return load.received() > 5'000'000; }));
-    const uint64_t begin = load.received();
-    SleepMs(4'000);
-    const double gbit = static_cast<double>(load.received() - begin) * 8 / 4e9;
-    EXPECT_EQ(load.Finish(), "");
-    std::printf("MEASURED %s: %.2f Gbit/s over one TCP connection\n", what, gbit);
-  };
-  for (int round = 0; round < 3; ++round) {
-    ASSERT_TRUE(process_->Start(Inline()));
-    measure("through the process (af_xdp, 1 worker)");
-    process_->Kill();
-    measure("bypassed by the kernel");
-    ASSERT_TRUE(process_->Start(Inline({"--workers", "0"})));
-    measure("through the process (af_xdp, one thread)");
-    EXPECT_EQ(process_->Stop(), 0);
-    EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
-    ASSERT_TRUE(process_->Start(Inline({"--driver", "af_packet"})));
-    measure("through the process (af_packet)");
-    EXPECT_EQ(process_->Stop(), 0);
-  }
-}
-
 }  // namespace
 }  // namespace stillwatch::e2e

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "base/log.h"
 #include "base/mutant.h"
@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
 #include "pipeline/sink/json_writer.h"
+#include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
 
@@ -46,12 +47,20 @@ Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint
 Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
                                               const std::vector<std::string>& sets, config::GenerationStore store,
                                               uint64_t generation) {
+  const std::vector<MemoryPool> pools = MemoryTable(config);
+  if (const uint64_t need_mib = TotalBytes(pools) >> 20; need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
+    return Error{"memory.max_mib: the configured pools add up to " + std::to_string(need_mib) + " MiB, the limit is " +
+                 std::to_string(config.memory.max_mib) + "; raise it, or lower the largest of `stillwatch doctor`'s table"};
+  }
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
   daemon->file_ = file;
   daemon->sets_ = sets;
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return secrets.error();
   daemon->secrets_ = secrets.value();
+  Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
+  if (!directory.ok()) return directory.error();
+  daemon->directory_ = std::move(directory).value();
   Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
   if (!backend.ok()) return backend.error();
   daemon->backend_ = std::move(backend).value();
@@ -62,6 +71,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, cons
   daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(
       PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), generation), daemon->backend_.get(),
       daemon->outputs_->sink(), &daemon->registry_);
+  daemon->pipeline_->SwapDirectory(daemon->directory_);
   daemon->consumer_ = std::make_unique<PipelineConsumer>(daemon->pipeline_.get());
   if (Status ports = daemon->OpenPorts(); !ports.ok()) return Error{ports.message()};
   if (Status threads = daemon->StartThreads(); !threads.ok()) return Error{threads.message()};
@@ -173,8 +183,9 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
     }
     if (reload->exchange(false)) ReloadAsSignalled();
     const size_t records = engine_->merger().Poll(consumer_.get());
+    const uint64_t published = quiescent_.published();  // what a reload hands over it posts before
     RunRequests();
-    quiescent_.Pass(slot_);
+    quiescent_.Pass(slot_, published);
     const int64_t now = clock_.MonotonicNs();
     if (records != 0) idle_since_ns_ = now;
     if (now >= next_housekeeping_ns_) Housekeeping(now);
@@ -241,10 +252,14 @@ void Daemon::OnDetectionThread(const std::function<void()>& work) {
   }
 }
 
-void Daemon::PostAudit(std::string actor, std::string action, std::string subject, std::string detail) {
+void Daemon::Post(std::function<void()> work) {
   std::lock_guard lock(requests_mutex_);
-  requests_.emplace_back([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
-                          detail = std::move(detail)] {
+  requests_.emplace_back(std::move(work));
+}
+
+void Daemon::PostAudit(std::string actor, std::string action, std::string subject, std::string detail) {
+  Post([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
+        detail = std::move(detail)] {
     pipeline_->Audit(actor, action, subject, detail);
     WriteBoxStatus();  // and delivers both
   });
@@ -296,12 +311,16 @@ config::Config Daemon::config() const {
   return config_;
 }
 
+json Daemon::ThreadGenerations() const {
+  json threads = json::object();
+  for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
+  return threads;
+}
+
 std::string Daemon::StatusJson() {
   const config::Config config = this->config();
   std::map<std::string, uint64_t> counters = registry_.Snapshot();
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
-  json threads = json::object();
-  for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
   json status{{"box", config.box.name},
               {"version", kVersion},
               {"pid", getpid()},
@@ -310,7 +329,7 @@ std::string Daemon::StatusJson() {
               {"ports", {{"a", config.ports.a}, {"b", config.ports.b}}},
               {"backend", backend_->Info().name},
               {"generation", generation_.load()},
-              {"thread_generation", threads},
+              {"thread_generation", ThreadGenerations()},
               {"reloading", reloading_.load()},
               {"policy_version", config.policy.version},
               {"bypass", fail_open_ != nullptr && fail_open_->bypass()},
@@ -359,39 +378,50 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   Result<dataplane::Interest> interest =
       dataplane::ParseInterest(next.value().fail_open.interest_prefixes, next.value().fail_open.interest_ports);
   if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
+  Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(next.value(), secrets_);
+  if (!directory.ok()) return refuse(config::kExitBadFile, directory.message());
   const uint64_t generation = generation_.load() + 1;
   if (Status saved = store_.SaveCandidate(generation, text.value()); !saved.ok()) return refuse(config::kExitRefused, saved.message());
 
   // swap, then wait until every thread has passed a quiescent point
   const auto restore = [&](const std::string& why) {
-    ApplyHot(before, generation - 1);
+    ApplyHot(before, directory_, generation - 1);
     quiescent_.Publish(generation - 1);
     if (Status discarded = store_.Discard(generation); !discarded.ok()) Log(LogLevel::kError, discarded.message());
     return refuse(config::kExitRefused, why + "; the old generation was restored");
   };
   if (Status running = store_.MarkRunning(generation); !running.ok()) return restore(running.message());
-  ApplyHot(next.value(), generation);
-  const std::string late = PublishAndWait(generation);
-  if (!late.empty()) return restore("thread " + late + " did not follow within 2 s");
+  ApplyHot(next.value(), directory.value(), generation);
+  const std::vector<const Quiescent::Slot*> late = PublishAndWait(generation);
+  for (const Quiescent::Slot* slot : late) {
+    if (slot->forwarder) return restore("thread " + slot->thread + " did not follow within 2 s");
+  }
   // Acknowledged means that the next start takes it: what cannot be made durable is not acknowledged.
   if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) return restore(confirmed.message());
   generation_.store(generation);
+  directory_ = directory.value();
   std::string detail;
   for (const config::Change& change : changes) {
     detail += (detail.empty() ? "" : ", ") + std::string(change.key->path) + ": " + change.from + " -> " + change.to;
   }
-  OnDetectionThread([&] {
+  const auto audit = [this, actor, file, generation, detail] {
     pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail);
     WriteBoxStatus();  // and delivers both: an acknowledged reload is on record
-  });
-  json threads = json::object();
-  for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
-  return {config::kExitOk, "", json{{"generation", generation}, {"changed", detail}, {"thread_generation", threads}}.dump()};
+  };
+  const bool detection_late = std::find(late.begin(), late.end(), slot_) != late.end();
+  if (detection_late) Post(audit);
+  else OnDetectionThread(audit);
+  json answer{{"generation", generation}, {"changed", detail}, {"thread_generation", ThreadGenerations()}};
+  // A thread that only looks may follow later: what it looks at is not lost, and packets do not wait for it.
+  for (const Quiescent::Slot* slot : late) answer["late"].push_back(slot->thread);
+  return {config::kExitOk, "", answer.dump()};
 }
 
-void Daemon::ApplyHot(const config::Config& config, uint64_t generation) {
-  OnDetectionThread([&] {
-    pipeline_->SwapPolicy(PolicyOptionsOf(config), generation);
+void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeline::AccountDirectory> directory,
+                      uint64_t generation) {
+  Post([this, config, directory, generation] {
+    pipeline_->SwapPolicy(PolicyOptionsOf(config, secrets_), generation);
+    pipeline_->SwapDirectory(directory);
     pipeline_->SetTunables(TunablesOf(config));
     pipeline_->SetTopics(config.detect.request_sketches, config.detect.account_profiles);
   });
@@ -407,16 +437,16 @@ void Daemon::ApplyHot(const config::Config& config, uint64_t generation) {
   config_ = config;
 }
 
-std::string Daemon::PublishAndWait(uint64_t generation) {
+std::vector<const Quiescent::Slot*> Daemon::PublishAndWait(uint64_t generation) {
   quiescent_.Publish(generation);
-  if (MutantIs("reload.does_not_wait")) return "";
+  if (MutantIs("reload.does_not_wait")) return {};
   const int64_t deadline = clock_.MonotonicNs() + kReloadDeadlineNs;
   std::vector<const Quiescent::Slot*> behind = quiescent_.Behind(generation);
   while (!behind.empty() && clock_.MonotonicNs() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     behind = quiescent_.Behind(generation);
   }
-  return behind.empty() ? "" : behind.front()->thread;
+  return behind;
 }
 
 }  // namespace stillwatch

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/quiescent.h"
@@ -52,13 +54,17 @@ class Daemon {
   config::ControlAnswer Reload(const std::string& file, const std::string& actor);
   config::ControlAnswer Bypass(const std::string& word, const std::string& actor);
   std::string StatusJson();
-  // Publishes and waits until every thread has passed; "" or which thread did not, after 2 s.
-  std::string PublishAndWait(uint64_t generation);
-  void ApplyHot(const config::Config& config, uint64_t generation);
+  // Publishes and waits until every thread has passed; after 2 s, which ones did not.
+  std::vector<const Quiescent::Slot*> PublishAndWait(uint64_t generation);
+  nlohmann::json ThreadGenerations() const;
+  // Puts hot keys into force; the detection thread takes its part before it passes what is published after this.
+  void ApplyHot(const config::Config& config, std::shared_ptr<const pipeline::AccountDirectory> directory, uint64_t generation);
   config::Config config() const;
   // Runs `work` on the detection thread and waits for it.
   void OnDetectionThread(const std::function<void()>& work);
-  // The same without waiting. The record is durable when the detection thread has been there.
+  // The same without waiting.
+  void Post(std::function<void()> work);
+  // The record is durable when the detection thread has been there.
   void PostAudit(std::string actor, std::string action, std::string subject, std::string detail);
 
   // Detection thread.
@@ -78,6 +84,7 @@ class Daemon {
   Quiescent quiescent_;
   Quiescent::Slot* slot_ = nullptr;
   Secrets secrets_;
+  std::shared_ptr<const pipeline::AccountDirectory> directory_;  // what runs; after start the reloading thread's
   std::unique_ptr<gpu::Backend> backend_;
   std::unique_ptr<Outputs> outputs_;
   std::unique_ptr<pipeline::Pipeline> pipeline_;

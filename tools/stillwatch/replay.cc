@@ -5,10 +5,9 @@
 #include "base/clock.h"
 #include "config/load.h"
 #include "dataplane/port/capture_file.h"
-#include "pipeline/sink/ndjson_sink.h"
-#include "pipeline/store/epoch.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/pipeline_consumer.h"
+#include "tools/stillwatch/replay_outputs.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
@@ -45,19 +44,21 @@ void PrintCampaigns(const pipeline::Pipeline& pipeline) {
 int Replay(const config::Config& config, const std::string& out_dir, const std::vector<std::string>& captures) {
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
+  Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
+  if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
   Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(captures);
   if (!port.ok()) return Complain(kExitUnreadable, port.message());
   Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
   const SystemClock clock;
-  pipeline::NdjsonOptions ndjson;
-  ndjson.dir = out_dir;
-  Result<std::unique_ptr<pipeline::NdjsonSink>> sink = pipeline::NdjsonSink::Open(ndjson, clock);
-  if (!sink.ok()) return Complain(kExitUnreadable, sink.message());
+  Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, out_dir, clock);
+  if (!outputs.ok()) return Complain(kExitUnreadable, outputs.message());
 
   CounterRegistry registry;
-  pipeline::Pipeline pipeline(PipelineOptionsOf(config, secrets.value(), pipeline::kReplayEpoch, 1),
-                              backend.value().get(), sink.value().get(), &registry);
+  outputs.value()->RegisterCounters(&registry);
+  pipeline::Pipeline pipeline(PipelineOptionsOf(config, secrets.value(), outputs.value()->epoch(), 1),
+                              backend.value().get(), outputs.value().get(), &registry);
+  pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
   dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
                            DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value())));
@@ -74,7 +75,7 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
               Thousands(pipeline.profiles().size()).c_str());
   PrintCampaigns(pipeline);
   std::printf("verdicts and evidence: %s\n",
-              sink.value()->PathOf(pipeline::Topic::kCampaignVerdict).c_str());
+              outputs.value()->files().PathOf(pipeline::Topic::kCampaignVerdict).c_str());
   FILE* file = std::fopen((out_dir + "/counters.txt").c_str(), "w");
   if (file == nullptr) return Complain(kExitFailed, out_dir + "/counters.txt cannot be written");
   for (const auto& [name, value] : counters) std::fprintf(file, "%s %llu\n", name.c_str(), static_cast<unsigned long long>(value));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/text/token_hash.h"
 #include "config/load.h"
 #include "dataplane/packet/flow_hash.h"
@@ -36,6 +37,12 @@ class Decoder final : public dataplane::Worker {
   std::unique_ptr<dataplane::Worker> worker_;
 };
 
+// An account's 32 hex digits or an organisation's 16, as verdicts and profiles print them; else it is a name.
+bool IsId(const std::string& owner) {
+  std::string bytes;
+  return ParseHex(owner, &bytes) && (bytes.size() == 16 || bytes.size() == 8);
+}
+
 pipeline::Rung RungOf(const std::string& action) {
   if (action == "observe") return pipeline::Rung::kObserve;
   if (action == "step_up") return pipeline::Rung::kStepUp;
@@ -67,6 +74,7 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
   options.decoded_body_bytes_max = As<uint64_t>(config.http.decoded_body_mib << 20);
   options.flow_idle_ns = config.flow.idle_timeout_s * kNsPerSecond;
   options.syn_idle_ns = config.flow.syn_timeout_s * kNsPerSecond;
+  options.response_timeout_ns = config.llm.response_timeout_s * kNsPerSecond;
   options.ignore_checksums = config.ports.ignore_checksums;
   options.salt = secrets.salt;
   return options;
@@ -108,16 +116,24 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
   return options;
 }
 
-pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config) {
+pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets) {
   pipeline::PolicyOptions options;
   options.version = config.policy.version;
-  options.allow_owners = config.policy.allow_owners;
+  for (const std::string& owner : config.policy.allow_owners) {
+    options.allow_owners.push_back(owner);
+    if (!IsId(owner)) options.allow_owners.push_back(HexOf(pipeline::OrganisationId(owner, secrets.salt)));
+  }
   options.action_max = RungOf(config.policy.action_max);
   options.owner_unknown_lifts = config.policy.owner_unknown_lifts;
   options.step_up_permille = As<uint32_t>(config.policy.step_up_permille);
   options.throttle_permille = As<uint32_t>(config.policy.throttle_permille);
   options.advice_ttl_hours = As<uint32_t>(config.policy.advice_ttl_hours);
   return options;
+}
+
+Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets) {
+  if (config.detect.directory_file.empty()) return std::shared_ptr<const pipeline::AccountDirectory>();
+  return pipeline::AccountDirectory::Load(config.detect.directory_file, secrets.salt);
 }
 
 pipeline::Tunables TunablesOf(const config::Config& config) {
@@ -139,7 +155,7 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   };
   options.write_request_sketches = config.detect.request_sketches;
   options.write_account_profiles = config.detect.account_profiles;
-  options.policy = PolicyOptionsOf(config);
+  options.policy = PolicyOptionsOf(config, secrets);
   options.tunables = TunablesOf(config);
   return options;
 }

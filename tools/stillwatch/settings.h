@@ -27,7 +27,9 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
 dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent);
 gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets& secrets);
-pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config);
+pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets);
+// nullptr where none is named.
+Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets);
 pipeline::Tunables TunablesOf(const config::Config& config);
 pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
                                             uint64_t generation);

@@ -153,7 +153,7 @@ TEST_F(DaemonTest, ASecondReloadIsToldToTryAgain) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
-TEST_F(DaemonTest, AThreadThatDoesNotFollowUndoesTheReloadAndCostsNoPacket) {
+TEST_F(DaemonTest, AWorkerThatStandsStillFollowsLaterAndCostsNoPacket) {
   ASSERT_TRUE(daemon_->Start(config_));
   const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""});
   Probe probe(*lab_, kFramesAMs);
@@ -161,14 +161,29 @@ TEST_F(DaemonTest, AThreadThatDoesNotFollowUndoesTheReloadAndCostsNoPacket) {
     const HeldThread held(daemon_->pid(), "sw-worker-0");
     // More than the ring between forwarder and worker holds: looking stops, forwarding does not.
     AwaitProbe(probe, 1'000);
-    const Ran ran = daemon_->Ctl({"reload", second});
-    EXPECT_EQ(ran.exit, config::kExitRefused) << ran.output;
-    EXPECT_THAT(ran.output, HasSubstr("thread worker-0 did not follow within 2 s; the old generation was restored"));
-    ExpectUnchanged(1, "v1");
+    const json answer = daemon_->Ask({"reload", second});
+    EXPECT_EQ(answer["thread_generation"], json({{"forwarder-0", 2}, {"worker-0", 1}, {"detection", 2}}));
+    EXPECT_EQ(answer["late"], json({"worker-0"}));
+    ExpectUnchanged(2, "v2");
   }
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["thread_generation"]["worker-0"] == 2; }));
   AwaitProbe(probe, 200);
   ExpectNothingLost(probe.Finish());
   EXPECT_GT(daemon_->Counter("engine.worker_ring_full"), 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "reload"));
+}
+
+TEST_F(DaemonTest, AForwarderThatStandsStillUndoesTheReload) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""});
+  {
+    const HeldThread held(daemon_->pid(), "sw-forward");
+    const Ran ran = daemon_->Ctl({"reload", second});
+    EXPECT_EQ(ran.exit, config::kExitRefused) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("thread forwarder-0 did not follow within 2 s; the old generation was restored"));
+    ExpectUnchanged(1, "v1");
+  }
   EXPECT_EQ(daemon_->Ask({"reload", second})["generation"], 2);
   EXPECT_EQ(daemon_->Stop(), 0);
   EXPECT_THAT(AuditActions(), ElementsAre("start", "reload_refused", "reload"));
@@ -288,6 +303,7 @@ TEST_F(DaemonTest, AStartThatCannotWorkSaysWhy) {
   fails({"--set", "ports.b="}, 2, "ports.b names no interface");
   fails({"--set", "privacy.salt="}, 2, "privacy.salt is empty");
   fails({"--set", "ports.b=nowhere0"}, 1, "nowhere0");
+  fails({"--set", "memory.max_mib=64"}, 1, "memory.max_mib: the configured pools add up to");
   fails({"surplus"}, 64, "run --config FILE");
   ASSERT_TRUE(daemon_->Start(config_));
   // A second one on the same ports, with a state and a socket of its own.
