@@ -43,6 +43,8 @@ AccountId IdOf(const ExchangeHeader& h) {
   return id;
 }
 
+bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
+
 uint64_t OwnerOf(const Profile& profile) {
   if (profile.organisation != 0) return profile.organisation;
   uint64_t account;
@@ -50,9 +52,8 @@ uint64_t OwnerOf(const Profile& profile) {
   return account;
 }
 
-// The provider's word goes before what a client's header declares.
 void TakeOver(const AccountDirectory::Entry& entry, Profile* profile) {
-  if (entry.organisation != 0) profile->organisation = entry.organisation;
+  profile->organisation = entry.organisation;
   profile->created_s = entry.created_s;
 }
 
@@ -121,6 +122,7 @@ void Pipeline::CloseBatch() {
   block_at_.clear();
   blocks_.clear();
   if (EvaluationIsDue()) Evaluate();
+  if (newest_ns_ >= next_renewal_ns_) WriteAdvice();
   Deliver();
 }
 
@@ -196,12 +198,13 @@ void Pipeline::NoteExchange(const ExchangeView& exchange) {
   Profile* profile = profiles_.FindOrEarn(account, answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
   if (profile == nullptr) return;
   if (profile->exchanges == 0) profile->first_ns = h.request_start_ns;
-  if (h.organisation_id != 0) profile->organisation = h.organisation_id;
+  // What a client's header declares is no owner: anybody may write there what suits him.
   if (entry != nullptr) TakeOver(*entry, profile);
   profile->owner = OwnerOf(*profile);
   ++profile->exchanges;
   profile->tokens_in += h.tokens_in;
   profile->tokens_out += h.tokens_out;
+  profile->day.Note(h.request_start_ns / kNsPerSecond, h.tokens_out);
   profile->refusals += exchange.has(dataplane::kRefusal);
   profile->rate_limited += exchange.has(dataplane::kRateLimited);
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
@@ -324,7 +327,7 @@ void Pipeline::MarkHits() {
     for (RememberedRequest& request : profile.remembered()) request.flags &= static_cast<uint8_t>(~kLinked);
   }
   for (const auto& campaign : book_.campaigns()) {
-    if (campaign->stage != Stage::kSuspected && campaign->stage != Stage::kConfirmed) continue;
+    if (!IsLive(*campaign)) continue;
     for (const GroupMember& member : campaign->group.members) {
       Profile* profile = profiles_.Find(member.id);
       if (profile == nullptr) continue;
@@ -381,21 +384,27 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const RecordContext context{&profiles_, directory_.get(), &options_.tunables, &options_.policy,
                               backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
                               options_.salt,
-                              {counters_.Get(PipelineCounter::kExchanges), counters_.Get(PipelineCounter::kNoKey),
-                               counters_.Get(PipelineCounter::kOneSided), false},
+                              {counters_.Get(PipelineCounter::kExchanges), coverage_skipped_,
+                               counters_.Get(PipelineCounter::kOneSided), degraded_},
                               newest_ns_};
   v1::CampaignVerdict verdict;
-  const bool live = campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed;
-  AdviceGiven advice = live ? Advise(campaign.judgement, campaign.group.members.size(), known, options_.policy, options_.tunables)
-                            : AdviceGiven{Rung::kObserve, false, true, "revoked"};
-  FillVerdict(campaign, advice, known, context, &verdict);
+  FillVerdict(campaign, AdviceOf(campaign), known, context, &verdict);
   return verdict;
+}
+
+AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
+  if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
+  return Advise(campaign.judgement, campaign.group.members.size(), OwnersKnown(campaign), options_.policy, options_.tunables);
 }
 
 void Pipeline::WriteCampaigns() {
   for (const auto& campaign : book_.campaigns()) {
+    if (campaign->written && !campaign->changed && static_cast<uint8_t>(AdviceOf(*campaign).rung) != campaign->rung_written) {
+      campaign->changed = true, campaign->why = "advice";
+    }
     if (campaign->changed) WriteCampaign(campaign.get());
   }
+  WriteAdvice();
 }
 
 void Pipeline::WriteCampaign(Campaign* campaign) {
@@ -424,8 +433,7 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
     Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
     Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
   }
-  WriteAdvice(campaign, {static_cast<Rung>(whole.advice().action()), whole.advice().needs_human(),
-                         whole.advice().reversible(), whole.advice().reason_code()});
+  campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
   campaign->members_written = MemberIds(campaign->group);
   campaign->stage_written = campaign->stage;
   campaign->written = true;
@@ -433,40 +441,42 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
   campaign->parts_written = parts;
 }
 
-// One record for each account from step-up on; a tombstone where advice given before no longer stands.
-void Pipeline::WriteAdvice(Campaign* campaign, const AdviceGiven& advice) {
-  std::vector<AccountId> advised;
-  if (advice.rung >= Rung::kStepUp) {
+// One record for each account from step-up on, renewed while its campaign lives; a tombstone where no campaign asks
+// for it any more.
+void Pipeline::WriteAdvice() {
+  next_renewal_ns_ = newest_ns_ + kNsPerHour;
+  std::set<std::pair<std::string, AccountId>> spared;
+  for (const auto& campaign : book_.campaigns()) {
+    if (!campaign->written) continue;
+    const AccountAdvice advice{AdviceOf(*campaign), campaign->id, campaign->judgement.distillation_like};
+    if (advice.given.rung < Rung::kStepUp) continue;
     for (const GroupMember& member : campaign->group.members) {
-      if (AllowListed(member.id)) {
+      if (!AllowListed(member.id)) {
+        advice_.Propose(member.id, advice);
+      } else if (spared.emplace(campaign->id, member.id).second && !spared_.contains({campaign->id, member.id})) {
         counters_.Add(PipelineCounter::kAllowListed);
-        Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id), "campaign " + campaign->id);
-        continue;
+        Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id),
+              "campaign " + campaign->id, newest_ns_);
       }
-      auto record = std::make_unique<v1::EnforcementAdvice>();
-      Stamp(record->mutable_meta());
-      record->set_account(AccountText(directory_.get(), member.id));
-      record->set_campaign_id(campaign->id);
-      record->mutable_advice()->set_action(static_cast<v1::Action>(advice.rung));
-      record->mutable_advice()->set_expires(newest_ns_ + options_.policy.advice_ttl_hours * kNsPerHour);
-      record->mutable_advice()->set_needs_human(advice.needs_human);
-      record->mutable_advice()->set_reversible(advice.reversible);
-      record->mutable_advice()->set_reason_code(advice.reason_code);
-      record->set_probability(campaign->judgement.distillation_like);
-      std::string key = record->account();
-      Emit(Topic::kEnforcementAdvice, std::move(key), std::move(record));
-      advised.push_back(member.id);
     }
   }
-  std::vector<AccountId> revoked;
-  std::set_difference(campaign->advised.begin(), campaign->advised.end(), advised.begin(), advised.end(),
-                      std::back_inserter(revoked));
-  for (const AccountId& id : revoked) {
-    v1::Meta meta;
-    Stamp(&meta);
-    pending_.push_back({Topic::kEnforcementAdvice, AccountText(directory_.get(), id), nullptr, meta.event_id()});
+  spared_ = std::move(spared);
+  for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour)) {
+    const std::string account = AccountText(directory_.get(), change.account);
+    if (change.advice == nullptr) {
+      v1::Meta meta;
+      Stamp(&meta);
+      pending_.push_back({Topic::kEnforcementAdvice, account, nullptr, meta.event_id()});
+      continue;
+    }
+    auto record = std::make_unique<v1::EnforcementAdvice>();
+    Stamp(record->mutable_meta());
+    record->set_account(account);
+    record->set_campaign_id(change.advice->campaign_id);
+    FillAdvice(change.advice->given, change.expires_ns, record->mutable_advice());
+    record->set_probability(change.advice->probability);
+    Emit(Topic::kEnforcementAdvice, account, std::move(record));
   }
-  campaign->advised = std::move(advised);
 }
 
 // Profiles that doubled since they were written; `all`: those that changed at all.
@@ -483,9 +493,9 @@ void Pipeline::WriteProfiles(bool all) {
   }
 }
 
-void Pipeline::Audit(std::string actor, std::string action, std::string subject, std::string detail) {
+void Pipeline::Audit(std::string actor, std::string action, std::string subject, std::string detail, int64_t time_ns) {
   auto record = std::make_unique<v1::Audit>();
-  Stamp(record->mutable_meta());
+  Stamp(record->mutable_meta(), time_ns);
   record->set_actor(std::move(actor));
   record->set_action(std::move(action));
   record->set_subject(std::move(subject));
@@ -493,15 +503,16 @@ void Pipeline::Audit(std::string actor, std::string action, std::string subject,
   Emit(Topic::kAudit, options_.box, std::move(record));
 }
 
-void Pipeline::WriteStatus(std::unique_ptr<v1::BoxStatus> status) {
-  Stamp(status->mutable_meta());
+void Pipeline::WriteStatus(std::unique_ptr<v1::BoxStatus> status, int64_t time_ns) {
+  Stamp(status->mutable_meta(), time_ns);
+  status->set_degraded(degraded_);
   Emit(Topic::kBoxStatus, options_.box, std::move(status));
   Deliver();
 }
 
-void Pipeline::Stamp(v1::Meta* meta) {
+void Pipeline::Stamp(v1::Meta* meta, int64_t time_ns) {
   meta->set_event_id(options_.box + "-" + std::to_string(options_.epoch) + "-" + std::to_string(++sequence_));
-  meta->set_event_time(newest_ns_);
+  meta->set_event_time(time_ns);
   meta->set_box(options_.box);
   meta->set_config_generation(options_.config_generation);
   meta->set_schema(1);
@@ -547,6 +558,8 @@ Status Pipeline::Finish() {
 void Pipeline::SwapPolicy(PolicyOptions policy, uint64_t config_generation) {
   options_.policy = std::move(policy);
   options_.config_generation = config_generation;
+  WriteCampaigns();
+  Deliver();
 }
 
 void Pipeline::SwapDirectory(std::shared_ptr<const AccountDirectory> directory) {

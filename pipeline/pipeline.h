@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/intel/account_directory.h"
-#include "pipeline/policy/ladder.h"
+#include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile_table.h"
 #include "pipeline/proto/stillwatch.pb.h"
@@ -91,8 +92,11 @@ class Pipeline {
   // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
   Status Finish();
 
-  // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged.
+  // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged. Standing
+  // advice follows the new policy at once.
   void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
+  // How far the box looked: exchanges or frames that it had to let pass unseen since start, and whether it does so now.
+  void SetCoverage(uint64_t skipped, bool degraded) { coverage_skipped_ = skipped, degraded_ = degraded; }
   // Who owns which key, from now on, and for accounts known already; null: keys are accounts, owners unknown.
   void SwapDirectory(std::shared_ptr<const AccountDirectory> directory);
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
@@ -100,10 +104,10 @@ class Pipeline {
     options_.write_request_sketches = request_sketches;
     options_.write_account_profiles = account_profiles;
   }
-  // Stamps and writes the box's own status; delivers at once.
-  void WriteStatus(std::unique_ptr<v1::BoxStatus> status);
+  // Stamps and writes the box's own status; delivers at once. `time_ns`: of the box's clock.
+  void WriteStatus(std::unique_ptr<v1::BoxStatus> status, int64_t time_ns);
   // Writes an audit record (reloads, bypass).
-  void Audit(std::string actor, std::string action, std::string subject, std::string detail);
+  void Audit(std::string actor, std::string action, std::string subject, std::string detail, int64_t time_ns);
 
   // For stillctl: as of now, accounts of all parts together. Find: nothing when unknown.
   std::vector<v1::CampaignVerdict> Campaigns() const;
@@ -122,15 +126,18 @@ class Pipeline {
   void Evaluate();
   void MarkHits();
   void WriteEdges(const std::vector<EdgeRecord>& edges);
+  AdviceGiven AdviceOf(const Campaign& campaign) const;
+  // Verdicts that changed, then the advice that follows from all.
   void WriteCampaigns();
   void WriteCampaign(Campaign* campaign);
-  void WriteAdvice(Campaign* campaign, const AdviceGiven& advice);
+  void WriteAdvice();
   void WriteProfiles(bool all);
   // The account of the exchange's key, and its line of the directory (null: none).
   std::pair<AccountId, const AccountDirectory::Entry*> AccountOf(const dataplane::ExchangeHeader& header) const;
   bool OwnersKnown(const Campaign& campaign) const;
   bool AllowListed(const AccountId& id);
-  void Stamp(v1::Meta* meta);
+  void Stamp(v1::Meta* meta) { Stamp(meta, newest_ns_); }
+  void Stamp(v1::Meta* meta, int64_t time_ns);
   v1::CampaignVerdict VerdictOf(const Campaign& campaign) const;
   void Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message);
   void Deliver();
@@ -155,6 +162,11 @@ class Pipeline {
   std::vector<gpu::Sketch> sketches_;
 
   CampaignBook book_;
+  AdviceBook advice_;
+  std::set<std::pair<std::string, AccountId>> spared_;  // by the allow-list: campaign, account
+  int64_t next_renewal_ns_ = 0;
+  uint64_t coverage_skipped_ = 0;
+  bool degraded_ = false;
   FlatMap<int32_t> edge_weights_;  // last written, by hash of the edge's key
   uint64_t remembered_ = 0;        // requests remembered since the last look
   int64_t evaluated_ns_ = 0;

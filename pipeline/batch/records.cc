@@ -170,6 +170,14 @@ void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::A
   out->set_evicted(profile.evicted);
 }
 
+void FillAdvice(const AdviceGiven& given, int64_t expires_ns, v1::Advice* out) {
+  out->set_action(static_cast<v1::Action>(given.rung));
+  out->set_expires(expires_ns);
+  out->set_needs_human(given.needs_human);
+  out->set_reversible(given.reversible);
+  out->set_reason_code(given.reason_code);
+}
+
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,
                  const RecordContext& context, v1::CampaignVerdict* out) {
   const Judgement& j = campaign.judgement;
@@ -208,7 +216,8 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   for (const GroupMember& member : campaign.group.members) {
     const Profile* profile = context.profiles->Find(member.id);
     if (profile == nullptr) continue;
-    exchanges += profile->exchanges, tokens += profile->tokens_out;
+    exchanges += profile->day.Exchanges(context.now_ns / kNsPerSecond);
+    tokens += profile->day.TokensOut(context.now_ns / kNsPerSecond);
     for (const Hit& hit : member.hits) {
       day_hits += hit.request < profile->requests_count && profile->requests[hit.request].time_s > day_ago;
     }
@@ -219,12 +228,7 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   blast->set_output_tokens(tokens);
   blast->set_innocents_low(j.innocents_low);
   blast->set_innocents_high(j.innocents_high);
-  v1::Advice* given = out->mutable_advice();
-  given->set_action(static_cast<v1::Action>(advice.rung));
-  given->set_expires(context.now_ns + context.policy->advice_ttl_hours * kNsPerHour);
-  given->set_needs_human(advice.needs_human);
-  given->set_reversible(advice.reversible);
-  given->set_reason_code(advice.reason_code);
+  FillAdvice(advice, context.now_ns + context.policy->advice_ttl_hours * kNsPerHour, out->mutable_advice());
   out->mutable_exposure()->set_exchanges_before_first_verdict(campaign.exposure);
   v1::ChangedSince* changed = out->mutable_changed_since();
   for (const AccountId& id : campaign.joined) changed->add_joined(AccountText(context.accounts, id));

@@ -18,6 +18,10 @@ bool Observable(const Judgement& judgement) {
   return judgement.pooled >= kObservable || judgement.distillation_like >= kObservable;
 }
 
+bool Silent(const Campaign& campaign, int64_t now_s, const Tunables& tunables) {
+  return now_s - campaign.evidence_s > tunables.dormant_after_days * kSecondsPerDay;
+}
+
 size_t Common(const std::vector<AccountId>& a, const std::vector<AccountId>& b) {
   size_t common = 0;
   for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
@@ -82,7 +86,7 @@ Campaign* CampaignBook::Match(const Group& group, const std::vector<Campaign*>& 
   return best;
 }
 
-void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, const Tunables& tunables) {
+void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables) {
   campaign->group = std::move(group);
   campaign->judgement = std::move(judgement);
   for (const GroupMember& member : campaign->group.members) {
@@ -90,6 +94,7 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, c
   }
   const Judgement& j = campaign->judgement;
   if (!Observable(j)) campaign->stage = Stage::kWithdrawn;
+  else if (Silent(*campaign, now_s, tunables)) campaign->stage = Stage::kDormant;
   else if (!j.explained && j.families >= 2 && j.distillation_like >= 62'259) campaign->stage = Stage::kConfirmed;
   else campaign->stage = Stage::kSuspected;
   if (!campaign->written) campaign->exposure = campaign->group.counts.hits;
@@ -129,7 +134,7 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
       }
     }
     taken.push_back(campaign);
-    Renew(campaign, std::move(groups[i]), std::move(judgements[i]), tunables);
+    Renew(campaign, std::move(groups[i]), std::move(judgements[i]), now_s, tunables);
   }
   for (const auto& campaign : campaigns_) {
     if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
@@ -140,7 +145,7 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
       if (Common(before, MemberIds(other->group)) * 2 > before.size()) campaign->superseded_by = other->id;
     }
     if (!campaign->superseded_by.empty()) campaign->stage = Stage::kClosed, campaign->why = "superseded";
-    else if (now_s - campaign->evidence_s > tunables.dormant_after_days * kSecondsPerDay) {
+    else if (Silent(*campaign, now_s, tunables)) {
       campaign->stage = Stage::kDormant, campaign->why = "silent";
     } else {
       campaign->stage = Stage::kWithdrawn, campaign->why = "no longer above the threshold";

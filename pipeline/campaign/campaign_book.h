@@ -26,11 +26,11 @@ struct Campaign {
   Judgement judgement;
   std::vector<AccountId> joined, left;  // since the last record
   std::vector<AccountId> members_written;  // sorted
-  std::vector<AccountId> advised;          // sorted: those with standing advice
   std::string why;              // of the last change
   std::string superseded_by;
   Stage stage_written = Stage::kWithdrawn;
   bool written = false, changed = false;
+  uint8_t rung_written = 0;     // of the advice in the last record
   uint32_t parts_written = 0;
   int64_t evidence_s = 0;       // newest hit, seconds of traffic time
   uint64_t exposure = 0;        // hits before the first record
@@ -57,7 +57,7 @@ class CampaignBook {
  private:
   std::string IdOf(uint32_t anchor) const;
   Campaign* Match(const Group& group, const std::vector<Campaign*>& taken);
-  static void Renew(Campaign* campaign, Group group, Judgement judgement, const Tunables& tunables);
+  static void Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables);
 
   const Salt salt_;
   const uint32_t campaigns_max_;

@@ -47,6 +47,22 @@ struct AccountId {
   auto operator<=>(const AccountId&) const = default;
 };
 
+// What happened in the last 24 hours, to within three: eight buckets of traffic time.
+struct LastDay {
+  static constexpr uint32_t kBuckets = 8;
+  static constexpr int64_t kBucketS = 3 * 3'600;
+  uint32_t newest;  // bucket number since 1970 of the newest one; 0: none yet
+  uint32_t exchanges[kBuckets];
+  uint32_t tokens_out[kBuckets];
+
+  void Note(int64_t time_s, uint32_t tokens);
+  uint64_t Exchanges(int64_t now_s) const { return Sum(exchanges, now_s); }
+  uint64_t TokensOut(int64_t now_s) const { return Sum(tokens_out, now_s); }
+
+ private:
+  uint64_t Sum(const uint32_t* buckets, int64_t now_s) const;
+};
+
 struct Profile {
   AccountId id;
   uint64_t owner;           // organisation if known, else from the key: see OwnerOf
@@ -60,7 +76,8 @@ struct Profile {
   uint32_t dialects;        // bit set
   uint32_t requests_count;
   uint32_t cores;           // distinct cores held at the last evaluation
-  uint32_t reserved[25];
+  LastDay day;
+  uint32_t reserved[8];
   RememberedRequest requests[kRequestsRemembered];
 
   std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }

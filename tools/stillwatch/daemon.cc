@@ -25,6 +25,10 @@ constexpr int64_t kReloadDeadlineNs = 2 * kNsPerSecond;
 constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
 constexpr auto kHandOverQuiet = std::chrono::milliseconds(20);
 constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take over traffic never ends
+// What passed without a look, frames and exchanges.
+constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket",
+                                            "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
+                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped"};
 constexpr char kVersion[] = "0.1.0";
 
 dataplane::PortDriver DriverOf(const std::string& name) {
@@ -172,7 +176,7 @@ void Daemon::HandOver() {
 }
 
 int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
-  pipeline_->Audit("start", "start", config_.box.name, "generation " + std::to_string(generation_.load()));
+  pipeline_->Audit("start", "start", config_.box.name, "generation " + std::to_string(generation_.load()), clock_.UnixNs());
   bool stopping = false;
   while (!engine_->merger().at_end()) {
     if (stop.load(std::memory_order_relaxed) && !stopping) {
@@ -222,10 +226,22 @@ void Daemon::Housekeeping(int64_t now_ns) {
     const int64_t time_ns = clock_.UnixNs() - kIdleLagNs;
     if (time_ns > consumer_->time_ns()) consumer_->OnWatermark(consumer_->packet(), time_ns);
   }
+  NoteCoverage();
   if (now_ns >= next_status_ns_) {
     next_status_ns_ = now_ns + kStatusNs;
     WriteBoxStatus();
   }
+}
+
+void Daemon::NoteCoverage() {
+  const std::map<std::string, uint64_t> counters = registry_.Snapshot();
+  uint64_t skipped = 0;
+  for (const char* name : kSkippedCounters) {
+    if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
+  }
+  const bool bypassed = fail_open_ != nullptr && fail_open_->bypass();
+  pipeline_->SetCoverage(skipped, bypassed || skipped != skipped_);
+  skipped_ = skipped;
 }
 
 void Daemon::WriteBoxStatus() {
@@ -236,7 +252,7 @@ void Daemon::WriteBoxStatus() {
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
   status->set_outbox_records(outbox.records);
   status->set_outbox_bytes(outbox.bytes);
-  pipeline_->WriteStatus(std::move(status));
+  pipeline_->WriteStatus(std::move(status), clock_.UnixNs());
 }
 
 void Daemon::OnDetectionThread(const std::function<void()>& work) {
@@ -259,8 +275,8 @@ void Daemon::Post(std::function<void()> work) {
 
 void Daemon::PostAudit(std::string actor, std::string action, std::string subject, std::string detail) {
   Post([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
-        detail = std::move(detail)] {
-    pipeline_->Audit(actor, action, subject, detail);
+        detail = std::move(detail), time_ns = clock_.UnixNs()] {
+    pipeline_->Audit(actor, action, subject, detail, time_ns);
     WriteBoxStatus();  // and delivers both
   });
 }
@@ -404,8 +420,8 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   for (const config::Change& change : changes) {
     detail += (detail.empty() ? "" : ", ") + std::string(change.key->path) + ": " + change.from + " -> " + change.to;
   }
-  const auto audit = [this, actor, file, generation, detail] {
-    pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail);
+  const auto audit = [this, actor, file, generation, detail, time_ns = clock_.UnixNs()] {
+    pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail, time_ns);
     WriteBoxStatus();  // and delivers both: an acknowledged reload is on record
   };
   const bool detection_late = std::find(late.begin(), late.end(), slot_) != late.end();

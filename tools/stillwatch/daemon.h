@@ -71,6 +71,7 @@ class Daemon {
   void RunRequests();
   void ReloadAsSignalled();
   void Housekeeping(int64_t now_ns);
+  void NoteCoverage();
   void WriteBoxStatus();
 
   mutable std::mutex config_mutex_;
@@ -104,6 +105,7 @@ class Daemon {
   int64_t next_housekeeping_ns_ = 0;
   int64_t next_status_ns_ = 0;
   int64_t idle_since_ns_ = 0;
+  uint64_t skipped_ = 0;  // at the last NoteCoverage
   std::unique_ptr<config::ControlServer> control_;  // last: its threads use all above
 };
 

@@ -342,6 +342,7 @@ dataplane::ExchangeView BuildExchange(const Crowd& crowd, const Request& request
   ParseHex(crowd.accounts[request.account].id, &id);
   std::memcpy(h.key_id, id.data(), 16);
   h.agent_family_hash = request.agent;
+  h.organisation_id = request.declared_organisation;
   h.status = 200;
   h.turns = 1;
   h.tools = request.tools ? 5 : 0;

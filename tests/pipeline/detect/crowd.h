@@ -32,6 +32,7 @@ struct Request {
   int32_t temperature_milli = 0;
   uint32_t max_tokens = 0;
   uint32_t model = 0, agent = 0;
+  uint64_t declared_organisation = 0;  // of a request header
 };
 
 struct Crowd {

@@ -200,6 +200,85 @@ TEST(Invariants, AllowListedAccountsAreAuditedAndSpared) {
   EXPECT_FALSE(before.sink.Records<v1::EnforcementAdvice>().empty());
 }
 
+// Anybody may write into a header what suits him: one word for all of a campaign, or one of its own for each account.
+TEST(Invariants, ADeclaredOrganisationNeitherHidesACampaignNorMakesOwnersKnown) {
+  const Crowd plain = crowd::MakeCrowd(Small(3));
+  const Played before(plain);
+  ASSERT_FALSE(before.flagged.empty());
+  for (const bool one_for_all : {true, false}) {
+    Crowd declared = plain;
+    for (crowd::Request& request : declared.requests) {
+      if (declared.accounts[request.account].campaign >= 0) request.declared_organisation = one_for_all ? 77 : 1'000 + request.account;
+    }
+    const Played run(declared);
+    EXPECT_EQ(run.flagged, before.flagged);
+    for (const v1::CampaignVerdict& verdict : run.pipeline->Campaigns()) EXPECT_LE(verdict.advice().action(), v1::ACTION_STEP_UP);
+  }
+}
+
+// What a consumer of the compacted topic holds: the last record of each account, none after a tombstone.
+struct StandingAdvice {
+  std::map<std::string, const v1::EnforcementAdvice*> records;
+  int renewals = 0;
+
+  explicit StandingAdvice(const MemorySink& sink) {
+    for (const Event& event : sink.events()) {
+      if (event.topic != Topic::kEnforcementAdvice) continue;
+      const auto* record = dynamic_cast<const v1::EnforcementAdvice*>(event.message.get());
+      const auto before = records.find(event.key);
+      if (record == nullptr) {
+        EXPECT_NE(before, records.end()) << "a tombstone for advice that was never given";
+        records.erase(event.key);
+        continue;
+      }
+      if (before != records.end()) {
+        ++renewals;
+        EXPECT_GE(before->second->advice().expires(), record->meta().event_time()) << "advice lapsed though its campaign lived";
+      }
+      records[event.key] = record;
+    }
+  }
+  std::set<std::string> accounts() const {
+    std::set<std::string> names;
+    for (const auto& [name, record] : records) names.insert(name);
+    return names;
+  }
+};
+
+TEST(Invariants, AdviceStandsForExactlyTheFlaggedAndIsRenewed) {
+  crowd::CrowdOptions options = Small(3);
+  options.t1 = false, options.t6 = true;  // over 14 days
+  const Crowd crowd = crowd::MakeCrowd(options);
+  PipelineOptions short_lived = Options();
+  short_lived.policy.advice_ttl_hours = 24;
+  const Played run(crowd, 0, short_lived);
+  ASSERT_FALSE(run.flagged.empty());
+  const StandingAdvice standing(run.sink);
+  EXPECT_EQ(standing.accounts(), run.flagged);
+  EXPECT_GT(standing.renewals, static_cast<int>(run.flagged.size()));
+  for (const auto& [name, record] : standing.records) EXPECT_GT(record->advice().expires(), crowd.requests.back().time_ns) << name;
+}
+
+TEST(Invariants, ANewPolicyReachesStandingAdviceAtOnce) {
+  const Crowd crowd = crowd::MakeCrowd(Small(3));
+  Played run(crowd);
+  ASSERT_FALSE(run.flagged.empty());
+  EXPECT_EQ(StandingAdvice(run.sink).accounts(), run.flagged);
+  PolicyOptions policy;
+  policy.version = "two";
+  policy.allow_owners = {*run.flagged.begin()};
+  run.pipeline->SwapPolicy(policy, 2);
+  std::set<std::string> rest = run.flagged;
+  rest.erase(rest.begin());
+  EXPECT_EQ(StandingAdvice(run.sink).accounts(), rest);
+  policy.action_max = Rung::kObserve;
+  run.pipeline->SwapPolicy(policy, 3);
+  EXPECT_TRUE(StandingAdvice(run.sink).records.empty());
+  EXPECT_EQ(run.sink.Records<v1::CampaignVerdict>().back()->advice().action(), v1::ACTION_OBSERVE);
+  run.pipeline->SwapPolicy(PolicyOptions{}, 4);
+  EXPECT_EQ(StandingAdvice(run.sink).accounts(), run.flagged);
+}
+
 TEST(Invariants, VerdictsFillWhatTheContractNames) {
   const Crowd crowd = crowd::MakeCrowd(Small(3));
   const Played run(crowd);
