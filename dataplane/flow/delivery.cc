@@ -53,7 +53,8 @@ bool FlowWorker::PlacePending() {
   switch (result) {
     case PlaceResult::kInOrder:
     case PlaceResult::kEarly:
-      if (flow->reset_ns != 0) {
+      // What the other side had on its way when the RST came contradicts nothing.
+      if (flow->reset_ns != 0 && (work_.side == flow->reset_side || MutantIs("flow.any_data_cancels_reset"))) {
         flow->reset_ns = 0;
         Count(FlowCounter::kResetContradicted);
       }

@@ -53,7 +53,7 @@ struct alignas(64) Flow {
   std::unique_ptr<HttpConnection> http;
   FlowRecord* record = nullptr;
   int64_t last_step_ns = 0;
-  int64_t reset_ns = 0;         // a RST came then, and no data since; 0: none
+  int64_t reset_ns = 0;         // a RST came then, and nothing since that contradicts it; 0: none
   uint64_t id = 0;
   uint64_t record_bytes[2] = {};  // of the record, each way
   uint16_t record_steps = 0;
@@ -63,6 +63,9 @@ struct alignas(64) Flow {
 
   Direction direction[2];       // [0]: from the client
 
+  uint32_t reset_seq = 0;       // the other direction's next byte when the RST came
+  uint8_t reset_side = 0;       // in whose name it came
+  bool reset_doubted = false;   // after the end its sender acknowledged what it cannot have seen before
   uint8_t sniffs = 0;           // segments that told no protocol
   bool syn_repeated = false;    // the handshake's time tells nothing
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow

@@ -82,6 +82,8 @@ class FlowWorker final : public Worker {
   void OnAck(Flow* flow, int side, const Packet& packet);
   void OnFin(Direction* direction, const Packet& packet);
   void OnReset(Flow* flow, int side, const Packet& packet);
+  // Whether the sender, in whose name a RST came, acknowledges what passed after it, or a SYN.
+  static bool AcksPastReset(const Flow& flow, int side, const Packet& packet);
   void OnPayload(Flow* flow, int side, const Packet& packet);
 
   // delivery.cc

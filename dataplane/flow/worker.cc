@@ -146,13 +146,20 @@ void FlowWorker::OnTcp(const Expected& found) {
   if (flow == nullptr) return;
   if (!flow->client_known) LearnClient(flow, packet, found.from_low);
   const int side = found.from_low == flow->client_is_low ? 0 : 1;
-  if (flow->phase == FlowPhase::kClosed) return Count(FlowCounter::kAfterClose);
+  if (flow->phase == FlowPhase::kClosed) {
+    flow->reset_doubted |= AcksPastReset(*flow, side, packet);
+    return Count(FlowCounter::kAfterClose);
+  }
   flow->last_ns = now_ns_;
   work_ = {};
   work_.flow = flow;
   work_.side = side;
   if ((packet.flags & kSyn) != 0) OnSyn(flow, side, packet);
   if ((packet.flags & kRst) != 0) return OnReset(flow, side, packet);
+  if (AcksPastReset(*flow, side, packet)) {
+    flow->reset_ns = 0;
+    Count(FlowCounter::kResetContradicted);
+  }
   if ((packet.flags & kAck) != 0) OnAck(flow, side, packet);
   if (packet.payload_wire != 0) OnPayload(flow, side, packet);
   if ((packet.flags & kFin) != 0) OnFin(&flow->direction[side], packet);
@@ -196,11 +203,13 @@ Flow* FlowWorker::FlowOf(const Expected& found) {
 
 // Whether the packet is the first of a new connection between the ends of `flow`.
 bool FlowWorker::BeginsAnew(Flow* flow, const Packet& packet, bool from_low) {
-  const Direction& from = flow->direction[from_low == flow->client_is_low ? 0 : 1];
-  const Direction& to = flow->direction[from_low == flow->client_is_low ? 1 : 0];
+  const int side = from_low == flow->client_is_low ? 0 : 1;
+  const Direction& from = flow->direction[side];
+  const Direction& to = flow->direction[1 - side];
   if ((packet.flags & (kSyn | kAck | kRst)) != kSyn) {
-    // Data after what was taken for a reset: the connection lived on.
+    // Data of the side in whose name the RST came: the connection lived on.
     return flow->phase == FlowPhase::kClosed && flow->reset_ns != 0 && packet.payload_wire != 0 &&
+           (side == flow->reset_side || flow->reset_doubted) &&
            static_cast<int32_t>(packet.seq + packet.payload_wire - from.stream.next_seq()) > 0;
   }
   if (flow->phase == FlowPhase::kClosed) return true;
@@ -353,7 +362,15 @@ void FlowWorker::OnReset(Flow* flow, int side, const Packet& packet) {
   Count(FlowCounter::kReset);
   if (MutantIs("flow.believe_reset")) return CloseFlow(flow, HttpEnd::kFlowEnded);
   flow->reset_ns = std::max<int64_t>(1, now_ns_);
+  flow->reset_side = static_cast<uint8_t>(side);
+  flow->reset_seq = flow->direction[1 - side].stream.next_seq();
   ArmBy(flow, now_ns_ + kResetWaitNs);
+}
+
+bool FlowWorker::AcksPastReset(const Flow& flow, int side, const Packet& packet) {
+  if (flow.reset_ns == 0 || side != flow.reset_side || (packet.flags & (kAck | kRst)) != kAck) return false;
+  return (packet.flags & kSyn) != 0 ||  // it accepts the connection that it is said to have refused
+         (flow.direction[1 - side].stream.started() && static_cast<int32_t>(packet.ack - flow.reset_seq) > 0);
 }
 
 std::unique_ptr<Worker> MakeWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,

@@ -129,6 +129,50 @@ TEST(WorkerTest, AForgedResetDoesNotBlind) {
   EXPECT_TRUE(driver.flows()[0].client.ended);
 }
 
+TEST(WorkerTest, DataOnItsWayDoesNotKeepAnAbortedConnection) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA, 1001, 5001, "ask");
+  driver.S(kA, 5001, 1004, "part ");
+  driver.C(kR, 1004, 0);  // the client has enough; the server does not know yet
+  driver.S(kA, 5006, 1004, "and more ");
+  driver.C(kR, 1004, 0);
+  driver.S(kA, 5015, 1004, "and more");
+  driver.Wait(3'200 * kNsPerMs);
+  EXPECT_TRUE(driver.flows()[0].client.ended);
+  EXPECT_EQ(driver.flows()[0].server.bytes, "part and more and more");
+  EXPECT_EQ(driver.Counter("flow.reset_contradicted"), 0u);
+  driver.S(kA, 5023, 1004, "a straggler");
+  EXPECT_EQ(driver.flows().size(), 1u);
+}
+
+TEST(WorkerTest, AForgedResetInTheReadersNameDoesNotBlind) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA, 1001, 5001, "ask");
+  driver.S(kA, 5001, 1004, "part ");
+  driver.C(kR | kA, 1004, 5006);
+  driver.C(kA, 1004, 5006);  // was on its way before: it tells nothing
+  EXPECT_EQ(driver.Counter("flow.reset_contradicted"), 0u);
+  driver.S(kA, 5006, 1004, "and more ");
+  driver.C(kA, 1004, 5015);  // whoever acknowledges this has not reset
+  EXPECT_EQ(driver.Counter("flow.reset_contradicted"), 1u);
+  driver.Wait(5 * kNsPerSecond);
+  driver.S(kA, 5015, 1004, "to the end");
+  ASSERT_EQ(driver.flows().size(), 1u);
+  EXPECT_EQ(driver.flows()[0].server.bytes, "part and more to the end");
+
+  // The same after a pause in which the RST was believed: the acknowledgement makes the next data count again.
+  driver.C(kR | kA, 1004, 5025);
+  driver.Wait(3'200 * kNsPerMs);
+  EXPECT_TRUE(driver.flows()[0].client.ended);
+  driver.S(kA, 5025, 1004, "unheard ");
+  EXPECT_EQ(driver.flows().size(), 1u);
+  driver.C(kA, 1004, 5033);
+  driver.S(kA, 5033, 1004, "heard");
+  ASSERT_EQ(driver.flows().size(), 2u);
+}
+
 TEST(WorkerTest, AForgedFinDoesNotBlind) {
   WorkerDriver driver;
   driver.Handshake();
