@@ -63,8 +63,10 @@ struct alignas(64) Flow {
 
   Direction direction[2];       // [0]: from the client
 
-  uint32_t reset_seq = 0;       // the other direction's next byte when the RST came
+  uint32_t reset_seq = 0;       // the other direction had no byte from here on when the RST came
   uint8_t reset_side = 0;       // in whose name it came
+  bool reset_exact = false;     // it stood at its direction's next byte: no receiver questions it
+  bool reset_seq_known = false;
   bool reset_doubted = false;   // after the end its sender acknowledged what it cannot have seen before
   uint8_t sniffs = 0;           // segments that told no protocol
   bool syn_repeated = false;    // the handshake's time tells nothing

@@ -82,8 +82,11 @@ class FlowWorker final : public Worker {
   void OnAck(Flow* flow, int side, const Packet& packet);
   void OnFin(Direction* direction, const Packet& packet);
   void OnReset(Flow* flow, int side, const Packet& packet);
-  // Whether the sender, in whose name a RST came, acknowledges what passed after it, or a SYN.
-  static bool AcksPastReset(const Flow& flow, int side, const Packet& packet);
+  // Whether the RST stands where its receiver may take it.
+  static bool InWindow(const Flow& flow, int side, const Packet& packet);
+  // Whether the packet shows that the connection lives although a RST came. New bytes in the RST's own name do so,
+  // too; they show when they are placed.
+  static bool ContradictsReset(const Flow& flow, int side, const Packet& packet);
   void OnPayload(Flow* flow, int side, const Packet& packet);
 
   // delivery.cc

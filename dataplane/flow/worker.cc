@@ -12,8 +12,8 @@ namespace stillwatch::dataplane {
 
 namespace {
 
+constexpr int64_t kResetAhead = 1 << 24;  // a RST's distance from the stream's next byte
 constexpr int64_t kResetWaitNs = 2 * kNsPerSecond;
-constexpr int64_t kResetBehind = 1 << 16, kResetAhead = 1 << 24;  // a RST's distance from the stream's place
 constexpr int64_t kAckAheadMax = 1ll << 30;
 constexpr int64_t kFirstAckMax = 1 << 24;  // beyond what anyone sends before the first acknowledgement
 
@@ -147,7 +147,7 @@ void FlowWorker::OnTcp(const Expected& found) {
   if (!flow->client_known) LearnClient(flow, packet, found.from_low);
   const int side = found.from_low == flow->client_is_low ? 0 : 1;
   if (flow->phase == FlowPhase::kClosed) {
-    flow->reset_doubted |= AcksPastReset(*flow, side, packet);
+    flow->reset_doubted |= ContradictsReset(*flow, side, packet);
     return Count(FlowCounter::kAfterClose);
   }
   flow->last_ns = now_ns_;
@@ -156,7 +156,7 @@ void FlowWorker::OnTcp(const Expected& found) {
   work_.side = side;
   if ((packet.flags & kSyn) != 0) OnSyn(flow, side, packet);
   if ((packet.flags & kRst) != 0) return OnReset(flow, side, packet);
-  if (AcksPastReset(*flow, side, packet)) {
+  if (ContradictsReset(*flow, side, packet)) {
     flow->reset_ns = 0;
     Count(FlowCounter::kResetContradicted);
   }
@@ -354,23 +354,38 @@ void FlowWorker::OnFin(Direction* direction, const Packet& packet) {
 
 // What a RST carries is a diagnosis for people (RFC 9293, 3.5.3), not part of the stream.
 void FlowWorker::OnReset(Flow* flow, int side, const Packet& packet) {
-  const Reassembly& stream = flow->direction[side].stream;
-  const int64_t ahead = stream.OffsetOf(packet.seq) - static_cast<int64_t>(stream.next_offset());
-  if (stream.started() && (ahead < -kResetBehind || ahead > kResetAhead)) {
-    return Count(FlowCounter::kResetOutOfWindow);
-  }
+  if (!InWindow(*flow, side, packet)) return Count(FlowCounter::kResetOutOfWindow);
   Count(FlowCounter::kReset);
   if (MutantIs("flow.believe_reset")) return CloseFlow(flow, HttpEnd::kFlowEnded);
   flow->reset_ns = std::max<int64_t>(1, now_ns_);
   flow->reset_side = static_cast<uint8_t>(side);
-  flow->reset_seq = flow->direction[1 - side].stream.next_seq();
+  const Direction& other = flow->direction[1 - side];
+  flow->reset_exact = flow->direction[side].stream.next_seq() == packet.seq;
+  flow->reset_seq_known = other.stream.started();
+  flow->reset_seq = other.fin_seen ? other.fin_seq + 1 : other.stream.next_seq();
+  if (other.stream.holds_early()) flow->reset_seq += static_cast<uint32_t>(options_.reassembly_flow_bytes_max);
   ArmBy(flow, now_ns_ + kResetWaitNs);
 }
 
-bool FlowWorker::AcksPastReset(const Flow& flow, int side, const Packet& packet) {
-  if (flow.reset_ns == 0 || side != flow.reset_side || (packet.flags & (kAck | kRst)) != kAck) return false;
-  return (packet.flags & kSyn) != 0 ||  // it accepts the connection that it is said to have refused
-         (flow.direction[1 - side].stream.started() && static_cast<int32_t>(packet.ack - flow.reset_seq) > 0);
+// Not behind what its receiver has acknowledged (one for the FIN's number): it would be refused (RFC 9293, 3.10.7.4). A
+// RST that answers a SYN must acknowledge it (3.10.7.3).
+bool FlowWorker::InWindow(const Flow& flow, int side, const Packet& packet) {
+  const Direction& from = flow.direction[side];
+  const Direction& to = flow.direction[1 - side];
+  if (!from.stream.started()) return !to.syn_seen || (packet.flags & kAck) == 0 || packet.ack == to.isn + 1;
+  const int64_t offset = from.stream.OffsetOf(packet.seq);
+  return offset + 1 >= static_cast<int64_t>(from.acked_offset) &&
+         offset <= static_cast<int64_t>(from.stream.next_offset()) + kResetAhead;
+}
+
+bool FlowWorker::ContradictsReset(const Flow& flow, int side, const Packet& packet) {
+  if (flow.reset_ns == 0 || (packet.flags & (kAck | kRst)) != kAck) return false;
+  // A RST at another place than the next byte is not obeyed but answered by an acknowledgement (RFC 5961, 3.2).
+  if (side != flow.reset_side) return !flow.reset_exact && packet.payload_wire == 0;
+  if ((packet.flags & kSyn) != 0) return true;  // it accepts what it is said to have refused
+  const Reassembly& read = flow.direction[1 - side].stream;
+  return flow.reset_seq_known && static_cast<int32_t>(packet.ack - flow.reset_seq) > 0 &&
+         read.OffsetOf(packet.ack) <= static_cast<int64_t>(read.next_offset()) + kAckAheadMax;
 }
 
 std::unique_ptr<Worker> MakeWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,

@@ -146,6 +146,33 @@ TEST(WorkerTest, DataOnItsWayDoesNotKeepAnAbortedConnection) {
   EXPECT_EQ(driver.flows().size(), 1u);
 }
 
+// A client that sends RSTs its server does not obey, to be forgotten while the model thinks.
+TEST(WorkerTest, AResetThatTheServerRefusesOrQuestionsEndsNothing) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA, 1001, 5001, "question");
+  driver.S(kA, 5001, 1009);
+  driver.C(kR, 1001, 0);  // behind what the server has
+  EXPECT_EQ(driver.Counter("flow.reset_out_of_window"), 1u);
+  driver.C(kR, 1100, 0);   // in the window, but not the next byte
+  driver.S(kA, 5001, 1009);  // so the server asks
+  EXPECT_EQ(driver.Counter("flow.reset_contradicted"), 1u);
+  driver.Wait(20 * kNsPerSecond);
+  driver.S(kA, 5001, 1009, "answer");
+  ASSERT_EQ(driver.flows().size(), 1u);
+  EXPECT_FALSE(driver.flows()[0].client.ended);
+  EXPECT_EQ(driver.flows()[0].server.bytes, "answer");
+}
+
+TEST(WorkerTest, ARefusalThatDoesNotNameTheSynIsNone) {
+  WorkerDriver driver;
+  driver.C(kS, 1000, 0);
+  driver.S(kR | kA, 0, 77);
+  EXPECT_EQ(driver.Counter("flow.reset_out_of_window"), 1u);
+  driver.S(kR | kA, 0, 1001);
+  EXPECT_EQ(driver.Counter("flow.reset"), 1u);
+}
+
 TEST(WorkerTest, AForgedResetInTheReadersNameDoesNotBlind) {
   WorkerDriver driver;
   driver.Handshake();
