@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/stillwatch/capture_run.h"
+#include "tools/stillwatch/inspect_exchange.h"
 #include "tools/stillwatch/inspect_layers.h"
 #include "tools/stillwatch/json_line.h"
 
@@ -47,6 +49,13 @@ TEST(InspectMalformed, NoCaptureCrashesIt) {
     ++captures;
     RunAndCheck(entry.path(), InspectHttp);
     RunAndCheck(entry.path(), InspectStreams);
+    RunAndCheck(entry.path(), [](std::span<const string> paths, const dataplane::WorkerOptions& options, std::FILE* out) {
+      InspectExchangeOptions exchange;
+      exchange.show_text = true;
+      exchange.out = out;
+      const auto inspector = MakeExchangeInspector(exchange);
+      return RunCaptures(paths, options, inspector->http(), inspector->output(), nullptr);
+    });
   }
   EXPECT_GT(captures, 100u);
 }
