@@ -233,36 +233,46 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, Profile* profil
   ++remembered_;
 }
 
+namespace {
+
+// The `wanted`-th smallest of `hashes` (all distinct): those up to it are kept. Reorders them.
+uint64_t LimitOf(std::span<uint32_t> hashes, uint32_t wanted) {
+  if (wanted == 0) return 0;
+  if (wanted >= hashes.size()) return 1ull << 32;
+  std::nth_element(hashes.begin(), hashes.begin() + (wanted - 1), hashes.end());
+  return uint64_t{hashes[wanted - 1]} + 1;
+}
+
+}  // namespace
+
 // Shared fragments first (what a template is made of), but never all places: the rest tells payloads apart.
+// Of each kind the smallest hashes, in text order.
 void Pipeline::ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request) {
   for (const Fragment& fragment : considered_) fragments_.Prefetch(fragment.hash);
-  struct Choice {
-    Fragment fragment;
-    bool shared;
-  };
-  Choice choices[kFragmentsConsidered];
-  uint32_t count = 0, shared = 0;
+  for (const Fragment& fragment : considered_) fragments_.PrefetchRow(fragment.hash);
   const uint32_t owners_max = std::max(profiles_.size() / options_.tunables.core_owner_share_max,
                                        options_.tunables.group_accounts_min);
-  for (const Fragment& fragment : considered_) {
-    const uint32_t owners = fragments_.Note(fragment.hash, owner, day);
-    choices[count++] = {fragment, owners >= options_.tunables.core_owners_min && owners <= owners_max};
-    shared += choices[count - 1].shared;
+  uint32_t shared[kFragmentsConsidered], others[kFragmentsConsidered];
+  uint32_t shared_count = 0, others_count = 0;
+  uint64_t is_shared = 0;  // bit set
+  static_assert(kFragmentsConsidered <= 64);
+  for (size_t i = 0; i < considered_.size(); ++i) {
+    const uint32_t owners = fragments_.Note(considered_[i].hash, owner, day);
+    if (owners >= options_.tunables.core_owners_min && owners <= owners_max) {
+      is_shared |= 1ull << i;
+      shared[shared_count++] = considered_[i].hash;
+    } else {
+      others[others_count++] = considered_[i].hash;
+    }
   }
-  const auto by_hash = [](const Choice& a, const Choice& b) {
-    return a.shared != b.shared ? a.shared : a.fragment.hash < b.fragment.hash;
-  };
-  if (count > kRequestFragments) {
-    std::sort(choices, choices + count, by_hash);
-    const uint32_t others = count - shared;
-    const uint32_t shared_kept = std::min(shared, std::max(kSharedKept, kRequestFragments - std::min(others, kRequestFragments)));
-    std::copy(choices + shared, choices + shared + (kRequestFragments - shared_kept), choices + shared_kept);
-    count = kRequestFragments;
+  const uint32_t shared_kept =
+      std::min(shared_count, std::max(kSharedKept, kRequestFragments - std::min(others_count, kRequestFragments)));
+  const uint64_t shared_limit = LimitOf({shared, shared_count}, shared_kept);
+  const uint64_t others_limit = LimitOf({others, others_count}, kRequestFragments - shared_kept);
+  for (size_t i = 0; i < considered_.size(); ++i) {
+    if (considered_[i].hash >= (is_shared >> i & 1 ? shared_limit : others_limit)) continue;
+    request->fragments[request->fragments_count++] = considered_[i].hash;
   }
-  std::sort(choices, choices + count,
-            [](const Choice& a, const Choice& b) { return a.fragment.position < b.fragment.position; });
-  for (uint32_t i = 0; i < count; ++i) request->fragments[i] = choices[i].fragment.hash;
-  request->fragments_count = static_cast<uint8_t>(count);
 }
 
 // --- Judging ------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ inline constexpr CounterNames<FragmentCounter> kFragmentCounterNames{
 struct OwnerRegisters {
   uint64_t words[4] = {};
 
-  void Add(uint64_t owner_hash);
+  bool Add(uint64_t owner_hash);  // true: a register changed
   uint32_t Estimate() const;  // exact to within one for fewer than about 10, 13 % above
 };
 
@@ -34,19 +34,21 @@ class FragmentTable {
   // Rounded up to powers of two, at least 64.
   FragmentTable(uint32_t rows_max, uint32_t doorkeeper_rows);
 
-  // Starts fetching the lines that Note will read.
+  // Starts fetching the lines that Note will read: first where rows are named, when that is there the row.
   void Prefetch(uint32_t fragment) const;
+  void PrefetchRow(uint32_t fragment) const;
   // Counts one use; returns the owners estimated so far, this one included.
   uint32_t Note(uint32_t fragment, uint64_t owner, uint16_t day);
   // 0 or 1 owners read as 1.
   uint32_t OwnersOf(uint32_t fragment) const;
 
   CounterBlock<FragmentCounter>& counters() { return counters_; }
-  uint64_t memory_bytes() const { return rows_.size() * sizeof(Row) + door_.size() * sizeof(Door); }
+  uint64_t memory_bytes() const {
+    return rows_.size() * (sizeof(Row) + sizeof(uint32_t)) + door_.size() * sizeof(Door);
+  }
 
  private:
   struct alignas(64) Row {
-    uint32_t fragment = 0;
     uint32_t uses = 0;  // 0: empty
     uint16_t first_day = 0, last_day = 0;
     uint32_t owners = 0;  // Estimate() at the last change
@@ -58,10 +60,13 @@ class FragmentTable {
   };
   static constexpr uint32_t kWays = 4;
 
-  Row* SetOf(uint32_t fragment);
-  const Row* Find(uint32_t fragment) const;
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  uint32_t SetOf(uint32_t fragment) const;  // its first row
+  uint32_t Find(uint32_t fragment) const;   // its row, or kNone
 
   std::vector<Row> rows_;
+  std::vector<uint32_t> fragment_of_;  // by row: a set's four lie together, so most look-ups touch no row
   std::vector<Door> door_;
   uint32_t row_sets_mask_, door_mask_;
   CounterBlock<FragmentCounter> counters_{kFragmentCounterNames};
