@@ -37,6 +37,7 @@ class SmallCounters {
  public:
   explicit SmallCounters(uint64_t expected)
       : counts_(std::bit_ceil(std::clamp<uint64_t>(expected * 2, 1u << 12, 1u << 23))), mask_(counts_.size() - 1) {}
+  void Prefetch(uint64_t hash) const { __builtin_prefetch(&counts_[hash & mask_], 1); }
   void Add(uint64_t hash) {
     uint8_t& count = counts_[hash & mask_];
     count = static_cast<uint8_t>(count + (count != 255));
@@ -51,6 +52,8 @@ class SmallCounters {
 // Numbers fragments in order of first appearance: eight bytes a slot.
 class FragmentNumbers {
  public:
+  FragmentNumbers() { Grow(); }
+  void Prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)], 1); }
   uint32_t NumberOf(uint32_t fragment) {
     if ((fragments_.size() + 1) * 2 > slots_.size()) Grow();
     for (size_t at = Mix32(fragment) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
@@ -101,15 +104,21 @@ struct KeptFragments {
 KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOptions& options, uint64_t entries,
                             uint32_t one_in) {
   SmallCounters counters(entries);
-  for (const RequestRef& ref : requests) {
-    for (uint32_t fragment : ref.request->shingles()) counters.Add(Mix32(fragment));
+  // Look-ups are prefetched some requests ahead: what they read is all over memory.
+  constexpr size_t kAhead = 3;
+  const auto ahead = [&](size_t i) { return i + kAhead < requests.size() ? requests[i + kAhead].request->shingles() : std::span<const uint32_t>(); };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment));
+    for (uint32_t fragment : requests[i].request->shingles()) counters.Add(Mix32(fragment));
   }
   FragmentNumbers numbers;
   std::vector<Use> uses;
   KeptFragments kept;
   kept.run_start.reserve(requests.size() + 1);
   kept.run_start.push_back(0);
-  for (const RequestRef& ref : requests) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
+    const RequestRef& ref = requests[i];
     for (uint32_t fragment : ref.request->shingles()) {
       const uint32_t hash = Mix32(fragment);
       if (!counters.Reaches(hash, options.owners_min)) continue;
