@@ -166,13 +166,16 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
 // may meet in enough owners: no more can share it than use its rarer fragment.
 template <typename Visit>
 void ForEachPair(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent, Visit visit) {
+  std::vector<uint32_t> needed_by(kept.owners.size());
+  for (size_t i = 0; i < needed_by.size(); ++i) {
+    needed_by[i] = static_cast<uint32_t>((uint64_t{kept.owners[i]} * merge_percent + 99) / 100);
+  }
   for (size_t r = 0; r < requests.size(); ++r) {
     const std::span<const uint32_t> run = kept.run(r);
     for (size_t i = 0; i + 1 < run.size(); ++i) {
       for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
-        const uint64_t a = kept.owners[run[i]], b = kept.owners[run[j]];
-        const uint64_t needed = (std::max(a, b) * merge_percent + 99) / 100;
-        if (std::min(a, b) < needed) continue;
+        const uint32_t needed = std::max(needed_by[run[i]], needed_by[run[j]]);
+        if (std::min(kept.owners[run[i]], kept.owners[run[j]]) < needed) continue;
         const uint64_t key = static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]);
         visit(requests[r].owner, key, needed);
       }

@@ -22,8 +22,6 @@ constexpr auto kPairSums = [] {
   return sums;
 }();
 
-uint32_t SetIndex(uint32_t fragment) { return Mix32(fragment ^ 0x5bd1e995u); }
-
 }  // namespace
 
 bool OwnerRegisters::Add(uint64_t owner_hash) {
@@ -56,44 +54,54 @@ uint32_t OwnerRegisters::Estimate() const {
 }
 
 FragmentTable::FragmentTable(uint32_t rows_max, uint32_t doorkeeper_rows)
-    : rows_(std::bit_ceil(std::max(rows_max, 64u))),
-      fragment_of_(rows_.size()),
+    : sets_(std::bit_ceil(std::max(rows_max, 64u)) / kWays),
+      rows_(sets_.size() * kWays),
       door_(std::bit_ceil(std::max(doorkeeper_rows, 64u))),
-      row_sets_mask_(static_cast<uint32_t>(rows_.size() / kWays - 1)),
       door_mask_(static_cast<uint32_t>(door_.size() - 1)) {}
 
-uint32_t FragmentTable::SetOf(uint32_t fragment) const { return (SetIndex(fragment) & row_sets_mask_) * kWays; }
+uint32_t FragmentTable::SetIndexOf(uint32_t fragment) const {
+  return Mix32(fragment ^ 0x5bd1e995u) & static_cast<uint32_t>(sets_.size() - 1);
+}
 
-uint32_t FragmentTable::Find(uint32_t fragment) const {
-  const uint32_t set = SetOf(fragment);
-  for (uint32_t row = set; row < set + kWays; ++row) {
-    if (fragment_of_[row] == fragment && rows_[row].uses != 0) return row;
+uint32_t FragmentTable::WayOf(const Set& set, uint32_t fragment) {
+  for (uint32_t way = 0; way < kWays; ++way) {
+    if (set.fragment[way] == fragment && set.owners[way] != 0) return way;
   }
   return kNone;
 }
 
+uint32_t FragmentTable::Victim(uint32_t set) const {
+  uint32_t victim = 0;
+  for (uint32_t way = 1; way < kWays; ++way) {
+    const uint32_t owners = sets_[set].owners[way], least = sets_[set].owners[victim];
+    if (owners > least || (owners == least && owners == 0)) continue;
+    if (owners < least || rows_[set * kWays + way].last_day < rows_[set * kWays + victim].last_day) victim = way;
+  }
+  return victim;
+}
+
 void FragmentTable::Prefetch(uint32_t fragment) const {
-  __builtin_prefetch(&fragment_of_[SetOf(fragment)]);
+  __builtin_prefetch(&sets_[SetIndexOf(fragment)], 1);
   __builtin_prefetch(&door_[Mix32(fragment) & door_mask_ & ~1u], 1);
 }
 
 void FragmentTable::PrefetchRow(uint32_t fragment) const {
-  const uint32_t set = SetOf(fragment);
-  for (uint32_t row = set; row < set + kWays; ++row) {
-    if (fragment_of_[row] == fragment) __builtin_prefetch(&rows_[row], 1);
-  }
+  const uint32_t set = SetIndexOf(fragment);
+  if (const uint32_t way = WayOf(sets_[set], fragment); way != kNone) __builtin_prefetch(&rows_[set * kWays + way], 1);
 }
 
 uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
   // 32 bits of the owner are all that the doorkeeper keeps, so they are all that is ever counted.
   const uint32_t owner32 = static_cast<uint32_t>(Mix64(owner ^ 0x9e3779b97f4a7c15ull) >> 32) | 1;
   const uint64_t owner_hash = Mix64(owner32);
-  if (const uint32_t found = Find(fragment); found != kNone) {
-    Row& row = rows_[found];
+  const uint32_t at = SetIndexOf(fragment);
+  Set& set = sets_[at];
+  if (const uint32_t way = WayOf(set, fragment); way != kNone) {
+    Row& row = rows_[at * kWays + way];
     ++row.uses;
     row.last_day = day;
-    if (row.registers.Add(owner_hash)) row.owners = row.registers.Estimate();
-    return std::max(row.owners, 1u);
+    if (row.registers.Add(owner_hash)) set.owners[way] = std::max(row.registers.Estimate(), 1u);
+    return set.owners[way];
   }
   // The doorkeeper: sets of two.
   Door* door = &door_[Mix32(fragment) & door_mask_ & ~1u];
@@ -104,17 +112,15 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
     }
     if (door[w].fragment == fragment && door[w].owner == owner32) return 1;
     if (door[w].fragment != fragment) continue;
-    Row* set = &rows_[SetOf(fragment)];
-    Row* place = std::min_element(set, set + kWays, [](const Row& a, const Row& b) {
-      const uint32_t a_owners = a.uses == 0 ? 0 : a.owners, b_owners = b.uses == 0 ? 0 : b.owners;
-      return a_owners != b_owners ? a_owners < b_owners : a.last_day < b.last_day;
-    });
-    if (place->uses != 0) counters_.Add(FragmentCounter::kEvicted);
+    const uint32_t way = Victim(at);
+    if (set.owners[way] != 0) counters_.Add(FragmentCounter::kEvicted);
     counters_.Add(FragmentCounter::kAdmitted);
-    *place = Row{2, day, day, 2, {}};
-    fragment_of_[static_cast<size_t>(place - rows_.data())] = fragment;
-    place->registers.Add(owner_hash);
-    place->registers.Add(Mix64(door[w].owner));
+    set.fragment[way] = fragment;
+    set.owners[way] = 2;
+    Row& row = rows_[at * kWays + way];
+    row = {2, day, day, {}};
+    row.registers.Add(owner_hash);
+    row.registers.Add(Mix64(door[w].owner));
     door[w] = {};
     return 2;
   }
@@ -125,8 +131,9 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
 }
 
 uint32_t FragmentTable::OwnersOf(uint32_t fragment) const {
-  const uint32_t row = Find(fragment);
-  return row == kNone ? 1 : std::max(rows_[row].owners, 1u);
+  const Set& set = sets_[SetIndexOf(fragment)];
+  const uint32_t way = WayOf(set, fragment);
+  return way == kNone ? 1 : set.owners[way];
 }
 
 }  // namespace stillwatch::pipeline

@@ -44,31 +44,35 @@ class FragmentTable {
 
   CounterBlock<FragmentCounter>& counters() { return counters_; }
   uint64_t memory_bytes() const {
-    return rows_.size() * (sizeof(Row) + sizeof(uint32_t)) + door_.size() * sizeof(Door);
+    return sets_.size() * sizeof(Set) + rows_.size() * sizeof(Row) + door_.size() * sizeof(Door);
   }
 
  private:
-  struct alignas(64) Row {
-    uint32_t uses = 0;  // 0: empty
+  static constexpr uint32_t kWays = 4;
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  struct alignas(32) Set {  // which rows: most look-ups end here
+    uint32_t fragment[kWays] = {};
+    uint32_t owners[kWays] = {};  // Estimate() at the last change; 0: empty
+  };
+  struct Row {
+    uint32_t uses = 0;
     uint16_t first_day = 0, last_day = 0;
-    uint32_t owners = 0;  // Estimate() at the last change
     OwnerRegisters registers;
   };
   struct Door {
     uint32_t fragment = 0;
     uint32_t owner = 0;  // 0: empty
   };
-  static constexpr uint32_t kWays = 4;
 
-  static constexpr uint32_t kNone = UINT32_MAX;
+  uint32_t SetIndexOf(uint32_t fragment) const;
+  static uint32_t WayOf(const Set& set, uint32_t fragment);  // kNone: not there
+  uint32_t Victim(uint32_t set) const;                       // the way that makes room
 
-  uint32_t SetOf(uint32_t fragment) const;  // its first row
-  uint32_t Find(uint32_t fragment) const;   // its row, or kNone
-
-  std::vector<Row> rows_;
-  std::vector<uint32_t> fragment_of_;  // by row: a set's four lie together, so most look-ups touch no row
+  std::vector<Set> sets_;
+  std::vector<Row> rows_;  // kWays of each set
   std::vector<Door> door_;
-  uint32_t row_sets_mask_, door_mask_;
+  uint32_t door_mask_;
   CounterBlock<FragmentCounter> counters_{kFragmentCounterNames};
 };
 

@@ -13,16 +13,28 @@ uint32_t ShingleHash(uint32_t first, uint32_t second) {
   return Mix32(Mix32(first + 0x9e3779b9u) ^ second);
 }
 
-// The shingles whose hash is at most `limit`, in text order.
+// The shingles whose hash is at most `limit`, in text order. Eight hashes at a time, which the compiler turns
+// into vectors; what is let through is counted, not branched on.
 void ShinglesUpTo(std::span<const uint32_t> tokens, uint32_t cut, uint32_t limit, std::vector<Fragment>* out) {
-  out->resize(tokens.size());
-  size_t count = 0;
-  for (uint32_t i = 0; i + 1 < tokens.size(); ++i) {
-    const uint32_t hash = ShingleHash(tokens[i], tokens[i + 1]);
-    (*out)[count] = {hash, i};
-    count += hash <= limit && (cut == 0 || i + 1 != cut);
+  constexpr uint32_t kStep = 8;
+  const uint32_t shingles = static_cast<uint32_t>(tokens.size() - 1);
+  out->resize(shingles);
+  Fragment* to = out->data();
+  uint32_t i = 0;
+  for (; i + kStep <= shingles; i += kStep) {
+    uint32_t hashes[kStep];
+    for (uint32_t k = 0; k < kStep; ++k) hashes[k] = ShingleHash(tokens[i + k], tokens[i + k + 1]);
+    for (uint32_t k = 0; k < kStep; ++k) {
+      *to = {hashes[k], i + k};
+      to += hashes[k] <= limit;
+    }
   }
-  out->resize(count);
+  for (; i < shingles; ++i) {
+    *to = {ShingleHash(tokens[i], tokens[i + 1]), i};
+    to += to->hash <= limit;
+  }
+  out->resize(static_cast<size_t>(to - out->data()));
+  if (cut != 0) std::erase_if(*out, [&](const Fragment& fragment) { return fragment.position + 1 == cut; });
 }
 
 // Of equal hashes the first in the text stays.
