@@ -116,20 +116,24 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
   KeptFragments kept;
   kept.run_start.reserve(requests.size() + 1);
   kept.run_start.push_back(0);
+  const auto note = [&](size_t i) {
+    for (uint32_t number : kept.run(i)) uses[number].Note(requests[i].owner, requests[i].request->text_hash);
+  };
   for (size_t i = 0; i < requests.size(); ++i) {
     for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
-    const RequestRef& ref = requests[i];
-    for (uint32_t fragment : ref.request->shingles()) {
+    for (uint32_t fragment : requests[i].request->shingles()) {
       const uint32_t hash = Mix32(fragment);
       if (!counters.Reaches(hash, options.owners_min)) continue;
       if (one_in > 1 && (hash >> 8) % one_in != 0) continue;
       const uint32_t number = numbers.NumberOf(fragment);
       if (number == uses.size()) uses.emplace_back();
-      uses[number].Note(ref.owner, ref.request->text_hash);
+      __builtin_prefetch(&uses[number], 1);
       kept.runs.push_back(number);
     }
     kept.run_start.push_back(static_cast<uint32_t>(kept.runs.size()));
+    if (i != 0) note(i - 1);
   }
+  if (!requests.empty()) note(requests.size() - 1);
   std::vector<std::pair<uint32_t, uint32_t>> order;  // fragment, number
   for (uint32_t number = 0; number < uses.size(); ++number) {
     const Use& use = uses[number];

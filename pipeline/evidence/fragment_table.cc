@@ -75,7 +75,7 @@ uint32_t FragmentTable::Victim(uint32_t set) const {
   for (uint32_t way = 1; way < kWays; ++way) {
     const uint32_t owners = sets_[set].owners[way], least = sets_[set].owners[victim];
     if (owners > least || (owners == least && owners == 0)) continue;
-    if (owners < least || rows_[set * kWays + way].last_day < rows_[set * kWays + victim].last_day) victim = way;
+    if (owners < least || sets_[set].last_day[way] < sets_[set].last_day[victim]) victim = way;
   }
   return victim;
 }
@@ -97,10 +97,9 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
   const uint32_t at = SetIndexOf(fragment);
   Set& set = sets_[at];
   if (const uint32_t way = WayOf(set, fragment); way != kNone) {
-    Row& row = rows_[at * kWays + way];
-    ++row.uses;
-    row.last_day = day;
-    if (row.registers.Add(owner_hash)) set.owners[way] = std::max(row.registers.Estimate(), 1u);
+    OwnerRegisters& registers = rows_[at * kWays + way];
+    set.last_day[way] = day;
+    if (registers.Add(owner_hash)) set.owners[way] = std::max(registers.Estimate(), 1u);
     return set.owners[way];
   }
   // The doorkeeper: sets of two.
@@ -117,10 +116,11 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
     counters_.Add(FragmentCounter::kAdmitted);
     set.fragment[way] = fragment;
     set.owners[way] = 2;
-    Row& row = rows_[at * kWays + way];
-    row = {2, day, day, {}};
-    row.registers.Add(owner_hash);
-    row.registers.Add(Mix64(door[w].owner));
+    set.last_day[way] = day;
+    OwnerRegisters& registers = rows_[at * kWays + way];
+    registers = {};
+    registers.Add(owner_hash);
+    registers.Add(Mix64(door[w].owner));
     door[w] = {};
     return 2;
   }

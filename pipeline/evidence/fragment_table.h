@@ -22,7 +22,7 @@ inline constexpr CounterNames<FragmentCounter> kFragmentCounterNames{
     "shingle.admitted", "shingle.evicted", "shingle.doorkeeper_replaced"};
 
 // 64 registers of 4 bits: rank of owners' hashes. Plain data.
-struct OwnerRegisters {
+struct alignas(32) OwnerRegisters {
   uint64_t words[4] = {};
 
   bool Add(uint64_t owner_hash);  // true: a register changed
@@ -44,21 +44,17 @@ class FragmentTable {
 
   CounterBlock<FragmentCounter>& counters() { return counters_; }
   uint64_t memory_bytes() const {
-    return sets_.size() * sizeof(Set) + rows_.size() * sizeof(Row) + door_.size() * sizeof(Door);
+    return sets_.size() * sizeof(Set) + rows_.size() * sizeof(OwnerRegisters) + door_.size() * sizeof(Door);
   }
 
  private:
   static constexpr uint32_t kWays = 4;
   static constexpr uint32_t kNone = UINT32_MAX;
 
-  struct alignas(32) Set {  // which rows: most look-ups end here
+  struct alignas(64) Set {  // which rows: most look-ups end here
     uint32_t fragment[kWays] = {};
     uint32_t owners[kWays] = {};  // Estimate() at the last change; 0: empty
-  };
-  struct Row {
-    uint32_t uses = 0;
-    uint16_t first_day = 0, last_day = 0;
-    OwnerRegisters registers;
+    uint16_t last_day[kWays] = {};
   };
   struct Door {
     uint32_t fragment = 0;
@@ -70,7 +66,7 @@ class FragmentTable {
   uint32_t Victim(uint32_t set) const;                       // the way that makes room
 
   std::vector<Set> sets_;
-  std::vector<Row> rows_;  // kWays of each set
+  std::vector<OwnerRegisters> rows_;  // kWays of each set
   std::vector<Door> door_;
   uint32_t door_mask_;
   CounterBlock<FragmentCounter> counters_{kFragmentCounterNames};
