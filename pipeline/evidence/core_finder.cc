@@ -166,40 +166,49 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
   return kept;
 }
 
-// Every pair of neighbours in a run (next and next but one, so that one stray word does not part it) that
-// may meet in enough owners: no more can share it than use its rarer fragment.
-template <typename Visit>
-void ForEachPair(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent, Visit visit) {
-  std::vector<uint32_t> needed_by(kept.owners.size());
-  for (size_t i = 0; i < needed_by.size(); ++i) {
-    needed_by[i] = static_cast<uint32_t>((uint64_t{kept.owners[i]} * merge_percent + 99) / 100);
+// Union of neighbours in a run (next and next but one, so that one stray word does not part it) that meet in
+// enough owners; the root of each set is its smallest.
+std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent) {
+  struct Bounds {
+    uint32_t owners;  // a pair meets in no more owners than use its rarer fragment
+    uint32_t needed;  // ... and must meet in so many of the more common one's
+  };
+  std::vector<Bounds> bounds;
+  bounds.reserve(kept.owners.size());
+  for (uint32_t owners : kept.owners) {
+    bounds.push_back({owners, static_cast<uint32_t>((uint64_t{owners} * merge_percent + 99) / 100)});
   }
+  SmallCounters counters(kept.runs.size());
+  std::vector<uint64_t> keys;          // of the pairs that may merge
+  std::vector<uint32_t> key_start{0};  // by request
   for (size_t r = 0; r < requests.size(); ++r) {
     const std::span<const uint32_t> run = kept.run(r);
     for (size_t i = 0; i + 1 < run.size(); ++i) {
       for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
-        const uint32_t needed = std::max(needed_by[run[i]], needed_by[run[j]]);
-        if (std::min(kept.owners[run[i]], kept.owners[run[j]]) < needed) continue;
-        const uint64_t key = static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]);
-        visit(requests[r].owner, key, needed);
+        const Bounds a = bounds[run[i]], b = bounds[run[j]];
+        if (std::min(a.owners, b.owners) < std::max(a.needed, b.needed)) continue;
+        keys.push_back(static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]));
+        counters.Add(Mix64(keys.back()));
       }
     }
+    key_start.push_back(static_cast<uint32_t>(keys.size()));
   }
-}
-
-// Union of neighbours that meet in enough owners; the root of each set is its smallest.
-std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent) {
-  SmallCounters counters(kept.runs.size());
-  ForEachPair(requests, kept, merge_percent, [&](uint32_t, uint64_t key, uint64_t) { counters.Add(Mix64(key)); });
+  uint32_t needed_least = UINT32_MAX;
+  for (const Bounds& b : bounds) needed_least = std::min(needed_least, b.needed);
   FlatMap<Meeting> meetings;
-  std::vector<std::pair<uint64_t, uint64_t>> pairs;  // key, owners needed
-  ForEachPair(requests, kept, merge_percent, [&](uint32_t owner, uint64_t key, uint64_t needed) {
-    if (!counters.Reaches(Mix64(key), needed)) return;
-    Meeting& meeting = meetings[key];
-    if (meeting.owners == 0) pairs.push_back({key, needed});
-    meeting.owners += meeting.last_owner != owner;
-    meeting.last_owner = owner;
-  });
+  std::vector<std::pair<uint64_t, uint32_t>> pairs;  // key, owners needed
+  for (size_t r = 0; r < requests.size(); ++r) {
+    for (uint32_t i = key_start[r]; i < key_start[r + 1]; ++i) {
+      const uint64_t key = keys[i], hash = Mix64(key);
+      if (!counters.Reaches(hash, needed_least)) continue;
+      const uint32_t needed = std::max(bounds[key >> 32].needed, bounds[static_cast<uint32_t>(key)].needed);
+      if (!counters.Reaches(hash, needed)) continue;
+      Meeting& meeting = meetings[key];
+      if (meeting.owners == 0) pairs.push_back({key, needed});
+      meeting.owners += meeting.last_owner != requests[r].owner;
+      meeting.last_owner = requests[r].owner;
+    }
+  }
   std::vector<uint32_t> parent(kept.fragments.size());
   std::iota(parent.begin(), parent.end(), 0);
   for (const auto& [key, needed] : pairs) {
