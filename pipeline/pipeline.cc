@@ -37,6 +37,12 @@ uint16_t ParametersOf(const ExchangeHeader& h) {
   return static_cast<uint16_t>(x >> 48);
 }
 
+// Where an instruction over the limit was cut, as a token index; 0: it is whole.
+uint32_t CutOf(const ExchangeView& exchange) {
+  if (!exchange.truncated(Part::kInstruction)) return 0;
+  return static_cast<uint32_t>(exchange.tokens(Part::kInstruction).size() / 2);
+}
+
 AccountId IdOf(const ExchangeHeader& h) {
   AccountId id;
   std::memcpy(id.bytes, h.key_id, sizeof id.bytes);
@@ -113,11 +119,13 @@ void Pipeline::OnWatermark(uint64_t, int64_t traffic_time_ns) {
 void Pipeline::CloseBatch() {
   counters_.Add(PipelineCounter::kBatches);
   if (backend_ != nullptr) ComputeSketches();
-  for (size_t at : block_at_) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(blocks_.data() + at);
-    ExchangeHeader header;
-    std::memcpy(&header, bytes, sizeof header);
-    NoteExchange(ExchangeView(Bytes(bytes, dataplane::ExchangeBytes(header))));
+  // One exchange ahead, so that the table's lines are on their way while the one before is noted.
+  for (size_t i = 0; i <= block_at_.size(); ++i) {
+    if (i < block_at_.size()) FindFragments(BatchedExchange(i), &considered_[i & 1]);
+    if (i > 0) NoteExchange(BatchedExchange(i - 1), considered_[(i - 1) & 1]);
+    if (i < block_at_.size()) {
+      for (const Fragment& fragment : considered_[i & 1]) fragments_.PrefetchRow(fragment.hash);
+    }
   }
   block_at_.clear();
   blocks_.clear();
@@ -126,39 +134,41 @@ void Pipeline::CloseBatch() {
   Deliver();
 }
 
+ExchangeView Pipeline::BatchedExchange(size_t i) const {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(blocks_.data() + block_at_[i]);
+  ExchangeHeader header;
+  std::memcpy(&header, bytes, sizeof header);
+  return ExchangeView(Bytes(bytes, dataplane::ExchangeBytes(header)));
+}
+
 void Pipeline::ComputeSketches() {
-  std::vector<uint32_t> tokens, offsets{0}, cuts;
-  std::vector<uint64_t> ids;
-  std::vector<const ExchangeHeader*> headers;
-  for (size_t at : block_at_) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(blocks_.data() + at);
-    const auto* header = reinterpret_cast<const ExchangeHeader*>(bytes);
-    const ExchangeView view(Bytes(bytes, dataplane::ExchangeBytes(*header)));
+  Instructions& in = instructions_;
+  in.tokens.clear(), in.cuts.clear(), in.ids.clear(), in.candidates.clear();
+  in.offsets.assign(1, 0);
+  for (size_t i = 0; i < block_at_.size(); ++i) {
+    const ExchangeView view = BatchedExchange(i);
     const auto instruction = view.tokens(Part::kInstruction);
-    tokens.insert(tokens.end(), instruction.begin(), instruction.end());
-    offsets.push_back(static_cast<uint32_t>(tokens.size()));
-    cuts.push_back(view.truncated(Part::kInstruction) ? static_cast<uint32_t>(instruction.size() / 2) : 0);
-    ids.push_back(rows_++);
-    headers.push_back(header);
+    in.tokens.insert(in.tokens.end(), instruction.begin(), instruction.end());
+    in.offsets.push_back(static_cast<uint32_t>(in.tokens.size()));
+    in.cuts.push_back(CutOf(view));
+    in.ids.push_back(rows_++);
     if (rows_ % kEpochRows == 0) backend_->AdvanceEpoch();
   }
-  sketches_.resize(cuts.size());
-  std::vector<gpu::Candidate> candidates;
-  Status status = backend_->ComputeSketches({tokens, offsets, cuts}, sketches_);
-  if (status.ok()) status = backend_->ProbeAndInsert(sketches_, ids, &candidates);
+  sketches_.resize(in.cuts.size());
+  Status status = backend_->ComputeSketches({in.tokens, in.offsets, in.cuts}, sketches_);
+  if (status.ok()) status = backend_->ProbeAndInsert(sketches_, in.ids, &in.candidates);
   if (!status.ok()) {
     if (counters_.Get(PipelineCounter::kSketchFailed) == 0) Log(LogLevel::kWarning, "sketches: " + status.message());
     counters_.Add(PipelineCounter::kSketchFailed);
     return;
   }
-  counters_.Add(PipelineCounter::kNearDuplicates, candidates.size());
+  counters_.Add(PipelineCounter::kNearDuplicates, in.candidates.size());
   if (!options_.write_request_sketches) return;
-  for (size_t i = 0; i < headers.size(); ++i) {
-    const ExchangeHeader& h = *headers[i];
+  for (size_t i = 0; i < block_at_.size(); ++i) {
+    const ExchangeView view = BatchedExchange(i);
+    const ExchangeHeader& h = view.header();
     if (sketches_[i].tokens == 0 || !(h.flags & dataplane::kHasKey)) continue;
     auto record = std::make_unique<v1::RequestSketch>();
-    const auto* bytes = reinterpret_cast<const uint8_t*>(headers[i]);
-    const ExchangeView view(Bytes(bytes, dataplane::ExchangeBytes(h)));
     Stamp(record->mutable_meta());
     record->set_account(AccountText(directory_.get(), AccountOf(h).first));
     record->set_dialect(std::string(NameOf(h.dialect)));
@@ -184,7 +194,12 @@ void Pipeline::ComputeSketches() {
 
 // --- Profiles -----------------------------------------------------------------------------------------
 
-void Pipeline::NoteExchange(const ExchangeView& exchange) {
+void Pipeline::FindFragments(const ExchangeView& exchange, std::vector<Fragment>* out) const {
+  FragmentsOf(exchange.tokens(Part::kInstruction), CutOf(exchange), out);
+  for (const Fragment& fragment : *out) fragments_.Prefetch(fragment.hash);
+}
+
+void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragment> considered) {
   const ExchangeHeader& h = exchange.header();
   if (!exchange.has(dataplane::kRequestSeen) || !exchange.has(dataplane::kResponseSeen)) {
     counters_.Add(PipelineCounter::kOneSided);
@@ -213,13 +228,13 @@ void Pipeline::NoteExchange(const ExchangeView& exchange) {
     counters_.Add(PipelineCounter::kNoInstruction);
     return;
   }
-  RememberInstruction(exchange, profile);
+  RememberInstruction(exchange, considered, profile);
 }
 
-void Pipeline::RememberInstruction(const ExchangeView& exchange, Profile* profile) {
+void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const Fragment> considered,
+                                   Profile* profile) {
   const ExchangeHeader& h = exchange.header();
   const auto tokens = exchange.tokens(Part::kInstruction);
-  const uint32_t cut = exchange.truncated(Part::kInstruction) ? static_cast<uint32_t>(tokens.size() / 2) : 0;
   RememberedRequest request{};
   request.time_s = static_cast<uint32_t>(std::max<int64_t>(h.request_start_ns, 0) / kNsPerSecond);
   request.request_id_hash = h.request_id_hash;
@@ -243,42 +258,50 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, Profile* profil
   if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;
   if (h.tools != 0) request.flags |= kToolsOffered;
   if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
-  FragmentsOf(tokens, cut, &considered_);
-  ChooseFragments(profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
-  if (Remember(profile, request)) profiles_.counters().Add(ProfileCounter::kRequestsPushedOut);
+  ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
+  profiles_.Remember(profile, request);
   ++remembered_;
 }
 
+namespace {
+
+// The `wanted`-th smallest of `hashes` (all distinct): those up to it are kept. Reorders them.
+uint64_t LimitOf(std::span<uint32_t> hashes, uint32_t wanted) {
+  if (wanted == 0) return 0;
+  if (wanted >= hashes.size()) return 1ull << 32;
+  std::nth_element(hashes.begin(), hashes.begin() + (wanted - 1), hashes.end());
+  return uint64_t{hashes[wanted - 1]} + 1;
+}
+
+}  // namespace
+
 // Shared fragments first (what a template is made of), but never all places: the rest tells payloads apart.
-void Pipeline::ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request) {
-  for (const Fragment& fragment : considered_) fragments_.Prefetch(fragment.hash);
-  struct Choice {
-    Fragment fragment;
-    bool shared;
-  };
-  Choice choices[kFragmentsConsidered];
-  uint32_t count = 0, shared = 0;
+// Of each kind the smallest hashes, in text order.
+void Pipeline::ChooseFragments(std::span<const Fragment> considered, uint64_t owner, uint16_t day,
+                               RememberedRequest* request) {
   const uint32_t owners_max = std::max(profiles_.size() / options_.tunables.core_owner_share_max,
                                        options_.tunables.group_accounts_min);
-  for (const Fragment& fragment : considered_) {
-    const uint32_t owners = fragments_.Note(fragment.hash, owner, day);
-    choices[count++] = {fragment, owners >= options_.tunables.core_owners_min && owners <= owners_max};
-    shared += choices[count - 1].shared;
+  uint32_t shared[kFragmentsConsidered], others[kFragmentsConsidered];
+  uint32_t shared_count = 0, others_count = 0;
+  uint64_t is_shared = 0;  // bit set
+  static_assert(kFragmentsConsidered <= 64);
+  for (size_t i = 0; i < considered.size(); ++i) {
+    const uint32_t owners = fragments_.Note(considered[i].hash, owner, day);
+    if (owners >= options_.tunables.core_owners_min && owners <= owners_max) {
+      is_shared |= 1ull << i;
+      shared[shared_count++] = considered[i].hash;
+    } else {
+      others[others_count++] = considered[i].hash;
+    }
   }
-  const auto by_hash = [](const Choice& a, const Choice& b) {
-    return a.shared != b.shared ? a.shared : a.fragment.hash < b.fragment.hash;
-  };
-  if (count > kRequestFragments) {
-    std::sort(choices, choices + count, by_hash);
-    const uint32_t others = count - shared;
-    const uint32_t shared_kept = std::min(shared, std::max(kSharedKept, kRequestFragments - std::min(others, kRequestFragments)));
-    std::copy(choices + shared, choices + shared + (kRequestFragments - shared_kept), choices + shared_kept);
-    count = kRequestFragments;
+  const uint32_t shared_kept =
+      std::min(shared_count, std::max(kSharedKept, kRequestFragments - std::min(others_count, kRequestFragments)));
+  const uint64_t shared_limit = LimitOf({shared, shared_count}, shared_kept);
+  const uint64_t others_limit = LimitOf({others, others_count}, kRequestFragments - shared_kept);
+  for (size_t i = 0; i < considered.size(); ++i) {
+    if (considered[i].hash >= (is_shared >> i & 1 ? shared_limit : others_limit)) continue;
+    request->fragments[request->fragments_count++] = considered[i].hash;
   }
-  std::sort(choices, choices + count,
-            [](const Choice& a, const Choice& b) { return a.fragment.position < b.fragment.position; });
-  for (uint32_t i = 0; i < count; ++i) request->fragments[i] = choices[i].fragment.hash;
-  request->fragments_count = static_cast<uint8_t>(count);
 }
 
 // --- Judging ------------------------------------------------------------------------------------------
@@ -288,9 +311,7 @@ void Pipeline::ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* 
 bool Pipeline::EvaluationIsDue() const {
   const Tunables& t = options_.tunables;
   if (newest_ns_ - evaluated_ns_ < t.evaluate_every_s * kNsPerSecond || remembered_ == 0) return false;
-  uint64_t held = 0;
-  for (const Profile& profile : profiles_.all()) held += profile.requests_count;
-  const uint64_t needed = std::max<uint64_t>(t.evaluate_requests_min, held / t.evaluate_growth_share);
+  const uint64_t needed = std::max<uint64_t>(t.evaluate_requests_min, profiles_.requests() / t.evaluate_growth_share);
   return remembered_ >= needed || newest_ns_ - evaluated_ns_ >= t.evaluate_at_least_h * kNsPerHour;
 }
 
@@ -300,9 +321,7 @@ void Pipeline::Evaluate() {
   evaluated_ns_ = newest_ns_;
   remembered_ = 0;
   const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(t.retention_days) * 86'400;
-  for (Profile& profile : profiles_.all()) {
-    ExpireBefore(&profile, static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
-  }
+  profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
   const TemplateLayerResult layer = FindTemplateEdges(profiles_.all(), t);
   if (layer.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   counters_.Set(PipelineCounter::kEdges, layer.edges.size());

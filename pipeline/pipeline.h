@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -119,9 +120,13 @@ class Pipeline {
  private:
   void CloseBatch();
   void ComputeSketches();
-  void NoteExchange(const dataplane::ExchangeView& exchange);
-  void RememberInstruction(const dataplane::ExchangeView& exchange, Profile* profile);
-  void ChooseFragments(uint64_t owner, uint16_t day, RememberedRequest* request);
+  dataplane::ExchangeView BatchedExchange(size_t i) const;
+  void FindFragments(const dataplane::ExchangeView& exchange, std::vector<Fragment>* out) const;
+  void NoteExchange(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered);
+  void RememberInstruction(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered,
+                           Profile* profile);
+  void ChooseFragments(std::span<const Fragment> considered, uint64_t owner, uint16_t day,
+                       RememberedRequest* request);
   bool EvaluationIsDue() const;
   void Evaluate();
   void MarkHits();
@@ -158,7 +163,13 @@ class Pipeline {
   ProfileTable profiles_;
   FragmentTable fragments_;
   std::unique_ptr<ElicitationExpert> elicitation_;
-  std::vector<Fragment> considered_;  // reused
+  std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next
+  struct Instructions {  // of a batch, for the backend
+    std::vector<uint32_t> tokens, offsets, cuts;
+    std::vector<uint64_t> ids;
+    std::vector<gpu::Candidate> candidates;
+  };
+  Instructions instructions_;  // reused
   std::vector<gpu::Sketch> sketches_;
 
   CampaignBook book_;

@@ -86,8 +86,7 @@ class Fit {
     held_.clear();
     held_start_.assign(1, 0);
     for (const RequestRef& ref : population_.requests) {
-      cores_.CoresOf(*ref.request, &held);
-      held_.insert(held_.end(), held.begin(), held.end());
+      cores_.AddCoresOf(*ref.request, &held_);
       held_start_.push_back(static_cast<uint32_t>(held_.size()));
     }
     std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);

@@ -15,11 +15,11 @@ namespace {
 struct Use {
   uint32_t owners = 0;
   uint32_t last_owner = UINT32_MAX;
+  uint32_t texts_count = 0;
   uint32_t texts[3] = {};  // the first distinct ones
-  uint8_t texts_count = 0;
 
   void Note(uint32_t owner, uint32_t text) {
-    if (owner != last_owner) ++owners;
+    owners += owner != last_owner;
     last_owner = owner;
     if (texts_count == 3 || std::find(texts, texts + texts_count, text) != texts + texts_count) return;
     texts[texts_count++] = text;
@@ -31,79 +31,189 @@ struct Meeting {
   uint32_t last_owner = UINT32_MAX;
 };
 
+// What is used too seldom to matter stays out of the tables: small counters, shared by hash. They can only
+// count too much.
+class SmallCounters {
+ public:
+  explicit SmallCounters(uint64_t expected)
+      : counts_(std::bit_ceil(std::clamp<uint64_t>(expected * 2, 1u << 12, 1u << 23))), mask_(counts_.size() - 1) {}
+  void Prefetch(uint64_t hash) const { __builtin_prefetch(&counts_[hash & mask_], 1); }
+  void Add(uint64_t hash) {
+    uint8_t& count = counts_[hash & mask_];
+    count = static_cast<uint8_t>(count + (count != 255));
+  }
+  bool Reaches(uint64_t hash, uint64_t least) const { return counts_[hash & mask_] >= std::min<uint64_t>(least, 255); }
+
+ private:
+  std::vector<uint8_t> counts_;
+  const uint64_t mask_;
+};
+
+// Numbers fragments in order of first appearance: eight bytes a slot.
+class FragmentNumbers {
+ public:
+  FragmentNumbers() { Grow(); }
+  void Prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)], 1); }
+  uint32_t NumberOf(uint32_t fragment) {
+    if ((fragments_.size() + 1) * 2 > slots_.size()) Grow();
+    for (size_t at = Mix32(fragment) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
+      if (slots_[at].number == UINT32_MAX) {
+        slots_[at] = {fragment, static_cast<uint32_t>(fragments_.size())};
+        fragments_.push_back(fragment);
+        return slots_[at].number;
+      }
+      if (slots_[at].fragment == fragment) return slots_[at].number;
+    }
+  }
+  const std::vector<uint32_t>& fragments() const { return fragments_; }
+
+ private:
+  struct Slot {
+    uint32_t fragment = 0;
+    uint32_t number = UINT32_MAX;
+  };
+  void Grow() {
+    std::vector<Slot> old(std::max<size_t>(slots_.size() * 4, 4096));
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.number == UINT32_MAX) continue;
+      size_t at = Mix32(slot.fragment) & (slots_.size() - 1);
+      while (slots_[at].number != UINT32_MAX) at = (at + 1) & (slots_.size() - 1);
+      slots_[at] = slot;
+    }
+  }
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> fragments_;
+};
+
 uint32_t RootOf(std::vector<uint32_t>* parent, uint32_t x) {
   while ((*parent)[x] != x) x = (*parent)[x] = (*parent)[(*parent)[x]];
   return x;
 }
 
-// The fragments that enough owners use, sorted, and by how many owners each.
-std::vector<uint32_t> KeptFragments(std::span<const RequestRef> requests, const CoreOptions& options,
-                                    uint32_t one_in, std::vector<uint32_t>* owners) {
-  // Most fragments are used too seldom to matter: small counters, shared by hash, keep them out of the
-  // table. They can only count too much.
-  uint64_t entries = 0;
-  for (const RequestRef& ref : requests) entries += ref.request->fragments_count;
-  std::vector<uint8_t> seen(std::bit_ceil(std::clamp<uint64_t>(entries * 2, 1u << 12, 1u << 23)));
-  const uint32_t mask = static_cast<uint32_t>(seen.size() - 1);
-  for (const RequestRef& ref : requests) {
-    for (uint32_t fragment : ref.request->shingles()) {
-      uint8_t& count = seen[Mix32(fragment) & mask];
-      count += count != 255;
-    }
-  }
-  std::vector<uint32_t> order;
-  FlatMap<Use> uses(1024);
-  for (const RequestRef& ref : requests) {
-    for (uint32_t fragment : ref.request->shingles()) {
-      if (seen[Mix32(fragment) & mask] < std::min(options.owners_min, 255u)) continue;
-      if (one_in > 1 && (Mix32(fragment) >> 8) % one_in != 0) continue;
-      Use& use = uses[fragment];
-      if (use.owners == 0) order.push_back(fragment);
-      use.Note(ref.owner, ref.request->text_hash);
-    }
-  }
-  std::erase_if(order, [&](uint32_t fragment) {
-    const Use& use = *uses.Find(fragment);
-    return use.owners < options.owners_min || use.owners > options.owners_max ||
-           use.texts_count < std::min(options.texts_min, 3u);
-  });
-  std::sort(order.begin(), order.end());
-  for (uint32_t fragment : order) owners->push_back(uses.Find(fragment)->owners);
-  return order;
-}
+// The fragments that enough owners use, sorted, by how many owners each, and where the requests hold them:
+// every fragment of a request is looked up once, later steps work on numbers.
+struct KeptFragments {
+  std::vector<uint32_t> fragments, owners;
+  std::vector<uint32_t> runs, run_start;  // indexes into `fragments`, in text order, by request
 
-// Union of neighbours in the text (next and next but one, so that one stray word does not part a run).
-std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const CoreOptions& options,
-                                const FragmentIndex& index, const std::vector<uint32_t>& owners) {
-  FlatMap<Meeting> meetings(owners.size() * 2);
-  std::vector<uint64_t> pairs;
-  std::vector<uint32_t> run;
-  for (const RequestRef& ref : requests) {
-    run.clear();
-    for (uint32_t fragment : ref.request->shingles()) {
-      const uint32_t at = index.Find(fragment);
-      if (at != FragmentIndex::kNone) run.push_back(at);
-    }
-    for (size_t i = 0; i < run.size(); ++i) {
-      for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
-        const uint64_t key = static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]);
-        Meeting& meeting = meetings[key];
-        if (meeting.owners == 0) pairs.push_back(key);
-        if (meeting.last_owner != ref.owner) ++meeting.owners;
-        meeting.last_owner = ref.owner;
-      }
-    }
+  std::span<const uint32_t> run(size_t i) const { return {runs.data() + run_start[i], run_start[i + 1] - run_start[i]}; }
+};
+
+KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOptions& options, uint64_t entries,
+                            uint32_t one_in) {
+  SmallCounters counters(entries);
+  // Look-ups are prefetched some requests ahead: what they read is all over memory.
+  constexpr size_t kAhead = 3;
+  const auto ahead = [&](size_t i) { return i + kAhead < requests.size() ? requests[i + kAhead].request->shingles() : std::span<const uint32_t>(); };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment));
+    for (uint32_t fragment : requests[i].request->shingles()) counters.Add(Mix32(fragment));
   }
-  std::vector<uint32_t> parent(owners.size());
-  std::iota(parent.begin(), parent.end(), 0);
-  for (uint64_t key : pairs) {
-    const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
-    const uint64_t most = std::max(owners[a], owners[b]);
-    if (meetings.Find(key)->owners * 100ull < most * options.merge_percent ||
-        MutantIs("detect.merge_nothing")) {
+  FragmentNumbers numbers;
+  std::vector<Use> uses;
+  KeptFragments kept;
+  kept.run_start.reserve(requests.size() + 1);
+  kept.run_start.push_back(0);
+  const auto note = [&](size_t i) {
+    for (uint32_t number : kept.run(i)) uses[number].Note(requests[i].owner, requests[i].request->text_hash);
+  };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
+    for (uint32_t fragment : requests[i].request->shingles()) {
+      const uint32_t hash = Mix32(fragment);
+      if (!counters.Reaches(hash, options.owners_min)) continue;
+      if (one_in > 1 && (hash >> 8) % one_in != 0) continue;
+      const uint32_t number = numbers.NumberOf(fragment);
+      if (number == uses.size()) uses.emplace_back();
+      __builtin_prefetch(&uses[number], 1);
+      kept.runs.push_back(number);
+    }
+    kept.run_start.push_back(static_cast<uint32_t>(kept.runs.size()));
+    if (i != 0) note(i - 1);
+  }
+  if (!requests.empty()) note(requests.size() - 1);
+  std::vector<std::pair<uint32_t, uint32_t>> order;  // fragment, number
+  for (uint32_t number = 0; number < uses.size(); ++number) {
+    const Use& use = uses[number];
+    if (use.owners < options.owners_min || use.owners > options.owners_max ||
+        use.texts_count < std::min(options.texts_min, 3u)) {
       continue;
     }
-    const uint32_t ra = RootOf(&parent, a), rb = RootOf(&parent, b);
+    order.push_back({numbers.fragments()[number], number});
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<uint32_t> index_of(uses.size(), UINT32_MAX);
+  for (const auto& [fragment, number] : order) {
+    index_of[number] = static_cast<uint32_t>(kept.fragments.size());
+    kept.fragments.push_back(fragment);
+    kept.owners.push_back(uses[number].owners);
+  }
+  // Numbers to indexes, those of others out.
+  uint32_t to = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const uint32_t from = kept.run_start[i], end = kept.run_start[i + 1];
+    kept.run_start[i] = to;
+    for (uint32_t k = from; k < end; ++k) {
+      const uint32_t index = index_of[kept.runs[k]];
+      kept.runs[to] = index;
+      to += index != UINT32_MAX;
+    }
+  }
+  kept.run_start.back() = to;
+  kept.runs.resize(to);
+  return kept;
+}
+
+// Union of neighbours in a run (next and next but one, so that one stray word does not part it) that meet in
+// enough owners; the root of each set is its smallest.
+std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent) {
+  struct Bounds {
+    uint32_t owners;  // a pair meets in no more owners than use its rarer fragment
+    uint32_t needed;  // ... and must meet in so many of the more common one's
+  };
+  std::vector<Bounds> bounds;
+  bounds.reserve(kept.owners.size());
+  for (uint32_t owners : kept.owners) {
+    bounds.push_back({owners, static_cast<uint32_t>((uint64_t{owners} * merge_percent + 99) / 100)});
+  }
+  SmallCounters counters(kept.runs.size());
+  std::vector<uint64_t> keys;          // of the pairs that may merge
+  std::vector<uint32_t> key_start{0};  // by request
+  for (size_t r = 0; r < requests.size(); ++r) {
+    const std::span<const uint32_t> run = kept.run(r);
+    for (size_t i = 0; i + 1 < run.size(); ++i) {
+      for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
+        const Bounds a = bounds[run[i]], b = bounds[run[j]];
+        if (std::min(a.owners, b.owners) < std::max(a.needed, b.needed)) continue;
+        keys.push_back(static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]));
+        counters.Add(Mix64(keys.back()));
+      }
+    }
+    key_start.push_back(static_cast<uint32_t>(keys.size()));
+  }
+  uint32_t needed_least = UINT32_MAX;
+  for (const Bounds& b : bounds) needed_least = std::min(needed_least, b.needed);
+  FlatMap<Meeting> meetings;
+  std::vector<std::pair<uint64_t, uint32_t>> pairs;  // key, owners needed
+  for (size_t r = 0; r < requests.size(); ++r) {
+    for (uint32_t i = key_start[r]; i < key_start[r + 1]; ++i) {
+      const uint64_t key = keys[i], hash = Mix64(key);
+      if (!counters.Reaches(hash, needed_least)) continue;
+      const uint32_t needed = std::max(bounds[key >> 32].needed, bounds[static_cast<uint32_t>(key)].needed);
+      if (!counters.Reaches(hash, needed)) continue;
+      Meeting& meeting = meetings[key];
+      if (meeting.owners == 0) pairs.push_back({key, needed});
+      meeting.owners += meeting.last_owner != requests[r].owner;
+      meeting.last_owner = requests[r].owner;
+    }
+  }
+  std::vector<uint32_t> parent(kept.fragments.size());
+  std::iota(parent.begin(), parent.end(), 0);
+  for (const auto& [key, needed] : pairs) {
+    if (meetings.Find(key)->owners < needed || MutantIs("detect.merge_nothing")) continue;
+    const uint32_t ra = RootOf(&parent, static_cast<uint32_t>(key >> 32)), rb = RootOf(&parent, static_cast<uint32_t>(key));
     parent[std::max(ra, rb)] = std::min(ra, rb);
   }
   for (uint32_t i = 0; i < parent.size(); ++i) parent[i] = RootOf(&parent, i);
@@ -112,16 +222,11 @@ std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const Core
 
 }  // namespace
 
-void CoreSet::CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
-  out->clear();
-  for (uint32_t fragment : request.shingles()) {
-    const uint32_t core = CoreOfFragment(fragment);
-    if (core != UINT32_MAX) out->push_back(core);
-  }
-  if (out->empty()) return;
-  std::sort(out->begin(), out->end());
-  size_t kept = 0;
-  for (size_t i = 0; i < out->size();) {
+void CoreSet::KeepHeld(std::vector<uint32_t>* out, size_t from) const {
+  if (out->size() == from) return;
+  std::sort(out->begin() + static_cast<ptrdiff_t>(from), out->end());
+  size_t kept = from;
+  for (size_t i = from; i < out->size();) {
     size_t end = i;
     while (end < out->size() && (*out)[end] == (*out)[i]) ++end;
     if (end - i >= cores[(*out)[i]].needed) (*out)[kept++] = (*out)[i];
@@ -130,24 +235,37 @@ void CoreSet::CoresOf(const RememberedRequest& request, std::vector<uint32_t>* o
   out->resize(kept);
 }
 
+void CoreSet::CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
+  out->clear();
+  AddCoresOf(request, out);
+}
+
+void CoreSet::AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
+  const size_t from = out->size();
+  for (uint32_t maybe = index_.MaybeIn(request.shingles()); maybe != 0; maybe &= maybe - 1) {
+    const uint32_t core = CoreOfFragment(request.fragments[std::countr_zero(maybe)]);
+    if (core != UINT32_MAX) out->push_back(core);
+  }
+  KeepHeld(out, from);
+}
+
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options) {
   CoreSet set;
   uint64_t entries = 0;
   for (const RequestRef& ref : requests) entries += ref.request->fragments_count;
   set.sampled_one_in = static_cast<uint32_t>(1 + entries / std::max(options.entries_max, 1u));
 
-  std::vector<uint32_t> owners;
-  const std::vector<uint32_t> kept = KeptFragments(requests, options, set.sampled_one_in, &owners);
-  set.index_.Build(kept);
-  const std::vector<uint32_t> root = MergeRuns(requests, options, set.index_, owners);
+  const KeptFragments kept = KeepFragments(requests, options, entries, set.sampled_one_in);
+  set.index_.Build(kept.fragments);
+  const std::vector<uint32_t> root = MergeRuns(requests, kept, options.merge_percent);
 
   // Roots are the smallest of their set and `kept` is sorted, so cores come sorted by anchor.
-  set.core_of_.resize(kept.size());
-  std::vector<uint32_t> core_of_root(kept.size(), UINT32_MAX);
-  for (uint32_t i = 0; i < kept.size(); ++i) {
+  set.core_of_.resize(kept.fragments.size());
+  std::vector<uint32_t> core_of_root(kept.fragments.size(), UINT32_MAX);
+  for (uint32_t i = 0; i < kept.fragments.size(); ++i) {
     if (root[i] == i) {
       core_of_root[i] = static_cast<uint32_t>(set.cores.size());
-      set.cores.push_back({.anchor = kept[i]});
+      set.cores.push_back({.anchor = kept.fragments[i]});
     }
     ++set.cores[core_of_root[root[i]]].fragments;
     set.core_of_[i] = core_of_root[root[i]];
@@ -155,16 +273,20 @@ CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& optio
   for (Core& core : set.cores) {
     core.needed = core.fragments == 1 ? 1 : std::max(2u, core.fragments * 3 / 10);
   }
-  std::vector<uint32_t> last_owner(set.cores.size(), UINT32_MAX), held;
+  std::vector<uint32_t> last_owner(set.cores.size(), UINT32_MAX);
+  set.held_.reserve(kept.runs.size());
+  set.held_start_.reserve(requests.size() + 1);
   set.held_start_.push_back(0);
-  for (const RequestRef& ref : requests) {
-    set.CoresOf(*ref.request, &held);
-    for (uint32_t core : held) {
-      ++set.cores[core].requests;
-      if (last_owner[core] != ref.owner) ++set.cores[core].owners;
-      last_owner[core] = ref.owner;
+  for (size_t r = 0; r < requests.size(); ++r) {
+    const size_t from = set.held_.size();
+    for (uint32_t index : kept.run(r)) set.held_.push_back(set.core_of_[index]);
+    set.KeepHeld(&set.held_, from);
+    for (size_t i = from; i < set.held_.size(); ++i) {
+      Core& core = set.cores[set.held_[i]];
+      ++core.requests;
+      core.owners += last_owner[set.held_[i]] != requests[r].owner;
+      last_owner[set.held_[i]] = requests[r].owner;
     }
-    set.held_.insert(set.held_.end(), held.begin(), held.end());
     set.held_start_.push_back(static_cast<uint32_t>(set.held_.size()));
   }
   return set;

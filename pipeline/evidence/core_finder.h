@@ -42,6 +42,8 @@ class CoreSet {
 
   // The cores that a request holds, ascending, replacing *out.
   void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
+  // The same, appended to *out.
+  void AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
   // Index of the core that a fragment belongs to, or UINT32_MAX.
   uint32_t CoreOfFragment(uint32_t fragment) const {
     const uint32_t at = index_.Find(fragment);
@@ -55,6 +57,9 @@ class CoreSet {
 
  private:
   friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);
+  // Of the cores of single fragments from `from` on: sorted, each once, those with enough fragments.
+  void KeepHeld(std::vector<uint32_t>* out, size_t from) const;
+
   FragmentIndex index_;
   std::vector<uint32_t> core_of_;
   std::vector<uint32_t> held_, held_start_;

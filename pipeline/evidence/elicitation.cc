@@ -34,7 +34,9 @@ ElicitationExpert::ElicitationExpert(const TokenHash& hash) : table_(256) {
     std::string_view rest = kPhrases[i].text;
     while (!rest.empty()) {
       const size_t space = std::min(rest.find(' '), rest.size());
-      key = Extend(key, hash(rest.substr(0, space)));
+      const uint32_t token = hash(rest.substr(0, space));
+      if (key == 0) first_[token / 64 % std::size(first_)] |= 1ull << token % 64;
+      key = Extend(key, token);
       rest.remove_prefix(std::min(space + 1, rest.size()));
     }
     size_t at = key >> 32 & (table_.size() - 1);
@@ -55,6 +57,7 @@ Elicitation ElicitationExpert::Judge(std::span<const uint32_t> tokens) const {
   uint64_t seen = 0;
   uint32_t by_class[8] = {};
   for (size_t i = 0; i < tokens.size(); ++i) {
+    if (!(first_[tokens[i] / 64 % std::size(first_)] >> tokens[i] % 64 & 1)) continue;
     uint64_t key = 0;
     for (size_t n = 0; n < kWordsMax && i + n < tokens.size(); ++n) {
       key = Extend(key, tokens[i + n]);

@@ -43,6 +43,7 @@ class ElicitationExpert {
   const Entry* Find(uint64_t key) const;
 
   std::vector<Entry> table_;
+  uint64_t first_[64] = {};  // tokens that begin a phrase, by their low bits: most words begin none
 };
 
 }  // namespace stillwatch::pipeline

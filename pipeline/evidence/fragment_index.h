@@ -22,17 +22,27 @@ class FragmentIndex {
   void Build(std::span<const uint32_t> fragments) {
     slots_.assign(std::bit_ceil(fragments.size() * 2 + 2), Slot{});
     bits_.assign(std::bit_ceil(fragments.size() / 4 + 1), 0);
+    bits_mask_ = static_cast<uint32_t>(bits_.size() - 1);
     for (uint32_t i = 0; i < fragments.size(); ++i) {
       const uint32_t hash = Mix32(fragments[i]);
-      bits_[hash >> 6 & (bits_.size() - 1)] |= 1ull << (hash & 63);
+      bits_[hash >> 6 & bits_mask_] |= 1ull << (hash & 63);
       size_t at = hash & (slots_.size() - 1);
       while (slots_[at].value != kNone) at = (at + 1) & (slots_.size() - 1);
       slots_[at] = {fragments[i], i};
     }
   }
+  // Bit i: fragment i of at most 32 may be in the index. No branches: most are not.
+  uint32_t MaybeIn(std::span<const uint32_t> fragments) const {
+    uint32_t maybe = 0;
+    for (size_t i = 0; i < fragments.size(); ++i) {
+      const uint32_t hash = Mix32(fragments[i]);
+      maybe |= static_cast<uint32_t>(bits_[hash >> 6 & bits_mask_] >> (hash & 63) & 1) << i;
+    }
+    return maybe;
+  }
   uint32_t Find(uint32_t fragment) const {
     const uint32_t hash = Mix32(fragment);
-    if (!(bits_[hash >> 6 & (bits_.size() - 1)] >> (hash & 63) & 1)) return kNone;
+    if (!(bits_[hash >> 6 & bits_mask_] >> (hash & 63) & 1)) return kNone;
     for (size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
       if (slots_[at].value == kNone || slots_[at].fragment == fragment) return slots_[at].value;
     }
@@ -45,6 +55,7 @@ class FragmentIndex {
   };
   std::vector<Slot> slots_;
   std::vector<uint64_t> bits_;
+  uint32_t bits_mask_ = 0;
 };
 
 }  // namespace stillwatch::pipeline

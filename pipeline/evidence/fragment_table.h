@@ -22,10 +22,10 @@ inline constexpr CounterNames<FragmentCounter> kFragmentCounterNames{
     "shingle.admitted", "shingle.evicted", "shingle.doorkeeper_replaced"};
 
 // 64 registers of 4 bits: rank of owners' hashes. Plain data.
-struct OwnerRegisters {
+struct alignas(32) OwnerRegisters {
   uint64_t words[4] = {};
 
-  void Add(uint64_t owner_hash);
+  bool Add(uint64_t owner_hash);  // true: a register changed
   uint32_t Estimate() const;  // exact to within one for fewer than about 10, 13 % above
 };
 
@@ -34,36 +34,41 @@ class FragmentTable {
   // Rounded up to powers of two, at least 64.
   FragmentTable(uint32_t rows_max, uint32_t doorkeeper_rows);
 
-  // Starts fetching the lines that Note will read.
+  // Starts fetching the lines that Note will read: first where rows are named, when that is there the row.
   void Prefetch(uint32_t fragment) const;
+  void PrefetchRow(uint32_t fragment) const;
   // Counts one use; returns the owners estimated so far, this one included.
   uint32_t Note(uint32_t fragment, uint64_t owner, uint16_t day);
   // 0 or 1 owners read as 1.
   uint32_t OwnersOf(uint32_t fragment) const;
 
   CounterBlock<FragmentCounter>& counters() { return counters_; }
-  uint64_t memory_bytes() const { return rows_.size() * sizeof(Row) + door_.size() * sizeof(Door); }
+  uint64_t memory_bytes() const {
+    return sets_.size() * sizeof(Set) + rows_.size() * sizeof(OwnerRegisters) + door_.size() * sizeof(Door);
+  }
 
  private:
-  struct alignas(64) Row {
-    uint32_t fragment = 0;
-    uint32_t uses = 0;  // 0: empty
-    uint16_t first_day = 0, last_day = 0;
-    uint32_t owners = 0;  // Estimate() at the last change
-    OwnerRegisters registers;
+  static constexpr uint32_t kWays = 4;
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  struct alignas(64) Set {  // which rows: most look-ups end here
+    uint32_t fragment[kWays] = {};
+    uint32_t owners[kWays] = {};  // Estimate() at the last change; 0: empty
+    uint16_t last_day[kWays] = {};
   };
   struct Door {
     uint32_t fragment = 0;
     uint32_t owner = 0;  // 0: empty
   };
-  static constexpr uint32_t kWays = 4;
 
-  Row* SetOf(uint32_t fragment);
-  const Row* Find(uint32_t fragment) const;
+  uint32_t SetIndexOf(uint32_t fragment) const;
+  static uint32_t WayOf(const Set& set, uint32_t fragment);  // kNone: not there
+  uint32_t Victim(uint32_t set) const;                       // the way that makes room
 
-  std::vector<Row> rows_;
+  std::vector<Set> sets_;
+  std::vector<OwnerRegisters> rows_;  // kWays of each set
   std::vector<Door> door_;
-  uint32_t row_sets_mask_, door_mask_;
+  uint32_t door_mask_;
   CounterBlock<FragmentCounter> counters_{kFragmentCounterNames};
 };
 

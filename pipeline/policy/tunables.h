@@ -12,7 +12,7 @@ inline constexpr int32_t Nats(int32_t tenths) { return tenths * 256 / 10; }  // 
 struct Tunables {
   // --- Memory -------------------------------------------------------------------------------------
   uint32_t profiles_max = 65'536;       // accounts; 4 KiB each
-  uint32_t fragment_rows_max = 1u << 20;  // fragments seen from two owners or more; 64 bytes each
+  uint32_t fragment_rows_max = 1u << 20;  // fragments seen from two owners or more; 48 bytes each
   uint32_t doorkeeper_rows = 1u << 22;  // fragments seen from one owner; 8 bytes each
   uint32_t index_entries_max = 4u << 20;  // (fragment, request) pairs in one evaluation; above, sampled
   uint32_t campaigns_max = 256;         // held at one time; the smallest is given up, counted

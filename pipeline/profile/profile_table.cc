@@ -64,11 +64,25 @@ Profile* ProfileTable::FindOrCreate(const AccountId& id) {
     counters_.Add(ProfileCounter::kEvicted);
   }
   Profile& profile = profiles_[index];
+  requests_ -= profile.requests_count;
   profile = Profile{};
   profile.id = id;
   *SlotOf(id) = index + 1;
   counters_.Add(ProfileCounter::kCreated);
   return &profile;
+}
+
+void ProfileTable::Remember(Profile* profile, const RememberedRequest& request) {
+  if (pipeline::Remember(profile, request)) counters_.Add(ProfileCounter::kRequestsPushedOut);
+  else ++requests_;
+}
+
+void ProfileTable::ExpireBefore(uint32_t time_s) {
+  for (Profile& profile : all()) {
+    requests_ -= profile.requests_count;
+    pipeline::ExpireBefore(&profile, time_s);
+    requests_ += profile.requests_count;
+  }
 }
 
 uint32_t ProfileTable::Victim() {

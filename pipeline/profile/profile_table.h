@@ -46,6 +46,12 @@ class ProfileTable {
     return static_cast<uint32_t>(profile - profiles_.get());
   }
   uint32_t size() const { return count_; }
+  uint64_t requests() const { return requests_; }  // remembered of all accounts
+
+  // Keeps `request` in the profile; an older one may make room, counted.
+  void Remember(Profile* profile, const RememberedRequest& request);
+  // Forgets requests before `time_s`.
+  void ExpireBefore(uint32_t time_s);
   CounterBlock<ProfileCounter>& counters() { return counters_; }
 
  private:
@@ -66,6 +72,7 @@ class ProfileTable {
   const uint32_t profiles_max_;
   uint32_t mask_;
   uint32_t count_ = 0;
+  uint64_t requests_ = 0;
   uint32_t hand_ = 0;  // where the search for a victim starts
   std::unique_ptr<Profile[], Free> profiles_;  // from calloc: untouched pages cost nothing
   std::vector<uint32_t> slots_;  // index + 1; 0: empty; linear probing
