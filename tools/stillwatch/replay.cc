@@ -47,7 +47,8 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(captures);
   if (!port.ok()) return Complain(kExitUnreadable, port.message());
-  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
+  CounterRegistry registry;
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry);
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
   const SystemClock clock;
   pipeline::NdjsonOptions ndjson;
@@ -55,7 +56,6 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   Result<std::unique_ptr<pipeline::NdjsonSink>> sink = pipeline::NdjsonSink::Open(ndjson, clock);
   if (!sink.ok()) return Complain(kExitUnreadable, sink.message());
 
-  CounterRegistry registry;
   pipeline::Pipeline pipeline(PipelineOptionsOf(config, secrets.value(), pipeline::kReplayEpoch, 1),
                               backend.value().get(), sink.value().get(), &registry);
   PipelineConsumer consumer(&pipeline);

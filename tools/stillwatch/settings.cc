@@ -108,6 +108,13 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
   return options;
 }
 
+Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
+                                                  CounterRegistry* registry) {
+  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets));
+  if (backend.ok() && backend.value()->Counters() != nullptr) registry->Register(*backend.value()->Counters());
+  return backend;
+}
+
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config) {
   pipeline::PolicyOptions options;
   options.version = config.policy.version;
