@@ -56,7 +56,7 @@ struct Config {
     int64_t salt_id;
   } privacy;
   struct {
-    std::string gpu;  // "auto", "cpu"
+    std::string gpu;  // "auto", "cuda", "cpu"
     int64_t window_mib, representatives_max, bucket_pairs_max;
     std::string rarity_table, embedding_table;
   } sketch;

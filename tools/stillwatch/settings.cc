@@ -110,7 +110,10 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
 
 Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
                                                   CounterRegistry* registry) {
-  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets));
+  const gpu::BackendChoice choice = config.sketch.gpu == "cuda"  ? gpu::BackendChoice::kCuda
+                                    : config.sketch.gpu == "cpu" ? gpu::BackendChoice::kCpu
+                                                                 : gpu::BackendChoice::kAuto;
+  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeBackend(BackendOptionsOf(config, secrets), choice);
   if (backend.ok() && backend.value()->Counters() != nullptr) registry->Register(*backend.value()->Counters());
   return backend;
 }
