@@ -55,7 +55,7 @@ struct Config {
     std::string salt;
   } privacy;
   struct {
-    std::string gpu;  // "auto", "cpu"
+    std::string gpu;  // "auto", "cuda", "cpu"
     int64_t window_mib, representatives_max, bucket_pairs_max;
     std::string rarity_table, embedding_table;
   } sketch;

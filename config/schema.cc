@@ -11,7 +11,7 @@ constexpr std::string_view kModes[] = {"inline", "mirror", "replay"};
 constexpr std::string_view kDrivers[] = {"af_xdp", "af_packet", "ethdev"};
 constexpr std::string_view kIdle[] = {"sleep", "poll"};
 constexpr std::string_view kHugePages[] = {"auto", "off"};
-constexpr std::string_view kGpu[] = {"auto", "cpu"};
+constexpr std::string_view kGpu[] = {"auto", "cuda", "cpu"};
 constexpr std::string_view kActions[] = {"observe", "step_up", "throttle", "degrade", "block"};
 constexpr std::string_view kProtocols[] = {"plaintext", "ssl", "sasl_ssl"};
 constexpr std::string_view kMechanisms[] = {"", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"};
@@ -81,7 +81,7 @@ const Key kSchema[] = {
     TEXT("privacy.account_key", privacy.account_key, R"("")", kAny, kRestart, "HMAC key that turns credentials into account ids: \"hex:...\" or \"file:PATH\". Same on all boxes of a fleet. Empty is allowed for replay only."),
     TEXT("privacy.salt", privacy.salt, R"("")", kAny, kRestart, "Fleet salt of all sketches: \"hex:...\" (16 digits) or \"file:PATH\". Empty is allowed for replay only."),
 
-    TEXT("sketch.gpu", sketch.gpu, R"("auto")", kGpu, kRestart, "auto: a GPU when one is there, else the CPU twin. cpu: never a GPU."),
+    TEXT("sketch.gpu", sketch.gpu, R"("auto")", kGpu, kRestart, "auto: a GPU when one is there, else the CPU twin. cuda: no start without a GPU. cpu: never a GPU."),
     INT("sketch.window_mib", sketch.window_mib, "256", "MiB", 16, 262144, kRestart, "Memory of the similarity window."),
     INT("sketch.representatives_max", sketch.representatives_max, "65536", "vectors", 16, 4194304, kRestart, "Cluster representatives held."),
     INT("sketch.bucket_pairs_max", sketch.bucket_pairs_max, "32", "entries", 4, 1024, kRestart, "A window bucket more popular than this makes no pairs."),

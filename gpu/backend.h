@@ -76,11 +76,13 @@ struct BackendOptions {
   uint32_t representatives_max = 65'536;
   std::string rarity_table_path;          // empty: the built-in one
   std::string embedding_table_path;       // empty: the built-in one
+  std::string cuda_plugin_path;           // empty: libstillwatch_cuda.so beside the program
 };
 
 struct BackendInfo {
   std::string name;       // "cpu-avx2", "cpu-scalar", "cuda"
   uint64_t memory_bytes;  // taken at construction
+  bool degraded = false;  // the GPU failed and the CPU computes in its place
 };
 
 class Backend {
@@ -119,5 +121,10 @@ class Backend {
 
 // Fails with a message when a table file does not fit (magic, version, checksum, dimensions).
 Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options);
+
+enum class BackendChoice { kAuto, kCpu, kCuda };
+// kAuto: the GPU when the plugin library, a driver and a GPU with enough memory are there, else the CPU, and a log line
+// that says why. kCuda: fails where kAuto would take the CPU.
+Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options, BackendChoice choice);
 
 }  // namespace stillwatch::gpu

@@ -11,6 +11,26 @@
 #include "gpu/window/window.h"
 
 namespace stillwatch::gpu {
+
+Status CheckBatch(const TokenBatch& batch, size_t out_size) {
+  if (batch.offsets.size() != batch.cuts.size() + 1 || out_size != batch.cuts.size()) {
+    return Error{"token batch: " + std::to_string(batch.cuts.size()) + " cuts, " +
+                 std::to_string(batch.offsets.size()) + " offsets and " + std::to_string(out_size) +
+                 " sketches do not agree"};
+  }
+  for (uint32_t row = 0; row < batch.rows(); ++row) {
+    const uint32_t begin = batch.offsets[row], end = batch.offsets[row + 1];
+    if (begin > end || end > batch.tokens.size()) {
+      return Error{"token batch: offsets of row " + std::to_string(row) + " are out of order"};
+    }
+    if (end - begin > kTextTokensMax) {
+      return Error{"token batch: row " + std::to_string(row) + " has " +
+                   std::to_string(end - begin) + " tokens, at most 65536 are allowed"};
+    }
+  }
+  return {};
+}
+
 namespace {
 
 struct ScratchDeleter {
@@ -19,11 +39,13 @@ struct ScratchDeleter {
 
 class CpuBackend final : public Backend {
  public:
-  static Result<std::unique_ptr<Backend>> Make(const BackendOptions& options, bool scalar);
+  // counters: null for its own.
+  static Result<std::unique_ptr<Backend>> Make(const BackendOptions& options, bool scalar,
+                                               CounterBlock<GpuCounter>* counters = nullptr);
 
-  BackendInfo Info() const override { return {name_, memory_bytes_}; }
+  BackendInfo Info() const override { return {name_, memory_bytes_, false}; }
   SketchVersions Versions() const override { return tables_.versions; }
-  const CounterBlock<GpuCounter>* Counters() const override { return &counters_; }
+  const CounterBlock<GpuCounter>* Counters() const override { return counters_; }
 
   Status ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) override;
   uint8_t RarityOf(uint32_t token_hash) const override {
@@ -37,7 +59,7 @@ class CpuBackend final : public Backend {
   }
   Status TopK(std::span<const int8_t> query_rows, uint32_t k,
               std::span<RepresentativeMatch> out) override {
-    counters_.Add(GpuCounter::kTopKQueries, query_rows.size() / kEmbeddingDims);
+    counters_->Add(GpuCounter::kTopKQueries, query_rows.size() / kEmbeddingDims);
     return representatives_.TopK(query_rows, k, out);
   }
 
@@ -55,11 +77,13 @@ class CpuBackend final : public Backend {
   SketchTables tables_ = {};
   SketchRowSimd simd_row_ = nullptr;  // null: the plain one
   std::unique_ptr<SimdScratch, ScratchDeleter> scratch_;
-  CounterBlock<GpuCounter> counters_{kGpuCounterNames};
+  CounterBlock<GpuCounter> own_counters_{kGpuCounterNames};
+  CounterBlock<GpuCounter>* counters_ = &own_counters_;
   std::unique_ptr<LshWindow> window_;
 };
 
-Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options, bool scalar) {
+Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options, bool scalar,
+                                                  CounterBlock<GpuCounter>* counters) {
   Result<RarityTable> rarity = options.rarity_table_path.empty()
                                    ? RarityTable::BuiltIn(options.salt)
                                    : RarityTable::Load(options.rarity_table_path, options.salt);
@@ -75,12 +99,13 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
 
   std::unique_ptr<CpuBackend> backend(new CpuBackend(
       std::move(rarity).value(), std::move(embedding).value(), std::move(representatives).value()));
+  if (counters != nullptr) backend->counters_ = counters;
   Result<std::unique_ptr<LshWindow>> window =
       LshWindow::Make({.bytes = options.window_bytes,
                        .bucket_pairs_max = options.window_bucket_pairs_max,
                        .epochs_kept = options.window_epochs_kept,
                        .batch_rows_max = options.batch_rows_max},
-                      &backend->counters_);
+                      backend->counters_);
   if (!window.ok()) return window.error();
   backend->window_ = std::move(window).value();
 
@@ -105,25 +130,6 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-Status CheckBatch(const TokenBatch& batch, size_t out_size) {
-  if (batch.offsets.size() != batch.cuts.size() + 1 || out_size != batch.cuts.size()) {
-    return Error{"token batch: " + std::to_string(batch.cuts.size()) + " cuts, " +
-                 std::to_string(batch.offsets.size()) + " offsets and " + std::to_string(out_size) +
-                 " sketches do not agree"};
-  }
-  for (uint32_t row = 0; row < batch.rows(); ++row) {
-    const uint32_t begin = batch.offsets[row], end = batch.offsets[row + 1];
-    if (begin > end || end > batch.tokens.size()) {
-      return Error{"token batch: offsets of row " + std::to_string(row) + " are out of order"};
-    }
-    if (end - begin > kTextTokensMax) {
-      return Error{"token batch: row " + std::to_string(row) + " has " +
-                   std::to_string(end - begin) + " tokens, at most 65536 are allowed"};
-    }
-  }
-  return {};
-}
-
 Status CpuBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) {
   if (Status status = CheckBatch(batch, out.size()); !status.ok()) return status;
   uint64_t sketched = 0;
@@ -137,7 +143,7 @@ Status CpuBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> ou
     }
     sketched += count != 0;
   }
-  counters_.Add(GpuCounter::kTextsSketched, sketched);
+  counters_->Add(GpuCounter::kTextsSketched, sketched);
   return {};
 }
 
@@ -160,6 +166,11 @@ Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options) {
 
 Result<std::unique_ptr<Backend>> MakeScalarBackend(const BackendOptions& options) {
   return CpuBackend::Make(options, true);
+}
+
+Result<std::unique_ptr<Backend>> MakeCpuTwin(const BackendOptions& options,
+                                             CounterBlock<GpuCounter>* counters) {
+  return CpuBackend::Make(options, false, counters);
 }
 
 }  // namespace stillwatch::gpu

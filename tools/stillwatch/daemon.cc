@@ -65,7 +65,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, cons
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return directory.error();
   daemon->directory_ = std::move(directory).value();
-  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_);
   if (!backend.ok()) return backend.error();
   daemon->backend_ = std::move(backend).value();
   Result<std::unique_ptr<Outputs>> outputs = Outputs::Open(config, daemon->clock_);

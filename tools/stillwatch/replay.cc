@@ -48,13 +48,13 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
   Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(captures);
   if (!port.ok()) return Complain(kExitUnreadable, port.message());
-  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
+  CounterRegistry registry;
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry);
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
   const SystemClock clock;
   Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, out_dir, clock);
   if (!outputs.ok()) return Complain(kExitUnreadable, outputs.message());
 
-  CounterRegistry registry;
   outputs.value()->RegisterCounters(&registry);
   pipeline::Pipeline pipeline(PipelineOptionsOf(config, secrets.value(), outputs.value()->epoch(), 1),
                               backend.value().get(), outputs.value().get(), &registry);

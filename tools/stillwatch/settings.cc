@@ -116,6 +116,16 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
   return options;
 }
 
+Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
+                                                  CounterRegistry* registry) {
+  const gpu::BackendChoice choice = config.sketch.gpu == "cuda"  ? gpu::BackendChoice::kCuda
+                                    : config.sketch.gpu == "cpu" ? gpu::BackendChoice::kCpu
+                                                                 : gpu::BackendChoice::kAuto;
+  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeBackend(BackendOptionsOf(config, secrets), choice);
+  if (backend.ok() && backend.value()->Counters() != nullptr) registry->Register(*backend.value()->Counters());
+  return backend;
+}
+
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets) {
   pipeline::PolicyOptions options;
   options.version = config.policy.version;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/counters.h"
 #include "base/hash.h"
 #include "base/quiescent.h"
 #include "base/result.h"
@@ -27,6 +28,9 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
 dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent);
 gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets& secrets);
+// Who computes sketches, its counters registered: the registry is read no more once the backend is gone.
+Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
+                                                  CounterRegistry* registry);
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets);
 // nullptr where none is named.
 Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets);

@@ -113,6 +113,8 @@ TEST_F(ReplayTest, NothingIsDroppedAndEveryLineIsJson) {
   EXPECT_EQ(counters["engine.looked"], counters["capture.packets"]);
   EXPECT_EQ(counters["engine.exchanges"], 1'600u);
   EXPECT_EQ(counters["pipeline.exchanges"], 1'600u);
+  EXPECT_EQ(counters["gpu.texts_sketched"], 1'600u);
+  EXPECT_EQ(counters["gpu.window_texts"], 1'600u);
   EXPECT_EQ(counters["engine.exchange_dropped"] + counters["engine.worker_ring_full"] + counters["tcp.gaps"], 0u);
   size_t lines = 0;
   for (const auto& [name, bytes] : TopicsIn(out.path())) {

@@ -1,0 +1,37 @@
+// The kernels: thin, each finds its block's share and calls the block's code. Names are C names, so that
+// they are launched by name (device.h). -DSW_SEED_... builds with a seeded bug, for tests/ptx alone.
+#include "gpu/cuda/launch.h"
+#include "gpu/cuda/sketch_block.h"
+#include "gpu/cuda/top_k_block.h"
+
+namespace stillwatch::gpu {
+
+extern "C" __global__ void __launch_bounds__(kSketchThreads)
+    SketchTexts(const DeviceTables* tables, const uint32_t* tokens, const uint32_t* offsets,
+                const uint32_t* cuts, Sketch* out) {
+  __shared__ SketchShared shared;
+  const uint32_t row = blockIdx.x;
+  SketchText(*tables, tokens + offsets[row], offsets[row + 1] - offsets[row], cuts[row], shared,
+             out + row);
+}
+
+// Four blocks a multiprocessor leave 128 registers a thread: with the compiler's own choice sm_100 spills.
+extern "C" __global__ void __launch_bounds__(kTopKThreads, 4)
+    TopKChunk(const int8_t* queries, uint32_t query_count, const int8_t* rows, uint32_t row_count,
+              uint32_t k, uint64_t* keys) {
+  __shared__ TopKShared shared;
+  const uint32_t begin = blockIdx.y * kTopKChunkRows;
+  const uint32_t end = begin + kTopKChunkRows < row_count ? begin + kTopKChunkRows : row_count;
+  TopKOfChunk(queries, query_count, rows, begin, end, k, shared, keys, blockIdx.y, gridDim.y);
+}
+
+extern "C" __global__ void __launch_bounds__(kMergeThreads)
+    MergeTopK(const uint64_t* lists, uint32_t query_count, uint32_t list_keys, uint32_t k,
+              RepresentativeMatch* out) {
+  const uint32_t query = blockIdx.x * (kMergeThreads / 32) + threadIdx.x / 32;
+  if (query >= query_count) return;
+  MergeLists(lists + static_cast<uint64_t>(query) * list_keys, list_keys, k,
+             out + static_cast<uint64_t>(query) * k);
+}
+
+}  // namespace stillwatch::gpu

@@ -1,0 +1,172 @@
+// The CUDA backend with the kernels' PTX in the place of a GPU: equal to the CPU, and still equal
+// when the device fails at any operation.
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <random>
+
+#include "gpu/cpu/cpu_backend.h"
+#include "gpu/cuda/cuda_backend.h"
+#include "gpu/window/window.h"
+#include "tests/gpu/texts.h"
+#include "tests/ptx/device_code.h"
+#include "tests/ptx/ptx_device.h"
+
+namespace stillwatch::gpu {
+namespace {
+
+using ptx::DeviceScript;
+using ptx::PtxDevice;
+using testing::HasSubstr;
+
+const ptx::Module& Kernels() {
+  static const ptx::Module module = ptx::LoadKernels("80");
+  return module;
+}
+
+BackendOptions Options() {
+  BackendOptions options;
+  options.salt = Salt{11};
+  options.window_bytes = LshWindow::BytesMin();
+  options.representatives_max = 500;
+  return options;
+}
+
+Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script, const BackendOptions& options = Options()) {
+  return MakeCudaBackend(options, std::make_unique<PtxDevice>(&Kernels(), script));
+}
+
+// Two batches with all that a backend is asked; everything it answered, as bytes.
+std::string Answers(Backend& backend) {
+  std::mt19937_64 random(1);
+  std::string answers;
+  const auto note = [&](const void* data, size_t bytes) { answers.append(static_cast<const char*>(data), bytes); };
+  for (int batch = 0; batch < 2; ++batch) {
+    Texts texts;
+    const std::vector<uint32_t> core = RandomText(random, 30);
+    texts.Add({});
+    for (int i = 0; i < 20; ++i) {
+      std::vector<uint32_t> text = i % 3 == 0 ? core : RandomText(random, 1 + random() % 60);
+      text.push_back(static_cast<uint32_t>(random()));
+      texts.Add(text, i % 5 == 0 ? 3 : 0);
+    }
+    std::vector<Sketch> sketches(texts.batch().rows());
+    EXPECT_TRUE(backend.ComputeSketches(texts.batch(), sketches).ok());
+    note(sketches.data(), sketches.size() * sizeof(Sketch));
+    std::vector<uint64_t> ids(sketches.size());
+    for (uint64_t& id : ids) id = random();
+    std::vector<Candidate> candidates;
+    EXPECT_TRUE(backend.ProbeAndInsert(sketches, ids, &candidates).ok());
+    EXPECT_FALSE(candidates.empty());
+    for (const Candidate& c : candidates) {  // not its padding
+      const uint64_t fields[] = {c.row, c.id, c.bands_shared, c.oph_equal, c.simhash_distance};
+      note(fields, sizeof fields);
+    }
+    std::vector<int8_t> rows;
+    for (const Sketch& sketch : sketches) rows.insert(rows.end(), sketch.embedding, sketch.embedding + kEmbeddingDims);
+    EXPECT_TRUE(backend.SetRepresentatives(rows).ok());
+    std::vector<RepresentativeMatch> matches(sketches.size() * 5);
+    EXPECT_TRUE(backend.TopK(rows, 5, matches).ok());
+    note(matches.data(), matches.size() * sizeof(RepresentativeMatch));
+    backend.AdvanceEpoch();
+  }
+  return answers;
+}
+
+std::string CpuAnswers() {
+  auto cpu = MakeScalarBackend(Options());
+  EXPECT_TRUE(cpu.ok());
+  return Answers(*cpu.value());
+}
+
+uint64_t CounterOf(const Backend& backend, GpuCounter counter) { return backend.Counters()->Get(counter); }
+
+TEST(CudaBackend, EqualsTheCpu) {
+  DeviceScript script;
+  auto made = MakeOn(&script);
+  ASSERT_TRUE(made.ok()) << made.message();
+  EXPECT_TRUE(Answers(*made.value()) == CpuAnswers());
+  EXPECT_EQ(script.fault, "");
+  EXPECT_GT(script.warp_instructions, 10'000u) << "the kernels did the work";
+  EXPECT_EQ(made.value()->Info().name, "cuda (PTX on the CPU)");
+  EXPECT_FALSE(made.value()->Info().degraded);
+  auto cpu = MakeScalarBackend(Options());
+  Answers(*cpu.value());
+  for (int i = 0; i < static_cast<int>(GpuCounter::kCount); ++i) {
+    EXPECT_EQ(CounterOf(*made.value(), static_cast<GpuCounter>(i)), CounterOf(*cpu.value(), static_cast<GpuCounter>(i)))
+        << kGpuCounterNames[static_cast<size_t>(i)];
+  }
+}
+
+TEST(CudaBackend, AFailureAtAnyOperationChangesNoAnswer) {
+  const std::string expected = CpuAnswers();
+  DeviceScript whole;
+  uint64_t first;
+  {
+    auto made = MakeOn(&whole);
+    ASSERT_TRUE(made.ok());
+    first = whole.operations;
+    Answers(*made.value());
+  }
+  ASSERT_GT(whole.operations, first + 15);
+  for (uint64_t at = first; at < whole.operations; ++at) {
+    DeviceScript script;
+    script.fail_at = at;
+    auto made = MakeOn(&script);
+    ASSERT_TRUE(made.ok());
+    ASSERT_TRUE(Answers(*made.value()) == expected) << "failed at operation " << at;
+    ASSERT_TRUE(made.value()->Info().degraded);
+    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDeviceFailed), 1u);
+    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDegraded), 1u);
+    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 40u) << "each text once, by whomever";
+    ASSERT_EQ(script.operations, at + 1) << "a device that failed is asked nothing more";
+  }
+}
+
+TEST(CudaBackend, AFailureAtTheStartIsAnError) {
+  DeviceScript whole;
+  ASSERT_TRUE(MakeOn(&whole).ok());
+  for (uint64_t at = 0; at < whole.operations; ++at) {
+    DeviceScript script;
+    script.fail_at = at;
+    auto made = MakeOn(&script);
+    ASSERT_FALSE(made.ok()) << at;
+    EXPECT_THAT(made.message(), HasSubstr("injected fault"));
+  }
+}
+
+TEST(CudaBackend, TooLittleDeviceMemorySaysWhatWouldFit) {
+  DeviceScript probe;
+  ASSERT_TRUE(MakeOn(&probe).ok());
+  const uint64_t needed = DeviceScript().free_bytes - probe.free_bytes;
+  DeviceScript script;
+  script.free_bytes = needed - 100 * kEmbeddingDims;
+  auto made = MakeOn(&script);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.message(), HasSubstr("representatives_max of 400 or less would fit"));
+  EXPECT_EQ(script.operations, 0u) << "nothing was taken";
+  BackendOptions smaller = Options();
+  smaller.representatives_max = 400;
+  EXPECT_TRUE(MakeOn(&script, smaller).ok()) << "what it says is true";
+  DeviceScript tiny;
+  tiny.free_bytes = 1000;
+  EXPECT_THAT(MakeOn(&tiny).message(), HasSubstr("without any representatives"));
+}
+
+TEST(CudaBackend, RefusesWhatTheCpuRefuses) {
+  DeviceScript script;
+  auto made = MakeOn(&script);
+  ASSERT_TRUE(made.ok());
+  Texts texts;
+  texts.Add(std::vector<uint32_t>(65'537, 1));
+  std::vector<Sketch> out(1);
+  EXPECT_THAT(made.value()->ComputeSketches(texts.batch(), out).message(), HasSubstr("65537 tokens"));
+  std::vector<int8_t> values(kEmbeddingDims * 501);
+  EXPECT_THAT(made.value()->SetRepresentatives(values).message(), HasSubstr("representatives_max is 500"));
+  std::vector<RepresentativeMatch> matches(65);
+  EXPECT_FALSE(made.value()->TopK(std::span(values).first(kEmbeddingDims), 65, matches).ok());
+  EXPECT_FALSE(made.value()->Info().degraded) << "a caller's mistake is no failure of the device";
+}
+
+}  // namespace
+}  // namespace stillwatch::gpu
