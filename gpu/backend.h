@@ -1,6 +1,6 @@
-// The door of gpu/: who computes sketches, embeddings and joins in bulk. One implementation on the CPU
-// (gpu/cpu); the CUDA twin must equal it bit for bit. All results are integers.
-// Called by the pipeline's batch thread only; blocking calls; memory is taken at construction.
+// The door of gpu/: who computes sketches, embeddings and joins in bulk. One implementation on the
+// CPU (gpu/cpu); the CUDA twin must equal it bit for bit. All results are integers. Called by the
+// pipeline's batch thread only; blocking calls; memory is taken at construction.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace stillwatch::gpu {
 
 inline constexpr uint32_t kOphBins = 128;
-inline constexpr uint32_t kBands = 32;         // each of four full-width bins
-inline constexpr uint32_t kSimHashWords = 8;   // 512 bits
+inline constexpr uint32_t kBands = 32;        // each of four full-width bins
+inline constexpr uint32_t kSimHashWords = 8;  // 512 bits
 inline constexpr uint32_t kEmbeddingDims = 128;
 inline constexpr uint32_t kShingleTokens = 3;
 
@@ -30,11 +30,11 @@ struct SketchVersions {
   bool operator==(const SketchVersions&) const = default;
 };
 
-// One text's sketch, 448 bytes; empty texts (no token) have tokens == 0 and all-zero fields, except for
-// the versions, which are always set.
+// One text's sketch, 448 bytes; empty texts (no token) have tokens == 0 and all-zero fields, except
+// for the versions, which are always set.
 struct alignas(64) Sketch {
-  uint32_t bands[kBands];             // band keys from full-width bins
-  uint8_t oph[kOphBins / 2];          // bins cut to 4 bits, two a byte, even bin in the low half
+  uint32_t bands[kBands];     // band keys from full-width bins
+  uint8_t oph[kOphBins / 2];  // bins cut to 4 bits, two a byte, even bin in the low half
   uint64_t simhash[kSimHashWords];
   int8_t embedding[kEmbeddingDims];
   uint32_t tokens;
@@ -43,8 +43,8 @@ struct alignas(64) Sketch {
 };
 static_assert(sizeof(Sketch) == 448);
 
-// `rows` texts as token hashes: text r is tokens[offsets[r] .. offsets[r+1]). cut[r] is the index within
-// the text that no shingle may cross (0: none).
+// `rows` texts as token hashes: text r is tokens[offsets[r] .. offsets[r+1]). cut[r] is the index
+// within the text that no shingle may cross (0: none).
 struct TokenBatch {
   std::span<const uint32_t> tokens;
   std::span<const uint32_t> offsets;  // rows + 1
@@ -54,10 +54,10 @@ struct TokenBatch {
 
 // A stored text that shares at least one live band bucket with a probe.
 struct Candidate {
-  uint32_t row;          // of the probe, in the batch
-  uint64_t id;           // as inserted
-  uint16_t bands_shared; // at least 1
-  uint16_t oph_equal;    // bins of 128 that agree in 4 bits
+  uint32_t row;               // of the probe, in the batch
+  uint64_t id;                // as inserted
+  uint16_t bands_shared;      // at least 1
+  uint16_t oph_equal;         // bins of 128 that agree in 4 bits
   uint16_t simhash_distance;  // Hamming, 0..512
   uint16_t reserved;
 };
@@ -74,9 +74,9 @@ struct BackendOptions {
   uint32_t window_epochs_kept = 2;        // the running epoch included
   uint32_t batch_rows_max = 4'096;        // of one ProbeAndInsert
   uint32_t representatives_max = 65'536;
-  std::string rarity_table_path;          // empty: the built-in one
-  std::string embedding_table_path;       // empty: the built-in one
-  std::string cuda_plugin_path;           // empty: libstillwatch_cuda.so beside the program
+  std::string rarity_table_path;     // empty: the built-in one
+  std::string embedding_table_path;  // empty: the built-in one
+  std::string cuda_plugin_path;      // empty: libstillwatch_cuda.so beside the program
 };
 
 struct BackendInfo {
@@ -100,20 +100,20 @@ class Backend {
   // Rarity weight class 0..255 of one token (docs/sketches.md), for evidence.
   virtual uint8_t RarityOf(uint32_t token_hash) const = 0;
 
-  // The window (LSH over band keys, with epochs). A batch probes the window as it stood before the batch,
-  // and its own members pairwise (a pair is reported once, on the later row); then all rows are inserted
-  // in row order under ids[r]. Empty texts neither probe nor insert. Candidates come sorted by
-  // (row, id), each (row, id) once, verified fields filled from the stored sketches.
+  // The window (LSH over band keys, with epochs). A batch probes the window as it stood before the
+  // batch, and its own members pairwise (a pair is reported once, on the later row); then all rows
+  // are inserted in row order under ids[r]. Empty texts neither probe nor insert. Candidates come
+  // sorted by (row, id), each (row, id) once, verified fields filled from the stored sketches.
   virtual Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                 std::vector<Candidate>* candidates) = 0;
-  // Starts a new epoch: entries older than the window_epochs_kept newest epochs no longer match and may
-  // be overwritten.
+  // Starts a new epoch: entries older than the window_epochs_kept newest epochs no longer match and
+  // may be overwritten.
   virtual void AdvanceEpoch() = 0;
 
   // int8 rows of kEmbeddingDims, replaces the whole table.
   virtual Status SetRepresentatives(std::span<const int8_t> rows) = 0;
-  // The k best representatives by dot product for each query row, best first, ties by lower index; fewer
-  // than k when the table is smaller (then .representative == UINT32_MAX, .dot == INT32_MIN).
+  // The k best representatives by dot product for each query row, best first, ties by lower index;
+  // fewer than k when the table is smaller (then .representative == UINT32_MAX, .dot == INT32_MIN).
   // out.size() == rows * k, k 1..64.
   virtual Status TopK(std::span<const int8_t> query_rows, uint32_t k,
                       std::span<RepresentativeMatch> out) = 0;
@@ -123,8 +123,9 @@ class Backend {
 Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options);
 
 enum class BackendChoice { kAuto, kCpu, kCuda };
-// kAuto: the GPU when the plugin library, a driver and a GPU with enough memory are there, else the CPU, and a log line
-// that says why. kCuda: fails where kAuto would take the CPU.
+// kAuto: the GPU when the plugin library, a driver and a GPU with enough memory are there, else the
+// CPU; where the library is there and no GPU opens, a log line says why. kCuda: fails where kAuto
+// would take the CPU.
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options, BackendChoice choice);
 
 }  // namespace stillwatch::gpu

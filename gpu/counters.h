@@ -12,9 +12,10 @@ enum class GpuCounter {
   kWindowPopularBands,  // band probes that made no pairs because their key was popular
   kWindowEvicted,       // live entries lost because their bucket was full: the window is too small
   kTopKQueries,         // rows compared with the representatives
-  kDeviceFailed,        // failures of the GPU; look at the log for the driver's words, restart to use it again
-  kFallbackRows,        // rows that the GPU failed to compute and the CPU did in its place
-  kDegraded,            // 1 from a failure of the GPU on: the CPU computes everything (gauge)
+  kDeviceFailed,  // failures of the GPU; look at the log for the driver's words, restart to use it
+                  // again
+  kFallbackRows,  // rows that the GPU failed to compute and the CPU did in its place
+  kDegraded,      // 1 from a failure of the GPU on: the CPU computes everything (gauge)
   kCount
 };
 inline constexpr CounterNames<GpuCounter> kGpuCounterNames{

@@ -40,7 +40,8 @@ class CudaBackend final : public Backend {
                                                std::unique_ptr<Device> device);
 
   BackendInfo Info() const override {
-    if (degraded_) return {"cuda, degraded to " + twin_->Info().name, twin_->Info().memory_bytes, true};
+    if (degraded_)
+      return {"cuda, degraded to " + twin_->Info().name, twin_->Info().memory_bytes, true};
     return {"cuda (" + device_->Name() + ")", twin_->Info().memory_bytes + device_bytes_, false};
   }
   SketchVersions Versions() const override { return twin_->Versions(); }
@@ -96,7 +97,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
           ? EmbeddingTable::BuiltIn()
           : EmbeddingTable::Load(options.embedding_table_path, options.salt);
   if (!embedding.ok()) return embedding.error();
-  if (Status taken = backend->TakeMemory(rarity.value().bytes(), embedding.value().bytes()); !taken.ok()) {
+  if (Status taken = backend->TakeMemory(rarity.value().bytes(), embedding.value().bytes());
+      !taken.ok()) {
     return Error{taken.message()};
   }
   if (Status up = backend->UploadTables(rarity.value(), embedding.value()); !up.ok()) {
@@ -132,15 +134,17 @@ Status CudaBackend::TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes) 
   if (device_bytes_ > free_bytes) {
     const uint64_t rest = device_bytes_ - rows_bytes;
     const std::string mend =
-        rest < free_bytes ? "representatives_max of " + std::to_string((free_bytes - rest) / kEmbeddingDims) +
-                                " or less would fit"
-                          : "it needs " + std::to_string(rest) + " without any representatives";
+        rest < free_bytes
+            ? "representatives_max of " + std::to_string((free_bytes - rest) / kEmbeddingDims) +
+                  " or less would fit"
+            : "it needs " + std::to_string(rest) + " without any representatives";
     return Error{"device memory: " + std::to_string(device_bytes_) + " bytes are needed, " +
                  device_->Name() + " has " + std::to_string(free_bytes) + " free; " + mend};
   }
   for (const Part& part : parts) {
     Result<uint64_t> address = device_->Take(part.bytes, part.what);
-    if (!address.ok()) return Error{"device memory for the " + std::string(part.what) + ": " + address.message()};
+    if (!address.ok())
+      return Error{"device memory for the " + std::string(part.what) + ": " + address.message()};
     *part.address = address.value();
   }
   return {};
@@ -153,7 +157,8 @@ Status CudaBackend::UploadTables(const RarityTable& rarity, const EmbeddingTable
   tables.embedding = embedding.view();
   tables.versions = twin_->Versions();
   if (Status s = device_->CopyIn(rarity_, tables.rarity.entries, rarity.bytes()); !s.ok()) return s;
-  if (Status s = device_->CopyIn(embedding_, tables.embedding.rows, embedding.bytes()); !s.ok()) return s;
+  if (Status s = device_->CopyIn(embedding_, tables.embedding.rows, embedding.bytes()); !s.ok())
+    return s;
   tables.rarity.entries = reinterpret_cast<const uint32_t*>(rarity_);
   tables.embedding.rows = reinterpret_cast<const int8_t*>(embedding_);
   return device_->CopyIn(tables_, &tables, sizeof tables);
@@ -163,7 +168,8 @@ void CudaBackend::Degrade(const std::string& why) {
   degraded_ = true;
   counters_.Add(GpuCounter::kDeviceFailed);
   counters_.Set(GpuCounter::kDegraded, 1);
-  Log(LogLevel::kError, "the GPU failed, the CPU computes from here on; restart to use it again: " + why);
+  Log(LogLevel::kError,
+      "the GPU failed, the CPU computes from here on; restart to use it again: " + why);
 }
 
 Status CudaBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) {
@@ -196,11 +202,19 @@ Status CudaBackend::SketchTrip(const TokenBatch& batch, uint32_t begin, uint32_t
   const uint32_t first = batch.offsets[begin], tokens = batch.offsets[end] - first;
   offsets_.resize(rows + 1);
   for (uint32_t row = 0; row <= rows; ++row) offsets_[row] = batch.offsets[begin + row] - first;
-  if (Status s = device_->CopyIn(tokens_, batch.tokens.data() + first, tokens * sizeof(uint32_t)); !s.ok()) return s;
-  if (Status s = device_->CopyIn(row_offsets_, offsets_.data(), offsets_.size() * sizeof(uint32_t)); !s.ok()) return s;
-  if (Status s = device_->CopyIn(cuts_, batch.cuts.data() + begin, rows * sizeof(uint32_t)); !s.ok()) return s;
+  if (Status s = device_->CopyIn(tokens_, batch.tokens.data() + first, tokens * sizeof(uint32_t));
+      !s.ok())
+    return s;
+  if (Status s = device_->CopyIn(row_offsets_, offsets_.data(), offsets_.size() * sizeof(uint32_t));
+      !s.ok())
+    return s;
+  if (Status s = device_->CopyIn(cuts_, batch.cuts.data() + begin, rows * sizeof(uint32_t));
+      !s.ok())
+    return s;
   const LaunchShape shape = {.blocks_x = rows, .threads = kSketchThreads};
-  if (Status s = Launch(*device_, "SketchTexts", shape, tables_, tokens_, row_offsets_, cuts_, sketches_); !s.ok()) {
+  if (Status s =
+          Launch(*device_, "SketchTexts", shape, tables_, tokens_, row_offsets_, cuts_, sketches_);
+      !s.ok()) {
     return s;
   }
   return device_->CopyOut(out.data(), sketches_, rows * sizeof(Sketch));
@@ -211,7 +225,8 @@ Status CudaBackend::SetRepresentatives(std::span<const int8_t> rows) {
   if (Status status = twin_->SetRepresentatives(rows); !status.ok()) return status;
   representatives_ = static_cast<uint32_t>(rows.size() / kEmbeddingDims);
   if (degraded_) return {};
-  if (Status copied = device_->CopyIn(rows_, rows.data(), rows.size()); !copied.ok()) Degrade(copied.message());
+  if (Status copied = device_->CopyIn(rows_, rows.data(), rows.size()); !copied.ok())
+    Degrade(copied.message());
   return {};
 }
 
@@ -221,13 +236,15 @@ Status CudaBackend::TopK(std::span<const int8_t> query_rows, uint32_t k,
                     out.size() == query_rows.size() / kEmbeddingDims * k;
   if (degraded_ || !fits || representatives_ == 0) return twin_->TopK(query_rows, k, out);
   const uint64_t keys_each = uint64_t{ChunksOf(representatives_)} * k;
-  const uint32_t trip = static_cast<uint32_t>(std::min<uint64_t>(kTripQueries, kListKeysMax / keys_each));
+  const uint32_t trip =
+      static_cast<uint32_t>(std::min<uint64_t>(kTripQueries, kListKeysMax / keys_each));
   const uint32_t queries = static_cast<uint32_t>(out.size() / k);
   for (uint32_t begin = 0; begin < queries; begin += trip) {
     const uint32_t count = std::min(trip, queries - begin);
     const auto part = query_rows.subspan(size_t{begin} * kEmbeddingDims);
     const auto matches = out.subspan(size_t{begin} * k);
-    if (Status s = TopKTrip(part.first(size_t{count} * kEmbeddingDims), k, matches.first(size_t{count} * k));
+    if (Status s = TopKTrip(part.first(size_t{count} * kEmbeddingDims), k,
+                            matches.first(size_t{count} * k));
         !s.ok()) {
       Degrade(s.message());
       counters_.Add(GpuCounter::kFallbackRows, queries - begin);
@@ -246,13 +263,18 @@ Status CudaBackend::TopKTrip(std::span<const int8_t> queries, uint32_t k,
   const LaunchShape tiles = {.blocks_x = (count + kTopKQueries - 1) / kTopKQueries,
                              .blocks_y = chunks,
                              .threads = kTopKThreads};
-  if (Status s = Launch(*device_, "TopKChunk", tiles, queries_, count, rows_, representatives_, k, lists_); !s.ok()) {
+  if (Status s =
+          Launch(*device_, "TopKChunk", tiles, queries_, count, rows_, representatives_, k, lists_);
+      !s.ok()) {
     return s;
   }
   const uint32_t list_keys = chunks * k;
   constexpr uint32_t kQueriesEach = kMergeThreads / 32;
-  const LaunchShape merge = {.blocks_x = (count + kQueriesEach - 1) / kQueriesEach, .threads = kMergeThreads};
-  if (Status s = Launch(*device_, "MergeTopK", merge, lists_, count, list_keys, k, matches_); !s.ok()) return s;
+  const LaunchShape merge = {.blocks_x = (count + kQueriesEach - 1) / kQueriesEach,
+                             .threads = kMergeThreads};
+  if (Status s = Launch(*device_, "MergeTopK", merge, lists_, count, list_keys, k, matches_);
+      !s.ok())
+    return s;
   return device_->CopyOut(out.data(), matches_, out.size_bytes());
 }
 

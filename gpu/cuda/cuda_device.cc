@@ -25,7 +25,8 @@ namespace {
 
 Status StatusOf(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
-  return Error{std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")"};
+  return Error{std::string(what) + ": " + cudaGetErrorString(error) + " (" +
+               cudaGetErrorName(error) + ")"};
 }
 
 void* Pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
@@ -44,10 +45,14 @@ class CudaDevice final : public Device {
     if (count == 0) return Error{"there is no GPU"};
     if (Status s = StatusOf(cudaSetDevice(0), "cudaSetDevice"); !s.ok()) return s;
     cudaDeviceProp properties;
-    if (Status s = StatusOf(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties"); !s.ok()) return s;
+    if (Status s = StatusOf(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+        !s.ok())
+      return s;
     name_ = properties.name;
-    if (properties.major < 8) return Error{name_ + " is older than the kernels are compiled for (compute capability 8.0)"};
-    if (Status s = StatusOf(cudaLibraryLoadData(&library_, stillwatch_fatbin, nullptr, nullptr, 0, nullptr, nullptr, 0),
+    if (properties.major < 8)
+      return Error{name_ + " is older than the kernels are compiled for (compute capability 8.0)"};
+    if (Status s = StatusOf(cudaLibraryLoadData(&library_, stillwatch_fatbin, nullptr, nullptr, 0,
+                                                nullptr, nullptr, 0),
                             "loading the kernels");
         !s.ok()) {
       return s;
@@ -63,32 +68,42 @@ class CudaDevice final : public Device {
 
   Result<uint64_t> Take(uint64_t bytes, const std::string& what) override {
     void* block = nullptr;
-    if (Status s = StatusOf(cudaMalloc(&block, bytes), what.c_str()); !s.ok()) return Error{s.message()};
+    if (Status s = StatusOf(cudaMalloc(&block, bytes), what.c_str()); !s.ok())
+      return Error{s.message()};
     blocks_.push_back(block);
-    if (Status s = StatusOf(cudaMemset(block, 0, bytes), what.c_str()); !s.ok()) return Error{s.message()};
-    if (Status s = StatusOf(cudaDeviceSynchronize(), what.c_str()); !s.ok()) return Error{s.message()};
+    if (Status s = StatusOf(cudaMemset(block, 0, bytes), what.c_str()); !s.ok())
+      return Error{s.message()};
+    if (Status s = StatusOf(cudaDeviceSynchronize(), what.c_str()); !s.ok())
+      return Error{s.message()};
     return reinterpret_cast<uint64_t>(block);
   }
   Status CopyIn(uint64_t to, const void* from, uint64_t bytes) override {
     if (bytes == 0) return {};
-    return StatusOf(cudaMemcpyAsync(Pointer(to), from, bytes, cudaMemcpyHostToDevice, stream_), "copy to the GPU");
+    return StatusOf(cudaMemcpyAsync(Pointer(to), from, bytes, cudaMemcpyHostToDevice, stream_),
+                    "copy to the GPU");
   }
   Status CopyOut(void* to, uint64_t from, uint64_t bytes) override {
-    if (Status s = StatusOf(cudaMemcpyAsync(to, Pointer(from), bytes, cudaMemcpyDeviceToHost, stream_), "copy from the GPU");
+    if (Status s =
+            StatusOf(cudaMemcpyAsync(to, Pointer(from), bytes, cudaMemcpyDeviceToHost, stream_),
+                     "copy from the GPU");
         !s.ok()) {
       return s;
     }
     return StatusOf(cudaStreamSynchronize(stream_), "waiting for the GPU");
   }
-  Status Launch(const char* kernel, LaunchShape shape, std::span<const void* const> arguments) override {
+  Status Launch(const char* kernel, LaunchShape shape,
+                std::span<const void* const> arguments) override {
     auto found = kernels_.find(kernel);
     if (found == kernels_.end()) {
       cudaKernel_t handle = nullptr;
-      if (Status s = StatusOf(cudaLibraryGetKernel(&handle, library_, kernel), kernel); !s.ok()) return s;
+      if (Status s = StatusOf(cudaLibraryGetKernel(&handle, library_, kernel), kernel); !s.ok())
+        return s;
       found = kernels_.emplace(kernel, handle).first;
     }
     const dim3 grid(shape.blocks_x, shape.blocks_y), block(shape.threads);
-    return StatusOf(cudaLaunchKernel(found->second, grid, block, const_cast<void**>(arguments.data()), 0, stream_), kernel);
+    return StatusOf(cudaLaunchKernel(found->second, grid, block,
+                                     const_cast<void**>(arguments.data()), 0, stream_),
+                    kernel);
   }
 
  private:
@@ -102,7 +117,8 @@ class CudaDevice final : public Device {
 }  // namespace
 }  // namespace stillwatch::gpu
 
-extern "C" __attribute__((visibility("default"))) stillwatch::gpu::Device* stillwatch_cuda_open_1(std::string* why_not) {
+extern "C" __attribute__((visibility("default"))) stillwatch::gpu::Device* stillwatch_cuda_open_1(
+    std::string* why_not) {
   auto device = std::make_unique<stillwatch::gpu::CudaDevice>();
   const stillwatch::Status opened = device->Open();
   if (opened.ok()) return device.release();

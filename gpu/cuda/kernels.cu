@@ -1,8 +1,10 @@
-// The kernels: thin, each finds its block's share and calls the block's code. Names are C names, so that
-// they are launched by name (device.h). -DSW_SEED_... builds with a seeded bug, for tests/ptx alone.
+// The kernels: thin, each finds its block's share and calls the block's code. Names are C names, so
+// that they are launched by name (device.h). -DSW_SEED_... builds with a seeded bug, for tests/ptx
+// alone.
 #include "gpu/cuda/launch.h"
 #include "gpu/cuda/sketch_block.h"
 #include "gpu/cuda/top_k_block.h"
+#include "gpu/cuda/window_block.h"
 
 namespace stillwatch::gpu {
 
@@ -15,7 +17,8 @@ extern "C" __global__ void __launch_bounds__(kSketchThreads)
              out + row);
 }
 
-// Four blocks a multiprocessor leave 128 registers a thread: with the compiler's own choice sm_100 spills.
+// Four blocks a multiprocessor leave 128 registers a thread: with the compiler's own choice sm_100
+// spills.
 extern "C" __global__ void __launch_bounds__(kTopKThreads, 4)
     TopKChunk(const int8_t* queries, uint32_t query_count, const int8_t* rows, uint32_t row_count,
               uint32_t k, uint64_t* keys) {
@@ -32,6 +35,42 @@ extern "C" __global__ void __launch_bounds__(kMergeThreads)
   if (query >= query_count) return;
   MergeLists(lists + static_cast<uint64_t>(query) * list_keys, list_keys, k,
              out + static_cast<uint64_t>(query) * k);
+}
+
+extern "C" __global__ void __launch_bounds__(kWindowThreads) WindowItems(WindowBatch batch) {
+  MakeItem(batch, blockIdx.x * kWindowThreads + threadIdx.x);
+}
+
+extern "C" __global__ void __launch_bounds__(kWindowThreads)
+    SortStep(uint64_t* keys, uint32_t pairs, uint32_t size, uint32_t step) {
+  const uint32_t i = blockIdx.x * kWindowThreads + threadIdx.x;
+  if (i < pairs) SortPair(keys, i, size, step);
+}
+
+extern "C" __global__ void __launch_bounds__(kWindowThreads) WindowLink(WindowBatch batch) {
+  LinkItem(batch, blockIdx.x * kWindowThreads + threadIdx.x);
+}
+
+extern "C" __global__ void __launch_bounds__(kWindowThreads) WindowInsert(WindowBatch batch) {
+  InsertBucket(batch, blockIdx.x * kWindowThreads + threadIdx.x);
+}
+
+extern "C" __global__ void __launch_bounds__(32)
+    WindowCollect(WindowBatch batch, uint32_t first_text, WindowFound* found) {
+  __shared__ CollectShared shared;
+  CollectText(batch, first_text + blockIdx.x, shared, found);
+}
+
+extern "C" __global__ void __launch_bounds__(kStoreThreads) WindowStore(WindowBatch batch) {
+  StoreWord(batch, blockIdx.x, threadIdx.x);
+}
+
+extern "C" __global__ void __launch_bounds__(kWindowThreads)
+    WindowSweep(WindowBatch batch, uint64_t first_bucket) {
+  const uint32_t i = blockIdx.x * kWindowThreads + threadIdx.x;
+  if (i >= batch.texts) return;
+  const uint64_t bucket = first_bucket + i;
+  SweepBucket(batch, bucket >= batch.bucket_count ? bucket - batch.bucket_count : bucket);
 }
 
 }  // namespace stillwatch::gpu

@@ -23,7 +23,8 @@ struct DeviceTables {
 inline constexpr uint32_t kSketchThreads = 128;
 static_assert(kSketchThreads == kOphBins && kSketchThreads == kEmbeddingDims);
 
-// TopKChunk: one block for 32 queries and one chunk of representatives; MergeTopK: one warp a query.
+// TopKChunk: one block for 32 queries and one chunk of representatives; MergeTopK: one warp a
+// query.
 inline constexpr uint32_t kTopKThreads = 128;
 inline constexpr uint32_t kTopKQueries = 32;
 inline constexpr uint32_t kTopKChunkRows = 16'384;

@@ -7,6 +7,8 @@ namespace stillwatch::gpu {
 
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options, BackendChoice choice) {
   if (choice == BackendChoice::kCpu) return MakeCpuBackend(options);
+  if (choice == BackendChoice::kAuto && !CudaPluginInstalled(options.cuda_plugin_path))
+    return MakeCpuBackend(options);
   Result<std::unique_ptr<Device>> device = OpenCudaDevice(options.cuda_plugin_path);
   Result<std::unique_ptr<Backend>> backend =
       device.ok() ? MakeCudaBackend(options, std::move(device).value()) : device.error();

@@ -20,12 +20,17 @@ std::string BesideTheProgram() {
 
 }  // namespace
 
+bool CudaPluginInstalled(const std::string& path) {
+  return access((path.empty() ? BesideTheProgram() : path).c_str(), F_OK) == 0;
+}
+
 Result<std::unique_ptr<Device>> OpenCudaDevice(const std::string& path) {
   const std::string file = path.empty() ? BesideTheProgram() : path;
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return Error{dlerror()};
   const auto open = reinterpret_cast<OpenDevice>(dlsym(library, kOpenDeviceSymbol));
-  std::string why_not = "it has no " + std::string(kOpenDeviceSymbol) + "; it is of another version of Stillwatch";
+  std::string why_not =
+      "it has no " + std::string(kOpenDeviceSymbol) + "; it is of another version of Stillwatch";
   std::unique_ptr<Device> device(open == nullptr ? nullptr : open(&why_not));
   if (device != nullptr) return device;
   dlclose(library);

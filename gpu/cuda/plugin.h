@@ -10,6 +10,9 @@
 
 namespace stillwatch::gpu {
 
+// Whether the library is there at all. Where it is not, nobody asked for a GPU.
+bool CudaPluginInstalled(const std::string& path);
+
 // path: empty for the one beside the running program. The message says what is missing: the
 // library, a driver, a GPU.
 Result<std::unique_ptr<Device>> OpenCudaDevice(const std::string& path);

@@ -126,7 +126,11 @@ __device__ inline void SketchText(const DeviceTables& tables, const uint32_t* to
       shared.shifts[t] = WeightShiftOf(RarityClassOf(tables.rarity, tokens[at]));
       const uint32_t begin = at < first_end ? 0 : first_end;
       const uint32_t end = at < first_end ? first_end : count;
+#ifdef SW_SEED_OFF_BY_ONE_SHINGLE
+      if (at - begin + (at > begin) < ShinglesOf(end - begin)) {
+#else
       if (at - begin < ShinglesOf(end - begin)) {
+#endif
         const uint32_t hash = ShingleHash(tokens, at, end, tables.seeds.shingle);
         atomicMin(&shared.bins[BinOf(hash)], hash);
       }

@@ -70,9 +70,9 @@ struct RowPart {
 __device__ inline RowPart LoadRowPart(const int8_t* rows, uint32_t row, uint32_t rows_end) {
   RowPart part = {};
   if (row < rows_end) {
-    const uint4* from = reinterpret_cast<const uint4*>(
-                            rows + static_cast<uint64_t>(row) * kEmbeddingDims) +
-                        threadIdx.x % 4 * 2;
+    const uint4* from =
+        reinterpret_cast<const uint4*>(rows + static_cast<uint64_t>(row) * kEmbeddingDims) +
+        threadIdx.x % 4 * 2;
     const uint4 low = __ldg(from), high = __ldg(from + 1);
     part = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
   }
@@ -94,10 +94,9 @@ __device__ inline void DotTile(const RowPart& queries_low, const RowPart& querie
 }
 
 // Lists of the block's queries over rows [begin, end); keys: k a query and chunk.
-__device__ inline void TopKOfChunk(const int8_t* queries, uint32_t query_count,
-                                   const int8_t* rows, uint32_t begin, uint32_t end, uint32_t k,
-                                   TopKShared& shared, uint64_t* keys, uint32_t chunk,
-                                   uint32_t chunks) {
+__device__ inline void TopKOfChunk(const int8_t* queries, uint32_t query_count, const int8_t* rows,
+                                   uint32_t begin, uint32_t end, uint32_t k, TopKShared& shared,
+                                   uint64_t* keys, uint32_t chunk, uint32_t chunks) {
   const uint32_t t = threadIdx.x, warp = t / 32, lane = t % 32;
   const uint32_t first_query = blockIdx.x * kTopKQueries;
   if (t < kTopKQueries) {
@@ -121,8 +120,8 @@ __device__ inline void TopKOfChunk(const int8_t* queries, uint32_t query_count,
       for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t q = 16 * tile + lane / 4 + 8 * (i / 2);
         const uint32_t row = step + 8 * warp + lane % 4 * 2 + i % 2;
-        const bool enters = dots[i] > shared.thresholds[q] && row < end &&
-                            first_query + q < query_count;
+        const bool enters =
+            dots[i] > shared.thresholds[q] && row < end && first_query + q < query_count;
         if (enters) shared.keys[q][atomicAdd(&shared.counts[q], 1u)] = MatchKey(dots[i], row);
       }
     }

@@ -103,27 +103,6 @@ Result<std::unique_ptr<LshWindow>> LshWindow::Make(const WindowOptions& options,
   return window;
 }
 
-void LshWindow::AdvanceEpoch() {
-  ++epoch_;
-  epoch_start_[epoch_ % 64] = head_;
-}
-
-WindowAges LshWindow::AgesOf(uint32_t rows) const {
-  const uint64_t back = std::min<uint64_t>(epoch_, options_.epochs_kept - 1);
-  const uint64_t kept = head_ - epoch_start_[(epoch_ - back) % 64];
-  const auto at_most = [](uint64_t age) {  // far below 2^32, far above any live age
-    return static_cast<uint32_t>(std::min<uint64_t>(age, 1u << 30));
-  };
-  WindowAges ages;
-  ages.end = static_cast<uint32_t>(head_ + rows);
-  ages.rows = rows;
-  ages.live_max = rows + at_most(std::min(kept, shape_.texts));
-  ages.epoch_max = rows + at_most(head_ - epoch_start_[epoch_ % 64]);
-  ages.before_max =
-      epoch_ == 0 ? ages.epoch_max : rows + at_most(head_ - epoch_start_[(epoch_ - 1) % 64]);
-  return ages;
-}
-
 Status LshWindow::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                  std::vector<Candidate>* candidates) {
   if (sketches.size() != ids.size()) {
@@ -140,7 +119,7 @@ Status LshWindow::ProbeAndInsert(std::span<const Sketch> sketches, std::span<con
     if (sketches[row].tokens != 0) row_of_[texts++] = row;
   }
   if (texts == 0) return {};
-  const WindowAges ages = AgesOf(texts);
+  const WindowAges ages = epochs_.AgesOf(texts, shape_.texts, options_.epochs_kept);
   std::memset(popular_, 0, texts * sizeof(uint32_t));
   SortItems(sketches, texts);
   ProbeAndInsertItems(ages, texts * kBands);
@@ -220,7 +199,7 @@ void LshWindow::ProbeAndInsertItems(const WindowAges& ages, uint32_t count) {
     }
     for (uint32_t i = begin; i < end; ++i) {
       evicted += InsertKey(buckets_[bucket], TagOf(items_[i].band_key()),
-                           static_cast<uint32_t>(head_ + items_[i].text()), ages);
+                           static_cast<uint32_t>(epochs_.head + items_[i].text()), ages);
     }
     begin = end;
   }
@@ -235,7 +214,7 @@ void LshWindow::LinkGroup(Item* begin, Item* end, const WindowAges& ages) {
   const Bucket& bucket = buckets_[BucketOf(band_key, shape_.buckets)];
   const uint32_t at = FindLive(bucket, TagOf(band_key), ages);
   uint32_t popularity = 0;
-  uint32_t older = static_cast<uint32_t>(head_ + begin->text());  // its own number: none
+  uint32_t older = static_cast<uint32_t>(epochs_.head + begin->text());  // its own number: none
   if (at != kBucketEntries) {
     const EntryCounts counts = CountsOf(bucket.entries[at], ages);
     popularity = counts.before + counts.now;
@@ -244,13 +223,13 @@ void LshWindow::LinkGroup(Item* begin, Item* end, const WindowAges& ages) {
   for (Item* item = begin; item != end; ++item, ++popularity) {
     const uint32_t text = item->text();
     older_[text * kBands + band] = older;
-    older = static_cast<uint32_t>(head_ + text);
+    older = static_cast<uint32_t>(epochs_.head + text);
     if (popularity > options_.bucket_pairs_max) popular_[text] |= 1u << band;
   }
 }
 
 void LshWindow::PrefetchLinks(uint32_t text, const WindowAges& ages) {
-  const uint32_t own = static_cast<uint32_t>(head_ + text);
+  const uint32_t own = static_cast<uint32_t>(epochs_.head + text);
   uint32_t last = own;
   for (uint32_t band = 0; band < kBands; ++band) {
     const uint32_t older = older_[text * kBands + band];
@@ -288,7 +267,7 @@ void LshWindow::CollectCandidates(std::span<const Sketch> sketches, std::span<co
                  static_cast<uint64_t>(__builtin_popcount(popular)));
   for (uint32_t band = 0; band < kBands; ++band) {
     if ((popular >> band & 1) != 0) continue;
-    uint32_t at = static_cast<uint32_t>(head_ + text);
+    uint32_t at = static_cast<uint32_t>(epochs_.head + text);
     uint32_t older = older_[text * kBands + band];
     for (uint32_t step = 0; step < options_.bucket_pairs_max; ++step) {
       if (older == at || !ages.Live(older)) break;
@@ -335,7 +314,7 @@ void LshWindow::StoreTexts(std::span<const Sketch> sketches, std::span<const uin
     ids_[head_slot_] = ids[row_of_[text]];
     if (++head_slot_ == shape_.texts) head_slot_ = 0;
   }
-  head_ += texts;
+  epochs_.head += texts;
 }
 
 // One bucket a stored text: a dead entry is gone long before its number could come round again.

@@ -30,6 +30,7 @@
 #include "gpu/counters.h"
 #include "gpu/memory_block.h"
 #include "gpu/window/bucket.h"
+#include "gpu/window/epochs.h"
 
 namespace stillwatch::gpu {
 
@@ -65,7 +66,7 @@ class LshWindow {
   // batch has more than batch_rows_max rows.
   Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                         std::vector<Candidate>* candidates);
-  void AdvanceEpoch();
+  void AdvanceEpoch() { epochs_.Advance(); }
 
   uint64_t memory_bytes() const {
     return buckets_memory_.size() + texts_memory_.size() + scratch_memory_.size();
@@ -91,7 +92,6 @@ class LshWindow {
   };
 
   LshWindow() = default;
-  WindowAges AgesOf(uint32_t rows) const;
   void SortItems(std::span<const Sketch> sketches, uint32_t texts);
   void ProbeAndInsertItems(const WindowAges& ages, uint32_t items);
   void LinkGroup(Item* begin, Item* end, const WindowAges& ages);
@@ -114,11 +114,9 @@ class LshWindow {
   WindowText* texts_ = nullptr;  // ring
   uint64_t* ids_ = nullptr;      // beside it
 
-  uint64_t head_ = 0;       // sequence number of the next text
-  uint64_t head_slot_ = 0;  // its place in the ring
-  uint64_t epoch_ = 0;
-  uint64_t epoch_start_[64] = {};  // first sequence number of epoch e at e % 64
-  uint64_t sweep_ = 0;             // next bucket to clear of dead entries
+  WindowEpochs epochs_;
+  uint64_t head_slot_ = 0;  // the next text's place in the ring
+  uint64_t sweep_ = 0;      // next bucket to clear of dead entries
 
   // Batch scratch.
   Item* items_ = nullptr;

@@ -7,6 +7,7 @@
 
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/cuda/cuda_backend.h"
+#include "gpu/cuda/proof.h"
 #include "gpu/window/window.h"
 #include "tests/gpu/texts.h"
 #include "tests/ptx/device_code.h"
@@ -32,7 +33,8 @@ BackendOptions Options() {
   return options;
 }
 
-Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script, const BackendOptions& options = Options()) {
+Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script,
+                                        const BackendOptions& options = Options()) {
   return MakeCudaBackend(options, std::make_unique<PtxDevice>(&Kernels(), script));
 }
 
@@ -40,7 +42,9 @@ Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script, const BackendOptio
 std::string Answers(Backend& backend) {
   std::mt19937_64 random(1);
   std::string answers;
-  const auto note = [&](const void* data, size_t bytes) { answers.append(static_cast<const char*>(data), bytes); };
+  const auto note = [&](const void* data, size_t bytes) {
+    answers.append(static_cast<const char*>(data), bytes);
+  };
   for (int batch = 0; batch < 2; ++batch) {
     Texts texts;
     const std::vector<uint32_t> core = RandomText(random, 30);
@@ -63,7 +67,8 @@ std::string Answers(Backend& backend) {
       note(fields, sizeof fields);
     }
     std::vector<int8_t> rows;
-    for (const Sketch& sketch : sketches) rows.insert(rows.end(), sketch.embedding, sketch.embedding + kEmbeddingDims);
+    for (const Sketch& sketch : sketches)
+      rows.insert(rows.end(), sketch.embedding, sketch.embedding + kEmbeddingDims);
     EXPECT_TRUE(backend.SetRepresentatives(rows).ok());
     std::vector<RepresentativeMatch> matches(sketches.size() * 5);
     EXPECT_TRUE(backend.TopK(rows, 5, matches).ok());
@@ -79,7 +84,9 @@ std::string CpuAnswers() {
   return Answers(*cpu.value());
 }
 
-uint64_t CounterOf(const Backend& backend, GpuCounter counter) { return backend.Counters()->Get(counter); }
+uint64_t CounterOf(const Backend& backend, GpuCounter counter) {
+  return backend.Counters()->Get(counter);
+}
 
 TEST(CudaBackend, EqualsTheCpu) {
   DeviceScript script;
@@ -93,7 +100,8 @@ TEST(CudaBackend, EqualsTheCpu) {
   auto cpu = MakeScalarBackend(Options());
   Answers(*cpu.value());
   for (int i = 0; i < static_cast<int>(GpuCounter::kCount); ++i) {
-    EXPECT_EQ(CounterOf(*made.value(), static_cast<GpuCounter>(i)), CounterOf(*cpu.value(), static_cast<GpuCounter>(i)))
+    EXPECT_EQ(CounterOf(*made.value(), static_cast<GpuCounter>(i)),
+              CounterOf(*cpu.value(), static_cast<GpuCounter>(i)))
         << kGpuCounterNames[static_cast<size_t>(i)];
   }
 }
@@ -118,7 +126,8 @@ TEST(CudaBackend, AFailureAtAnyOperationChangesNoAnswer) {
     ASSERT_TRUE(made.value()->Info().degraded);
     ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDeviceFailed), 1u);
     ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDegraded), 1u);
-    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 40u) << "each text once, by whomever";
+    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 40u)
+        << "each text once, by whomever";
     ASSERT_EQ(script.operations, at + 1) << "a device that failed is asked nothing more";
   }
 }
@@ -153,6 +162,24 @@ TEST(CudaBackend, TooLittleDeviceMemorySaysWhatWouldFit) {
   EXPECT_THAT(MakeOn(&tiny).message(), HasSubstr("without any representatives"));
 }
 
+// The equality part of tools/gpu-proof, which the GPU will run, finds the kernels equal here, and
+// says so where a device fails.
+TEST(GpuProof, EqualityPart) {
+  DeviceScript script;
+  PtxDevice device(&Kernels(), &script);
+  const std::vector<EqualityResult> results = ProveEquality(device, 1);
+  ASSERT_EQ(results.size(), 7u);
+  for (const EqualityResult& result : results) {
+    EXPECT_EQ(result.different, 0u) << result.name;
+    EXPECT_EQ(result.error, "") << result.name;
+    EXPECT_GT(result.cases, 0u) << result.name;
+  }
+  const ptx::Module wrong = ptx::LoadKernels("OFF_BY_ONE_SHINGLE");
+  DeviceScript again;
+  PtxDevice faulty(&wrong, &again);
+  EXPECT_GT(ProveEquality(faulty, 1)[0].different, 100u);
+}
+
 TEST(CudaBackend, RefusesWhatTheCpuRefuses) {
   DeviceScript script;
   auto made = MakeOn(&script);
@@ -160,9 +187,11 @@ TEST(CudaBackend, RefusesWhatTheCpuRefuses) {
   Texts texts;
   texts.Add(std::vector<uint32_t>(65'537, 1));
   std::vector<Sketch> out(1);
-  EXPECT_THAT(made.value()->ComputeSketches(texts.batch(), out).message(), HasSubstr("65537 tokens"));
+  EXPECT_THAT(made.value()->ComputeSketches(texts.batch(), out).message(),
+              HasSubstr("65537 tokens"));
   std::vector<int8_t> values(kEmbeddingDims * 501);
-  EXPECT_THAT(made.value()->SetRepresentatives(values).message(), HasSubstr("representatives_max is 500"));
+  EXPECT_THAT(made.value()->SetRepresentatives(values).message(),
+              HasSubstr("representatives_max is 500"));
   std::vector<RepresentativeMatch> matches(65);
   EXPECT_FALSE(made.value()->TopK(std::span(values).first(kEmbeddingDims), 65, matches).ok());
   EXPECT_FALSE(made.value()->Info().degraded) << "a caller's mistake is no failure of the device";

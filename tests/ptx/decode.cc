@@ -54,7 +54,7 @@ class Decoder {
   const EntryText& entry_;
   std::unique_ptr<Kernel> kernel_;
   std::vector<Scope> scopes_{1};
-  std::map<std::string, uint32_t> symbols_;       // shared variables -> offset
+  std::map<std::string, uint32_t> symbols_;  // shared variables -> offset
   std::map<std::string, Parameter> parameters_;
   std::map<std::string, uint32_t> labels_;
   std::map<uint64_t, uint32_t> constant_rows_;
@@ -117,8 +117,9 @@ bool Decoder::Register(const std::string& name, uint32_t* row) {
     *row = scope->rows[name] = NewRow();
     return true;
   }
-  static const char* const kSpecials[] = {"%tid.x",   "%tid.y",   "%ntid.x",   "%ntid.y",  "%ctaid.x",
-                                          "%ctaid.y", "%nctaid.x", "%nctaid.y", "%laneid"};
+  static const char* const kSpecials[] = {"%tid.x",    "%tid.y",    "%ntid.x",
+                                          "%ntid.y",   "%ctaid.x",  "%ctaid.y",
+                                          "%nctaid.x", "%nctaid.y", "%laneid"};
   for (const char* special : kSpecials) {
     if (name != special) continue;
     const auto [found, added] = kernel_->specials.try_emplace(name, 0);
@@ -129,13 +130,17 @@ bool Decoder::Register(const std::string& name, uint32_t* row) {
   return false;
 }
 
-// A register, a number or a shared variable.
+// A register, a number, or the address of a shared variable or a parameter.
 bool Decoder::Value(const std::string& text, uint32_t* row) {
   if (text.empty()) return false;
   if (Register(text, row)) return true;
   if (text[0] == '%') return false;
   if (const auto symbol = symbols_.find(text); symbol != symbols_.end()) {
     *row = Constant(symbol->second);
+    return true;
+  }
+  if (const auto found = parameters_.find(text); found != parameters_.end()) {
+    *row = Constant(found->second.offset);  // its address, for ld.param
     return true;
   }
   char* end = nullptr;
@@ -149,17 +154,14 @@ bool Decoder::Value(const std::string& text, uint32_t* row) {
 
 bool Decoder::ParseOperand(const std::string& text, Operand* operand) {
   std::string inner = text;
-  if (text.size() > 2 && (text[0] == '{' || text[0] == '[')) inner = Trimmed(text.substr(1, text.size() - 2));
+  if (text.size() > 2 && (text[0] == '{' || text[0] == '['))
+    inner = Trimmed(text.substr(1, text.size() - 2));
   if (text[0] == '[') {
     operand->address = true;
     const size_t plus = inner.find_first_of("+", 1);
     if (plus != std::string::npos) {
       operand->offset = std::strtoll(inner.c_str() + plus + 1, nullptr, 0);
       inner = Trimmed(inner.substr(0, plus));
-    }
-    if (const auto parameter = parameters_.find(inner); parameter != parameters_.end()) {
-      operand->rows.push_back(Constant(parameter->second.offset));
-      return true;
     }
   }
   if (text[0] == '!') {
@@ -239,7 +241,10 @@ bool Decoder::Warpwide(Instruction* in) {
     const auto is_zero = [&](size_t i) { return operands_[i].rows[0] == zero; };
     if (Has("sync")) return operands_.size() == 1 && is_zero(0) && Take(in, 0, 1);
     if (!Has("red") || operands_.size() != 3 || !is_zero(1)) return false;
-    in->reduce = Has("or") ? Reduce::kOr : Has("and") ? Reduce::kAnd : Has("popc") ? Reduce::kPopc : Reduce::kNone;
+    in->reduce = Has("or")     ? Reduce::kOr
+                 : Has("and")  ? Reduce::kAnd
+                 : Has("popc") ? Reduce::kPopc
+                               : Reduce::kNone;
     Type type;
     return in->reduce != Reduce::kNone && TakeType(&type) && Take(in, 1, 2);
   }
@@ -317,10 +322,12 @@ bool Decoder::Arithmetic(Instruction* in) {
   }
   const size_t sources = operands_.size() - 1;
   static const std::map<std::string, size_t> kSources = {
-      {"neg", 1}, {"abs", 1}, {"not", 1}, {"popc", 1}, {"clz", 1}, {"brev", 1}, {"mad", 3},
-      {"selp", 3}, {"bfe", 3}, {"bfi", 4}, {"prmt", 3}, {"lop3", 4}, {"shf", 3}, {"dp4a", 3}};
+      {"neg", 1},  {"abs", 1}, {"not", 1}, {"popc", 1}, {"clz", 1},  {"brev", 1}, {"mad", 3},
+      {"selp", 3}, {"bfe", 3}, {"bfi", 4}, {"prmt", 3}, {"lop3", 4}, {"shf", 3},  {"dp4a", 3}};
   const auto known = kSources.find(base_);
-  const size_t expected = base_ == "setp" ? (in->combine != 0 ? 3 : 2) : known == kSources.end() ? 2 : known->second;
+  const size_t expected = base_ == "setp"           ? (in->combine != 0 ? 3 : 2)
+                          : known == kSources.end() ? 2
+                                                    : known->second;
   return sources == expected && Take(in, 1, sources, IntegerAction(name, type));
 }
 
@@ -330,7 +337,8 @@ bool Decoder::Operation(Instruction* in) {
     return operands_.empty() && modifiers_.empty();
   }
   if (base_ == "ld" || base_ == "st" || base_ == "atom" || base_ == "red") return Memory(in);
-  if (base_ == "bar" || base_ == "barrier" || base_ == "shfl" || base_ == "vote" || base_ == "mma") {
+  if (base_ == "bar" || base_ == "barrier" || base_ == "shfl" || base_ == "vote" ||
+      base_ == "mma") {
     return Warpwide(in);
   }
   if (base_ == "mov" || base_ == "cvt" || base_ == "cvta") return Moves(in);
@@ -343,7 +351,8 @@ bool Decoder::Decoded(const std::string& text, Instruction* in) {
     const size_t space = rest.find(' ');
     if (space == std::string::npos) return false;
     in->guard_not = rest[1] == '!';
-    if (!Register(rest.substr(in->guard_not ? 2 : 1, space - (in->guard_not ? 2 : 1)), &in->guard)) return false;
+    if (!Register(rest.substr(in->guard_not ? 2 : 1, space - (in->guard_not ? 2 : 1)), &in->guard))
+      return false;
     rest = Trimmed(rest.substr(space));
   }
   const size_t space = rest.find(' ');
@@ -401,7 +410,9 @@ bool Decoder::Parameters() {
     uint32_t bytes = 0, align = 0, many = 1;
     for (const std::string& word : Split(text, ' ')) {
       Type type;
-      if (word.empty() || word == ".param" || word == ".ptr" || word == ".global" || word == ".align") continue;
+      if (word.empty() || word == ".param" || word == ".ptr" || word == ".global" ||
+          word == ".align")
+        continue;
       if (word[0] == '.' && TypeOf(word.substr(1), &type)) {
         bytes = type.bits / 8;
       } else if (std::isdigit(static_cast<unsigned char>(word[0]))) {
@@ -409,7 +420,8 @@ bool Decoder::Parameters() {
       } else {
         const size_t bracket = word.find('[');
         name = word.substr(0, bracket);
-        if (bracket != std::string::npos) many = static_cast<uint32_t>(std::atoi(word.c_str() + bracket + 1));
+        if (bracket != std::string::npos)
+          many = static_cast<uint32_t>(std::atoi(word.c_str() + bracket + 1));
       }
     }
     if (name.empty() || bytes == 0) return false;
@@ -428,7 +440,8 @@ std::unique_ptr<Kernel> Decoder::Run() {
   if (!Parameters()) Refuse(0, "parameters");
   for (const Statement& directive : entry_.directives) {
     const size_t at = directive.text.find(".maxntid");
-    if (at != std::string::npos) kernel_->threads_max = static_cast<uint32_t>(std::atoi(directive.text.c_str() + at + 8));
+    if (at != std::string::npos)
+      kernel_->threads_max = static_cast<uint32_t>(std::atoi(directive.text.c_str() + at + 8));
   }
   for (const Statement& statement : entry_.body) {
     if (statement.text == "{") {
@@ -436,7 +449,8 @@ std::unique_ptr<Kernel> Decoder::Run() {
     } else if (statement.text == "}") {
       if (scopes_.size() > 1) scopes_.pop_back();
     } else if (statement.text.ends_with(':')) {
-      labels_[statement.text.substr(0, statement.text.size() - 1)] = static_cast<uint32_t>(kernel_->code.size());
+      labels_[statement.text.substr(0, statement.text.size() - 1)] =
+          static_cast<uint32_t>(kernel_->code.size());
     } else if (statement.text[0] == '.') {
       if (!Directive(statement.text)) Refuse(statement.line, statement.text);
     } else {

@@ -18,8 +18,8 @@ using Action = void (*)(Warp& warp, const Instruction& in, uint32_t mask);
 inline constexpr uint32_t kNoRow = 0xffffffffu;
 
 enum class Kind : uint8_t {
-  kPlain,         // `action` on the active lanes
-  kBranch,        // to `target`
+  kPlain,   // `action` on the active lanes
+  kBranch,  // to `target`
   kExit,
   kGathered,      // waits until all lanes of the mask in row `members` are here, then `action`
   kBlockBarrier,  // waits until the whole block is here; `reduce` then combines predicates
@@ -32,9 +32,9 @@ struct Instruction {
   Action action = nullptr;
   uint32_t guard = kNoRow;  // predicate row; lanes where it is false skip
   bool guard_not = false;
-  uint32_t target = 0;         // branch: index of an instruction
-  uint32_t members = kNoRow;   // gathered: row of the mask
-  bool whole_warp = false;     // gathered: all 32 lanes must live and take part
+  uint32_t target = 0;        // branch: index of an instruction
+  uint32_t members = kNoRow;  // gathered: row of the mask
+  bool whole_warp = false;    // gathered: all 32 lanes must live and take part
   Reduce reduce = Reduce::kNone;
   Space space = Space::kGlobal;
   uint8_t width = 0;           // bytes of one element in memory
@@ -61,9 +61,9 @@ struct Kernel {
   uint32_t shared_bytes = 0;
   uint32_t threads_max = 1024;  // .maxntid
   uint32_t rows = 0;
-  std::map<uint32_t, uint64_t> constants;       // row -> value in every lane
-  std::map<std::string, uint32_t> specials;     // "%tid.x" -> row
-  std::string refusal;                          // what is not covered
+  std::map<uint32_t, uint64_t> constants;    // row -> value in every lane
+  std::map<std::string, uint32_t> specials;  // "%tid.x" -> row
+  std::string refusal;                       // what is not covered
 };
 
 }  // namespace stillwatch::ptx

@@ -31,7 +31,8 @@ TEST(MakeBackend, WithoutThePluginTheCpuComputes) {
 }
 
 TEST(MakeBackend, AskedForCudaItSaysWhatIsMissing) {
-  const auto missing = MakeBackend(Options("/nonexistent/libstillwatch_cuda.so"), BackendChoice::kCuda);
+  const auto missing =
+      MakeBackend(Options("/nonexistent/libstillwatch_cuda.so"), BackendChoice::kCuda);
   ASSERT_FALSE(missing.ok());
   EXPECT_THAT(missing.message(), HasSubstr("/nonexistent/libstillwatch_cuda.so"));
   const auto other = MakeBackend(Options("libm.so.6"), BackendChoice::kCuda);
@@ -42,14 +43,15 @@ TEST(MakeBackend, AskedForCudaItSaysWhatIsMissing) {
 TEST(MakeBackend, MistakesInTheOptionsAreErrorsEverywhere) {
   BackendOptions options = Options("");
   options.window_bytes = 1;
-  for (const BackendChoice choice : {BackendChoice::kAuto, BackendChoice::kCpu, BackendChoice::kCuda}) {
+  for (const BackendChoice choice :
+       {BackendChoice::kAuto, BackendChoice::kCpu, BackendChoice::kCuda}) {
     EXPECT_FALSE(MakeBackend(options, choice).ok());
   }
 }
 
 #ifdef STILLWATCH_CUDA_PLUGIN
-// On a machine with a GPU the device opens; on one without, the runtime's own words come through. Either way nothing
-// crashes, and the CPU serves.
+// On a machine with a GPU the device opens; on one without, the runtime's own words come through.
+// Either way nothing crashes, and the CPU serves.
 TEST(MakeBackend, ThePluginLoadsWithAndWithoutADriver) {
   auto device = OpenCudaDevice(STILLWATCH_CUDA_PLUGIN);
   if (device.ok()) {

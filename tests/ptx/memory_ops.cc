@@ -67,14 +67,29 @@ void Atomic(Warp& warp, const Instruction& in, uint32_t mask) {
     };
     uint64_t value = b;  // exch
     switch (in.code) {
-      case 0: value = old + b; break;
-      case 1: value = less(b, old) ? b : old; break;
-      case 2: value = less(old, b) ? b : old; break;
-      case 3: value = old & b; break;
-      case 4: value = old | b; break;
-      case 5: value = old ^ b; break;
-      case 7: value = old == b ? warp.Row(in.from[2])[lane] : old; break;
-      default: break;
+      case 0:
+        value = old + b;
+        break;
+      case 1:
+        value = less(b, old) ? b : old;
+        break;
+      case 2:
+        value = less(old, b) ? b : old;
+        break;
+      case 3:
+        value = old & b;
+        break;
+      case 4:
+        value = old | b;
+        break;
+      case 5:
+        value = old ^ b;
+        break;
+      case 7:
+        value = old == b ? warp.Row(in.from[2])[lane] : old;
+        break;
+      default:
+        break;
     }
     std::memcpy(data, &value, in.width);
     if (!in.to.empty()) warp.Row(in.to[0])[lane] = Extended(raw, in.width, false);
@@ -87,8 +102,8 @@ void Move(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t lane) {
     if (in.from.size() == 2) {
       const uint64_t low = Extended(warp.Row(in.from[0])[lane], in.width / 2, false);
-      warp.Row(in.to[0])[lane] =
-          low | Extended(warp.Row(in.from[1])[lane], in.width / 2, false) << half;
+      warp.Row(in.to[0])[lane] = low | Extended(warp.Row(in.from[1])[lane], in.width / 2, false)
+                                           << half;
       return;
     }
     const uint64_t value = warp.Row(in.from[0])[lane];
@@ -132,10 +147,18 @@ void Shuffle(Warp& warp, const Instruction& in, uint32_t mask) {
     uint32_t source = lane;
     bool inside = true;
     switch (in.code) {
-      case 0: source = lane ^ b, inside = source <= bound; break;
-      case 1: source = lowest | (b & ~segment), inside = source <= bound; break;
-      case 2: source = lane - b, inside = static_cast<int32_t>(source) >= static_cast<int32_t>(bound); break;
-      default: source = lane + b, inside = source <= bound; break;
+      case 0:
+        source = lane ^ b, inside = source <= bound;
+        break;
+      case 1:
+        source = lowest | (b & ~segment), inside = source <= bound;
+        break;
+      case 2:
+        source = lane - b, inside = static_cast<int32_t>(source) >= static_cast<int32_t>(bound);
+        break;
+      default:
+        source = lane + b, inside = source <= bound;
+        break;
     }
     if (!inside) source = lane;
     if ((warp.members() >> source & 1) == 0) {
@@ -184,7 +207,8 @@ void MmaS8(Warp& warp, const Instruction& in, uint32_t) {
       const uint32_t row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
       int32_t sum = 0;
       for (uint32_t k = 0; k < 32; ++k) sum += a[row][k] * b[column][k];
-      sums[i][lane] = static_cast<uint32_t>(sum) + static_cast<uint32_t>(warp.Row(in.from[6 + i])[lane]);
+      sums[i][lane] =
+          static_cast<uint32_t>(sum) + static_cast<uint32_t>(warp.Row(in.from[6 + i])[lane]);
     }
   }
   for (uint32_t i = 0; i < 4; ++i) {

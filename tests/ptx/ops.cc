@@ -37,17 +37,16 @@ void Run2(Warp& warp, const Instruction& in, uint32_t mask) {
 template <typename T, typename R, auto F>
 void Run3(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t l) {
-    Set<R>(warp, in.to[0], l,
-           F(Get<T>(warp, in.from[0], l), Get<T>(warp, in.from[1], l),
-             Get<R>(warp, in.from[2], l)));
+    Set<R>(
+        warp, in.to[0], l,
+        F(Get<T>(warp, in.from[0], l), Get<T>(warp, in.from[1], l), Get<R>(warp, in.from[2], l)));
   });
 }
 // Shifts take their amount as 32 bits.
 template <typename T, auto F>
 void RunShift(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t l) {
-    Set<T>(warp, in.to[0], l,
-           F(Get<T>(warp, in.from[0], l), Get<uint32_t>(warp, in.from[1], l)));
+    Set<T>(warp, in.to[0], l, F(Get<T>(warp, in.from[0], l), Get<uint32_t>(warp, in.from[1], l)));
   });
 }
 template <typename T>
@@ -64,12 +63,18 @@ void Divide(Warp& warp, const Instruction& in, uint32_t mask) {
 template <typename T>
 bool Compare(uint8_t code, T a, T b) {
   switch (code) {
-    case 0: return a == b;
-    case 1: return a != b;
-    case 2: return a < b;
-    case 3: return a <= b;
-    case 4: return a > b;
-    default: return a >= b;
+    case 0:
+      return a == b;
+    case 1:
+      return a != b;
+    case 2:
+      return a < b;
+    case 3:
+      return a <= b;
+    case 4:
+      return a > b;
+    default:
+      return a >= b;
   }
 }
 template <typename T>
@@ -105,9 +110,8 @@ void InsertField(Warp& warp, const Instruction& in, uint32_t mask) {
     const uint32_t length = Get<uint32_t>(warp, in.from[3], l) & 255u;
     const Wide ones = length >= 64 ? ~Wide{0} : (Wide{1} << length) - 1;
     const T field = at >= sizeof(T) * 8 ? T{0} : static_cast<T>(ones << at);
-    const T a = at >= sizeof(T) * 8
-                    ? T{0}
-                    : static_cast<T>(Wide{Get<T>(warp, in.from[0], l)} << at);
+    const T a =
+        at >= sizeof(T) * 8 ? T{0} : static_cast<T>(Wide{Get<T>(warp, in.from[0], l)} << at);
     Set<T>(warp, in.to[0], l, static_cast<T>((a & field) | (Get<T>(warp, in.from[1], l) & ~field)));
   });
 }
@@ -128,7 +132,8 @@ void Dp4a(Warp& warp, const Instruction& in, uint32_t mask) {
     const uint32_t a = Get<uint32_t>(warp, in.from[0], l), b = Get<uint32_t>(warp, in.from[1], l);
     uint32_t sum = Get<uint32_t>(warp, in.from[2], l);
     for (uint32_t i = 0; i < 32; i += 8) {
-      sum += static_cast<uint32_t>(int32_t{static_cast<A>(a >> i)} * int32_t{static_cast<B>(b >> i)});
+      sum +=
+          static_cast<uint32_t>(int32_t{static_cast<A>(a >> i)} * int32_t{static_cast<B>(b >> i)});
     }
     Set<uint32_t>(warp, in.to[0], l, sum);
   });
@@ -140,11 +145,12 @@ void ReverseBits(Warp& warp, const Instruction& in, uint32_t mask) {
     Set<uint32_t>(warp, in.to[0], l, y);
   });
 }
-// prmt without a mode: each selector nibble names one of eight bytes, its top bit asks for the sign.
+// prmt without a mode: each selector nibble names one of eight bytes, its top bit asks for the
+// sign.
 void PermuteBytes(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t l) {
-    const uint64_t bytes = uint64_t{Get<uint32_t>(warp, in.from[1], l)} << 32 |
-                           Get<uint32_t>(warp, in.from[0], l);
+    const uint64_t bytes =
+        uint64_t{Get<uint32_t>(warp, in.from[1], l)} << 32 | Get<uint32_t>(warp, in.from[0], l);
     const uint32_t selector = Get<uint32_t>(warp, in.from[2], l);
     uint32_t out = 0;
     for (uint32_t i = 0; i < 4; ++i) {
@@ -159,7 +165,8 @@ void PermuteBytes(Warp& warp, const Instruction& in, uint32_t mask) {
 void LookUp3(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t l) {
     const uint32_t a = Get<uint32_t>(warp, in.from[0], l), b = Get<uint32_t>(warp, in.from[1], l),
-                   c = Get<uint32_t>(warp, in.from[2], l), table = Get<uint32_t>(warp, in.from[3], l);
+                   c = Get<uint32_t>(warp, in.from[2], l),
+                   table = Get<uint32_t>(warp, in.from[3], l);
     uint32_t out = 0;
     for (uint32_t i = 0; i < 8; ++i) {
       if ((table >> i & 1) == 0) continue;
@@ -172,8 +179,8 @@ void LookUp3(Warp& warp, const Instruction& in, uint32_t mask) {
 template <bool kLeft, bool kWrap>
 void Funnel(Warp& warp, const Instruction& in, uint32_t mask) {
   ForLanes(mask, [&](uint32_t l) {
-    const uint64_t both = uint64_t{Get<uint32_t>(warp, in.from[1], l)} << 32 |
-                          Get<uint32_t>(warp, in.from[0], l);
+    const uint64_t both =
+        uint64_t{Get<uint32_t>(warp, in.from[1], l)} << 32 | Get<uint32_t>(warp, in.from[0], l);
     uint32_t by = Get<uint32_t>(warp, in.from[2], l);
     by = kWrap ? by & 31u : by < 32 ? by : 32;
     Set<uint32_t>(warp, in.to[0], l, static_cast<uint32_t>(kLeft ? both << by >> 32 : both >> by));

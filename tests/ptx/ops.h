@@ -26,8 +26,9 @@ void Load(Warp& warp, const Instruction& in, uint32_t mask);
 void LoadParameter(Warp& warp, const Instruction& in, uint32_t mask);
 void Store(Warp& warp, const Instruction& in, uint32_t mask);
 void Atomic(Warp& warp, const Instruction& in, uint32_t mask);
-void Move(Warp& warp, const Instruction& in, uint32_t mask);     // mov, also to and from halves
-void Convert(Warp& warp, const Instruction& in, uint32_t mask);  // cvt: width and sign of the source
+void Move(Warp& warp, const Instruction& in, uint32_t mask);  // mov, also to and from halves
+void Convert(Warp& warp, const Instruction& in,
+             uint32_t mask);  // cvt: width and sign of the source
 void AddShared(Warp& warp, const Instruction& in, uint32_t mask);
 void TakeShared(Warp& warp, const Instruction& in, uint32_t mask);
 void Shuffle(Warp& warp, const Instruction& in, uint32_t mask);

@@ -32,7 +32,8 @@ void PassBarrier(Block& block, std::vector<std::unique_ptr<Warp>>& warps) {
   for (const auto& warp : warps) {
     const Instruction* at = warp->barrier();
     if (at == nullptr) {
-      block.error = Where(block) + "barrier divergence: threads have ended while others wait at a barrier";
+      block.error =
+          Where(block) + "barrier divergence: threads have ended while others wait at a barrier";
       return;
     }
     if (barrier != nullptr && at != barrier) {
@@ -74,7 +75,8 @@ void RunBlock(Block& block, uint32_t seed) {
     if (!running) return;
     for (const auto& warp : warps) {
       if (warp->live() != warp->started()) {
-        block.error = Where(block) + "barrier divergence: threads have ended while others wait at a barrier";
+        block.error =
+            Where(block) + "barrier divergence: threads have ended while others wait at a barrier";
         return;
       }
     }
@@ -91,9 +93,16 @@ uint64_t Memory::Map(std::string name, void* data, size_t bytes, bool writable) 
   return address;
 }
 
-bool Memory::Unmap(uint64_t address) { return buffers_.erase(address) != 0; }
+bool Memory::Unmap(uint64_t address) {
+  last_ = nullptr;
+  return buffers_.erase(address) != 0;
+}
 
 uint8_t* Memory::Resolve(uint64_t address, uint32_t bytes, bool write, std::string* why) const {
+  if (last_ != nullptr && (last_->writable || !write) && address >= last_address_ &&
+      bytes <= last_->bytes && address - last_address_ <= last_->bytes - bytes) {
+    return last_->data + (address - last_address_);
+  }
   auto found = buffers_.upper_bound(address);
   if (found == buffers_.begin()) {
     *why = "access at address " + std::to_string(address) + ", which no buffer has";
@@ -103,14 +112,17 @@ uint8_t* Memory::Resolve(uint64_t address, uint32_t bytes, bool write, std::stri
   const Buffer& buffer = found->second;
   const uint64_t at = address - found->first;
   if (at > buffer.bytes || bytes > buffer.bytes - at) {
-    *why = std::string(write ? "write" : "read") + " of " + std::to_string(bytes) + " bytes at byte " +
-           std::to_string(at) + " of buffer '" + buffer.name + "', which has " + std::to_string(buffer.bytes);
+    *why = std::string(write ? "write" : "read") + " of " + std::to_string(bytes) +
+           " bytes at byte " + std::to_string(at) + " of buffer '" + buffer.name + "', which has " +
+           std::to_string(buffer.bytes);
     return nullptr;
   }
   if (write && !buffer.writable) {
     *why = "write to read-only buffer '" + buffer.name + "'";
     return nullptr;
   }
+  last_address_ = found->first;
+  last_ = &buffer;
   return buffer.data + at;
 }
 
@@ -170,7 +182,8 @@ Report Module::Launch(const std::string& name, Dim grid, Dim block_size,
   if (arguments.size() != kernel.parameters.size()) return refuse("wrong number of arguments");
   const uint32_t threads = block_size.x * block_size.y;
   if (threads == 0 || threads > kernel.threads_max) {
-    return refuse(std::to_string(threads) + " threads; it takes 1 to " + std::to_string(kernel.threads_max));
+    return refuse(std::to_string(threads) + " threads; it takes 1 to " +
+                  std::to_string(kernel.threads_max));
   }
   if (grid.x == 0 || grid.y == 0 || grid.y > 65'535) return refuse("a grid that no device takes");
   if (kernel.shared_bytes > kSharedBytesMax) return refuse("more than 48 KiB of shared memory");
@@ -180,10 +193,16 @@ Report Module::Launch(const std::string& name, Dim grid, Dim block_size,
   }
   std::mt19937 random(options.seed);
   for (const uint32_t index : Order(grid.x * grid.y, options.seed, random)) {
-    Block block{.kernel = kernel, .memory = memory, .parameters = parameters, .grid = grid,
-                .size = block_size, .at = {index % grid.x, index / grid.x},
-                .shared = SharedMemory(kernel.shared_bytes), .random = random,
-                .random_lanes = options.seed != 0, .error = {},
+    Block block{.kernel = kernel,
+                .memory = memory,
+                .parameters = parameters,
+                .grid = grid,
+                .size = block_size,
+                .at = {index % grid.x, index / grid.x},
+                .shared = SharedMemory(kernel.shared_bytes),
+                .random = random,
+                .random_lanes = options.seed != 0,
+                .error = {},
                 .instructions_max = options.warp_instructions_max - report.warp_instructions};
     RunBlock(block, options.seed);
     report.warp_instructions += block.instructions;

@@ -1,6 +1,6 @@
-// Runs the PTX text that nvcc writes for a kernel, on the CPU, so that a machine without a GPU tests
-// the kernel's own code: bit for bit against its CPU twin, and for faults that a GPU may hide. It
-// says nothing about time, and nothing about what ptxas makes of the PTX.
+// Runs the PTX text that nvcc writes for a kernel, on the CPU, so that a machine without a GPU
+// tests the kernel's own code: bit for bit against its CPU twin, and for faults that a GPU may
+// hide. It says nothing about time, and nothing about what ptxas makes of the PTX.
 //
 // Covers the integer instructions that our kernels use (ops.cc, warp.cc); a kernel with any other
 // is refused by that instruction's name. One thread; all memory belongs to the caller.
@@ -41,6 +41,9 @@ class Memory {
     bool writable;
   };
   std::map<uint64_t, Buffer> buffers_;  // by address
+  // The buffer of the last access, which is mostly that of the next.
+  mutable uint64_t last_address_ = 0;
+  mutable const Buffer* last_ = nullptr;
   uint64_t next_ = 1ull << 32;
 };
 
@@ -48,7 +51,7 @@ struct LaunchOptions {
   // 0: blocks and warps in order, the lanes of a warp together where they can. Others: blocks and
   // warps in another order each, and diverged lanes take turns at random. Results must not differ.
   uint32_t seed = 0;
-  uint64_t warp_instructions_max = 1ull << 32;  // a kernel that runs longer never ends
+  uint64_t warp_instructions_max = 1ull << 28;  // a kernel that runs longer never ends
 };
 
 struct Report {

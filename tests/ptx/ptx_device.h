@@ -19,7 +19,7 @@ struct DeviceScript {
   uint64_t operations = 0;        // so far
   uint32_t seed = 0;              // of every launch
   uint64_t warp_instructions = 0;
-  std::string fault;              // the first that a kernel made; a test asserts that there is none
+  std::string fault;  // the first that a kernel made; a test asserts that there is none
 };
 
 class PtxDevice final : public gpu::Device {
@@ -47,8 +47,9 @@ class PtxDevice final : public gpu::Device {
   Status Launch(const char* kernel, gpu::LaunchShape shape,
                 std::span<const void* const> arguments) override {
     if (Status status = Operation("launch"); !status.ok()) return status;
-    const Report report = module_->Launch(kernel, {shape.blocks_x, shape.blocks_y}, {shape.threads, 1},
-                                          arguments, memory_, {.seed = script_->seed});
+    const Report report =
+        module_->Launch(kernel, {shape.blocks_x, shape.blocks_y}, {shape.threads, 1}, arguments,
+                        memory_, {.seed = script_->seed});
     script_->warp_instructions += report.warp_instructions;
     if (report.ok()) return {};
     if (script_->fault.empty()) script_->fault = report.error;

@@ -40,19 +40,23 @@ class SketchKernelTest : public testing::Test {
       return memory_.Map(name, const_cast<void*>(static_cast<const void*>(data)), bytes, false);
     };
     DeviceTables tables = {tables_.seeds, tables_.rarity, tables_.embedding, tables_.versions};
-    tables.rarity.entries = reinterpret_cast<const uint32_t*>(
-        map("rarity", tables_.rarity.entries, rarity_->bytes()));
-    tables.embedding.rows = reinterpret_cast<const int8_t*>(
-        map("embedding", tables_.embedding.rows, (size_t{tables_.embedding.mask} + 1) * kEmbeddingDims));
+    tables.rarity.entries =
+        reinterpret_cast<const uint32_t*>(map("rarity", tables_.rarity.entries, rarity_->bytes()));
+    tables.embedding.rows =
+        reinterpret_cast<const int8_t*>(map("embedding", tables_.embedding.rows,
+                                            (size_t{tables_.embedding.mask} + 1) * kEmbeddingDims));
     const uint32_t rows = texts.batch().rows();
     out->resize(rows);
     std::memset(static_cast<void*>(out->data()), 0xee, rows * sizeof(Sketch));
-    const uint64_t arguments[] = {
-        map("tables", &tables, sizeof tables), map("tokens", texts.tokens.data(), texts.tokens.size() * 4),
-        map("offsets", texts.offsets.data(), texts.offsets.size() * 4), map("cuts", texts.cuts.data(), rows * 4),
-        memory_.Map("sketches", out->data(), rows * sizeof(Sketch))};
-    const void* pointers[] = {&arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4]};
-    return module.Launch("SketchTexts", {rows, 1}, {kSketchThreads, 1}, pointers, memory_, {.seed = seed});
+    const uint64_t arguments[] = {map("tables", &tables, sizeof tables),
+                                  map("tokens", texts.tokens.data(), texts.tokens.size() * 4),
+                                  map("offsets", texts.offsets.data(), texts.offsets.size() * 4),
+                                  map("cuts", texts.cuts.data(), rows * 4),
+                                  memory_.Map("sketches", out->data(), rows * sizeof(Sketch))};
+    const void* pointers[] = {&arguments[0], &arguments[1], &arguments[2], &arguments[3],
+                              &arguments[4]};
+    return module.Launch("SketchTexts", {rows, 1}, {kSketchThreads, 1}, pointers, memory_,
+                         {.seed = seed});
   }
 
   void ExpectEqual(const Module& module, Texts& texts, uint32_t seed) {
@@ -62,8 +66,8 @@ class SketchKernelTest : public testing::Test {
     for (uint32_t row = 0; row < got.size(); ++row) {
       Sketch expected;
       SketchRowScalar({tables_.seeds, tables_.rarity, tables_.embedding, tables_.versions},
-                      texts.tokens.data() + texts.offsets[row], texts.offsets[row + 1] - texts.offsets[row],
-                      texts.cuts[row], &expected);
+                      texts.tokens.data() + texts.offsets[row],
+                      texts.offsets[row + 1] - texts.offsets[row], texts.cuts[row], &expected);
       const auto* a = reinterpret_cast<const uint8_t*>(&got[row]);
       const auto* b = reinterpret_cast<const uint8_t*>(&expected);
       const size_t differ = static_cast<size_t>(std::mismatch(a, a + sizeof expected, b).first - a);
@@ -117,7 +121,8 @@ TEST_F(SketchKernelTest, RandomTextsEqualThePlainLoopOnEveryArchitectureInAnyOrd
   }
 }
 
-// No token, the longest part with its cut in the middle, and all tokens in one bin: every shingle alike.
+// No token, the longest part with its cut in the middle, and all tokens in one bin: every shingle
+// alike.
 TEST_F(SketchKernelTest, HostileTexts) {
   Prepare(0);
   std::mt19937_64 random(4);
@@ -129,6 +134,25 @@ TEST_F(SketchKernelTest, HostileTexts) {
   for (uint32_t cut = 0; cut < 6; ++cut) texts.Add(RandomText(random, 4), cut);
   ExpectEqual(LoadKernels("80"), texts, 0);
   ExpectEqual(LoadKernels("80"), texts, 9);
+}
+
+// Instructions of the PTX that a warp issues for a text: what tools/gpu-proof predicts from. More
+// than that is a change to look at.
+TEST_F(SketchKernelTest, InstructionsOfAText) {
+  Prepare(0);
+  const Module module = LoadKernels("80");
+  struct Budget {
+    uint32_t tokens, instructions;
+  };
+  for (const Budget& budget : {Budget{20, 5'100}, Budget{100, 12'700}, Budget{1'000, 106'000}}) {
+    std::mt19937_64 random(7);
+    Texts texts;
+    for (int i = 0; i < 20; ++i) texts.Add(RandomText(random, budget.tokens));
+    std::vector<Sketch> out;
+    const ptx::Report report = Launch(module, texts, &out, 0);
+    ASSERT_EQ(report.error, "");
+    EXPECT_LE(report.warp_instructions / 20, budget.instructions) << budget.tokens;
+  }
 }
 
 TEST_F(SketchKernelTest, AMissingBarrierIsCaught) {

@@ -44,7 +44,8 @@ std::string WithoutComments(std::string text) {
       continue;
     }
     const size_t end = line ? text.find('\n', at) : text.find("*/", at);
-    const size_t stop = std::min(end == std::string::npos ? text.size() : end + (line ? 0 : 2), text.size());
+    const size_t stop =
+        std::min(end == std::string::npos ? text.size() : end + (line ? 0 : 2), text.size());
     for (; at < stop; ++at) {
       if (text[at] != '\n') text[at] = ' ';
     }

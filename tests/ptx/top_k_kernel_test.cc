@@ -16,14 +16,15 @@ using ptx::Module;
 std::vector<int8_t> Values(std::mt19937_64& random, size_t rows, int range) {
   std::vector<int8_t> values(rows * kEmbeddingDims);
   for (int8_t& value : values) {
-    value = range == 128 ? static_cast<int8_t>(random())
-                         : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
+    value = range == 128
+                ? static_cast<int8_t>(random())
+                : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
   }
   return values;
 }
 
-void ExpectEqual(const Module& module, std::vector<int8_t> rows, std::vector<int8_t> queries, uint32_t k,
-                 uint32_t seed) {
+void ExpectEqual(const Module& module, std::vector<int8_t> rows, std::vector<int8_t> queries,
+                 uint32_t k, uint32_t seed) {
   const uint32_t row_count = static_cast<uint32_t>(rows.size() / kEmbeddingDims);
   const uint32_t query_count = static_cast<uint32_t>(queries.size() / kEmbeddingDims);
   auto plain = Representatives::Make(row_count, ScalarDotKernel());
@@ -38,16 +39,20 @@ void ExpectEqual(const Module& module, std::vector<int8_t> rows, std::vector<int
   const uint64_t queries_at = memory.Map("queries", queries.data(), queries.size(), false);
   const uint64_t rows_at = memory.Map("rows", rows.data(), rows.size(), false);
   const uint64_t lists_at = memory.Map("lists", lists.data(), lists.size() * 8);
-  const uint64_t out_at = memory.Map("matches", got.data(), got.size() * sizeof(RepresentativeMatch));
+  const uint64_t out_at =
+      memory.Map("matches", got.data(), got.size() * sizeof(RepresentativeMatch));
   const void* const tile[] = {&queries_at, &query_count, &rows_at, &row_count, &k, &lists_at};
-  ptx::Report report = module.Launch("TopKChunk", {(query_count + kTopKQueries - 1) / kTopKQueries, chunks},
-                                     {kTopKThreads, 1}, tile, memory, {.seed = seed});
+  ptx::Report report =
+      module.Launch("TopKChunk", {(query_count + kTopKQueries - 1) / kTopKQueries, chunks},
+                    {kTopKThreads, 1}, tile, memory, {.seed = seed});
   ASSERT_TRUE(report.ok()) << report.error;
   const void* const merge[] = {&lists_at, &query_count, &list_keys, &k, &out_at};
-  report = module.Launch("MergeTopK", {(query_count + 3) / 4, 1}, {kMergeThreads, 1}, merge, memory, {.seed = seed});
+  report = module.Launch("MergeTopK", {(query_count + 3) / 4, 1}, {kMergeThreads, 1}, merge, memory,
+                         {.seed = seed});
   ASSERT_TRUE(report.ok()) << report.error;
   for (size_t i = 0; i < got.size(); ++i) {
-    ASSERT_EQ(got[i].representative, expected[i].representative) << "place " << i << ", k " << k << ", seed " << seed;
+    ASSERT_EQ(got[i].representative, expected[i].representative)
+        << "place " << i << ", k " << k << ", seed " << seed;
     ASSERT_EQ(got[i].dot, expected[i].dot) << "place " << i;
   }
 }
@@ -101,7 +106,8 @@ TEST(TopKKernel, EveryRowIsBetterThanTheLast) {
   std::vector<int8_t> rows(kEmbeddingDims * 2000), queries(kEmbeddingDims * 33, 1);
   for (size_t row = 0; row < 2000; ++row) {
     for (size_t d = 0; d < kEmbeddingDims; ++d) {
-      rows[row * kEmbeddingDims + d] = static_cast<int8_t>(d < row % 128 ? row / 128 + 1 : row / 128);
+      rows[row * kEmbeddingDims + d] =
+          static_cast<int8_t>(d < row % 128 ? row / 128 + 1 : row / 128);
     }
   }
   ExpectEqual(LoadKernels("80"), rows, queries, 64, 0);
@@ -110,7 +116,8 @@ TEST(TopKKernel, EveryRowIsBetterThanTheLast) {
 // More than one chunk, the last of one row.
 TEST(TopKKernel, SeveralChunksMerge) {
   std::mt19937_64 random(6);
-  ExpectEqual(LoadKernels("80"), Values(random, 2 * kTopKChunkRows + 1, 3), Values(random, 3, 128), 20, 0);
+  ExpectEqual(LoadKernels("80"), Values(random, 2 * kTopKChunkRows + 1, 3), Values(random, 3, 128),
+              20, 0);
 }
 
 }  // namespace

@@ -40,8 +40,8 @@ Warp::Warp(Block& block, uint32_t index)
 }
 
 std::string Warp::PlaceOf(uint32_t lane) const {
-  return "block (" + std::to_string(block_.at.x) + "," + std::to_string(block_.at.y) +
-         ") thread " + std::to_string(index_ * kLanes + lane);
+  return "block (" + std::to_string(block_.at.x) + "," + std::to_string(block_.at.y) + ") thread " +
+         std::to_string(index_ * kLanes + lane);
 }
 
 void Warp::Fail(uint32_t lane, const std::string& what) {
@@ -73,8 +73,8 @@ Warp::Group Warp::PickGroup() {
   Group group = {0xffffffffu, 0};
   if (ready == 0) return group;
   if (block_.random_lanes) {
-    uint32_t skip = static_cast<uint32_t>(block_.random()) %
-                    static_cast<uint32_t>(__builtin_popcount(ready));
+    uint32_t skip =
+        static_cast<uint32_t>(block_.random()) % static_cast<uint32_t>(__builtin_popcount(ready));
     uint32_t left = ready;
     for (; skip > 0; --skip) left &= left - 1;
     group.pc = pcs_[static_cast<uint32_t>(__builtin_ctz(left))];
@@ -189,12 +189,13 @@ bool Warp::Gather(const Instruction& in, uint32_t active, Group* group) {
   });
   const uint32_t lane = static_cast<uint32_t>(__builtin_ctz(active));
   if ((here & ~members) != 0) {
-    Fail(static_cast<uint32_t>(__builtin_ctz(here & ~members)), "the member mask leaves out its own lane");
+    Fail(static_cast<uint32_t>(__builtin_ctz(here & ~members)),
+         "the member mask leaves out its own lane");
     return false;
   }
   if ((members & ~live_) != 0) {
-    Fail(lane, "the member mask names lane " +
-                   std::to_string(__builtin_ctz(members & ~live_)) + ", which has ended or never was");
+    Fail(lane, "the member mask names lane " + std::to_string(__builtin_ctz(members & ~live_)) +
+                   ", which has ended or never was");
     return false;
   }
   SetPc(active, group->pc);

@@ -1,0 +1,395 @@
+#include "gpu/cuda/proof.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <random>
+
+#include "gpu/cpu/sketch_row.h"
+#include "gpu/cuda/device_window.h"
+#include "gpu/cuda/launch.h"
+#include "gpu/join/representatives.h"
+
+namespace stillwatch::gpu {
+namespace {
+
+constexpr uint32_t kRarityHalf = 4'096;
+constexpr uint32_t kEmbeddingRows = 65'536;
+
+// Tables of random values: both twins read the same ones, so no file and no tokenizer is needed.
+struct ProofTables {
+  explicit ProofTables(uint64_t seed)
+      : entries(2 * kRarityHalf), rows(size_t{kEmbeddingRows} * kEmbeddingDims) {
+    std::mt19937_64 random(seed);
+    for (uint32_t& entry : entries)
+      entry = random() % 2 != 0 ? static_cast<uint32_t>(random()) | 1 : 0;
+    for (int8_t& value : rows) value = static_cast<int8_t>(static_cast<int>(random() % 255) - 127);
+    host.seeds = MakeSketchSeeds(Salt{seed});
+    host.rarity = {entries.data(), kRarityHalf - 1, 208};
+    host.embedding = {rows.data(), kEmbeddingRows - 1};
+    host.versions = {1, host.seeds.salt_id, 2, 3};
+  }
+  std::vector<uint32_t> entries;
+  std::vector<int8_t> rows;
+  SketchTables host;
+};
+
+struct ProofTexts {
+  std::vector<uint32_t> tokens, offsets{0}, cuts;
+  void Add(std::mt19937_64& random, uint32_t count, uint32_t cut, uint32_t vocabulary) {
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint32_t token = static_cast<uint32_t>(random());
+      tokens.push_back(vocabulary != 0 ? token % vocabulary * 0x9e3779b1u : token);
+    }
+    offsets.push_back(static_cast<uint32_t>(tokens.size()));
+    cuts.push_back(cut);
+  }
+  uint32_t rows() const { return static_cast<uint32_t>(cuts.size()); }
+};
+
+// Device memory is taken as it is needed and given back with the device: a proof runs once.
+class Bench {
+ public:
+  Bench(Device& device, uint64_t seed) : device_(device), tables_(seed) {}
+
+  const SketchTables& host() const { return tables_.host; }
+  const std::string& error() const { return error_; }
+  void ClearError() { error_.clear(); }
+
+  bool UploadTables() {
+    DeviceTables tables = {tables_.host.seeds, tables_.host.rarity, tables_.host.embedding,
+                           tables_.host.versions};
+    tables.rarity.entries = reinterpret_cast<const uint32_t*>(Up(tables_.entries));
+    tables.embedding.rows = reinterpret_cast<const int8_t*>(Up(tables_.rows));
+    device_tables_ = Take(sizeof tables);
+    return Good(device_.CopyIn(device_tables_, &tables, sizeof tables));
+  }
+  uint64_t Take(uint64_t bytes) {
+    if (!error_.empty()) return 0;
+    Result<uint64_t> address = device_.Take(std::max<uint64_t>(bytes, 1), "proof");
+    if (!address.ok()) error_ = address.message();
+    return address.ok() ? address.value() : 0;
+  }
+  template <typename T>
+  uint64_t Up(const std::vector<T>& values) {
+    const uint64_t address = Take(values.size() * sizeof(T));
+    Good(error_.empty() ? device_.CopyIn(address, values.data(), values.size() * sizeof(T))
+                        : Status());
+    return address;
+  }
+  bool Good(const Status& status) {
+    if (!status.ok() && error_.empty()) error_ = status.message();
+    return error_.empty();
+  }
+  template <typename... T>
+  bool Launch(const char* kernel, LaunchShape shape, const T&... values) {
+    const void* const arguments[] = {&values...};
+    return error_.empty() && Good(device_.Launch(kernel, shape, arguments));
+  }
+  // Waits for all that was queued.
+  bool Wait() {
+    uint32_t word = 0;
+    return error_.empty() && Good(device_.CopyOut(&word, device_tables_, sizeof word));
+  }
+  uint64_t tables() const { return device_tables_; }
+  Device& device() { return device_; }
+
+ private:
+  Device& device_;
+  ProofTables tables_;
+  uint64_t device_tables_ = 0;
+  std::string error_;
+};
+
+struct SketchLaunch {
+  uint64_t tokens, offsets, cuts, out;
+  uint32_t rows;
+  bool Run(Bench& bench) const {
+    return bench.Launch("SketchTexts", {.blocks_x = rows, .threads = kSketchThreads},
+                        bench.tables(), tokens, offsets, cuts, out);
+  }
+};
+SketchLaunch Upload(Bench& bench, const ProofTexts& texts) {
+  return {bench.Up(texts.tokens), bench.Up(texts.offsets), bench.Up(texts.cuts),
+          bench.Take(texts.rows() * sizeof(Sketch)), texts.rows()};
+}
+
+EqualityResult ProveSketches(Bench& bench, const char* name, const ProofTexts& texts) {
+  EqualityResult result = {name, texts.rows(), 0, ""};
+  const SketchLaunch launch = Upload(bench, texts);
+  std::vector<Sketch> got(texts.rows());
+  if (launch.Run(bench))
+    bench.Good(bench.device().CopyOut(got.data(), launch.out, got.size() * sizeof(Sketch)));
+  for (uint32_t row = 0; row < texts.rows(); ++row) {
+    Sketch expected;
+    SketchRowScalar(bench.host(), texts.tokens.data() + texts.offsets[row],
+                    texts.offsets[row + 1] - texts.offsets[row], texts.cuts[row], &expected);
+    result.different += std::memcmp(&expected, &got[row], sizeof expected) != 0;
+  }
+  result.error = bench.error();
+  bench.ClearError();
+  return result;
+}
+
+struct TopKLaunch {
+  uint64_t queries, rows, lists, out;
+  uint32_t query_count, row_count, k;
+  bool Run(Bench& bench) const {
+    const uint32_t chunks = (row_count + kTopKChunkRows - 1) / kTopKChunkRows,
+                   list_keys = chunks * k;
+    return bench.Launch("TopKChunk",
+                        {.blocks_x = (query_count + kTopKQueries - 1) / kTopKQueries,
+                         .blocks_y = chunks,
+                         .threads = kTopKThreads},
+                        queries, query_count, rows, row_count, k, lists) &&
+           bench.Launch("MergeTopK", {.blocks_x = (query_count + 3) / 4, .threads = kMergeThreads},
+                        lists, query_count, list_keys, k, out);
+  }
+};
+
+std::vector<int8_t> RandomRows(std::mt19937_64& random, size_t rows, bool many_ties) {
+  std::vector<int8_t> values(rows * kEmbeddingDims);
+  for (int8_t& value : values) value = static_cast<int8_t>(many_ties ? random() % 3 - 1 : random());
+  return values;
+}
+
+TopKLaunch Upload(Bench& bench, const std::vector<int8_t>& queries, const std::vector<int8_t>& rows,
+                  uint32_t k) {
+  TopKLaunch launch = {};
+  launch.query_count = static_cast<uint32_t>(queries.size() / kEmbeddingDims);
+  launch.row_count = static_cast<uint32_t>(rows.size() / kEmbeddingDims);
+  launch.k = k;
+  launch.queries = bench.Up(queries);
+  launch.rows = bench.Up(rows);
+  const uint64_t chunks = (launch.row_count + kTopKChunkRows - 1) / kTopKChunkRows;
+  launch.lists = bench.Take(launch.query_count * chunks * k * sizeof(uint64_t));
+  launch.out = bench.Take(uint64_t{launch.query_count} * k * sizeof(RepresentativeMatch));
+  return launch;
+}
+
+EqualityResult ProveTopK(Bench& bench, const char* name, uint32_t query_count, uint32_t row_count,
+                         uint32_t k, bool ties) {
+  std::mt19937_64 random(row_count + k);
+  const std::vector<int8_t> rows = RandomRows(random, row_count, ties),
+                            queries = RandomRows(random, query_count, ties);
+  EqualityResult result = {name, query_count, 0, ""};
+  std::vector<RepresentativeMatch> got(size_t{query_count} * k), expected(got.size());
+  const TopKLaunch launch = Upload(bench, queries, rows, k);
+  if (launch.Run(bench)) {
+    bench.Good(
+        bench.device().CopyOut(got.data(), launch.out, got.size() * sizeof(RepresentativeMatch)));
+  }
+  Result<Representatives> plain = Representatives::Make(row_count, ScalarDotKernel());
+  if (!plain.ok() || !plain.value().Set(rows).ok() ||
+      !plain.value().TopK(queries, k, expected).ok()) {
+    result.error = "the CPU twin failed";
+  }
+  for (uint32_t q = 0; q < query_count; ++q) {
+    result.different += std::memcmp(&got[size_t{q} * k], &expected[size_t{q} * k],
+                                    k * sizeof(RepresentativeMatch)) != 0;
+  }
+  if (!bench.error().empty()) result.error = bench.error();
+  bench.ClearError();
+  return result;
+}
+
+// A batch in which half of the texts share keys with others.
+void MakeWindowBatch(std::mt19937_64& random, uint32_t rows, std::vector<Sketch>* sketches,
+                     std::vector<uint64_t>* ids) {
+  sketches->resize(rows);
+  ids->resize(rows);
+  std::memset(static_cast<void*>(sketches->data()), 0, rows * sizeof(Sketch));
+  for (uint32_t row = 0; row < rows; ++row) {
+    Sketch& sketch = (*sketches)[row];
+    const uint32_t family = static_cast<uint32_t>(random() % 500);
+    const uint32_t shared = random() % 2 != 0 ? static_cast<uint32_t>(random() % (kBands + 1)) : 0;
+    for (uint32_t b = 0; b < kBands; ++b) {
+      sketch.bands[b] =
+          b < shared ? Mix32(family * kBands + b + 1) : static_cast<uint32_t>(random());
+    }
+    for (uint8_t& byte : sketch.oph) byte = static_cast<uint8_t>(random());
+    for (uint64_t& word : sketch.simhash) word = random();
+    sketch.tokens = random() % 20 == 0 ? 0 : 10;
+    (*ids)[row] = random() % 1'000'000;
+  }
+}
+
+EqualityResult ProveWindow(Device& device, uint64_t seed, uint32_t rows, uint32_t batches) {
+  EqualityResult result = {"window", 0, 0, ""};
+  CounterBlock<GpuCounter> cpu_counters(kGpuCounterNames), gpu_counters(kGpuCounterNames);
+  const WindowOptions options = {.bytes = LshWindow::BytesMin(), .batch_rows_max = rows};
+  auto cpu = LshWindow::Make(options, &cpu_counters);
+  auto gpu = DeviceWindow::Make(options, &device, &gpu_counters);
+  if (!cpu.ok() || !gpu.ok()) {
+    result.error = cpu.ok() ? gpu.message() : cpu.message();
+    return result;
+  }
+  std::mt19937_64 random(seed);
+  std::vector<Sketch> sketches;
+  std::vector<uint64_t> ids;
+  std::vector<Candidate> expected, got;
+  for (uint32_t batch = 0; batch < batches; ++batch) {
+    if (batch % 4 == 3) {
+      cpu.value()->AdvanceEpoch();
+      gpu.value()->AdvanceEpoch();
+    }
+    MakeWindowBatch(random, rows, &sketches, &ids);
+    if (!cpu.value()->ProbeAndInsert(sketches, ids, &expected).ok()) result.error = "the CPU twin";
+    const Status done = gpu.value()->ProbeAndInsert(sketches, ids, &got);
+    if (!done.ok()) result.error = done.message();
+    if (!result.error.empty()) return result;
+    result.cases += expected.size();
+    result.different +=
+        !std::equal(expected.begin(), expected.end(), got.begin(), got.end(),
+                    [](const Candidate& a, const Candidate& b) {
+                      return a.row == b.row && a.id == b.id && a.bands_shared == b.bands_shared &&
+                             a.oph_equal == b.oph_equal && a.simhash_distance == b.simhash_distance;
+                    });
+  }
+  return result;
+}
+
+// Seconds of one run, by runs that queue behind one another after one to warm up.
+template <typename F>
+double SecondsOf(Bench& bench, uint32_t runs, F&& run) {
+  using Clock = std::chrono::steady_clock;
+  if (!run() || !bench.Wait()) return 0;
+  const Clock::time_point begin = Clock::now();
+  for (uint32_t i = 0; i < runs; ++i) {
+    if (!run()) return 0;
+  }
+  if (!bench.Wait()) return 0;
+  return std::chrono::duration<double>(Clock::now() - begin).count() / runs;
+}
+
+KernelTime MeasureSketches(Bench& bench, uint32_t tokens, uint32_t rows) {
+  std::mt19937_64 random(tokens);
+  ProofTexts texts;
+  for (uint32_t i = 0; i < rows; ++i) texts.Add(random, tokens, 0, 50'000);
+  const SketchLaunch launch = Upload(bench, texts);
+  KernelTime time;
+  time.name = "SketchTexts, " + std::to_string(tokens) + " tokens";
+  time.items = rows;
+  time.seconds = SecondsOf(bench, 20, [&] { return launch.Run(bench); });
+  time.bytes_memory = double{1} * rows * (tokens * 4 + sizeof(Sketch));
+  // A row of the embedding and two sectors of the rarity table for each token.
+  time.bytes_cache = double{1} * rows * tokens * (kEmbeddingDims + 2 * 32);
+  time.error = bench.error();
+  bench.ClearError();
+  return time;
+}
+
+KernelTime MeasureTopK(Bench& bench, uint32_t queries, uint32_t rows, uint32_t k) {
+  std::mt19937_64 random(rows);
+  const TopKLaunch launch =
+      Upload(bench, RandomRows(random, queries, false), RandomRows(random, rows, false), k);
+  KernelTime time;
+  time.name =
+      "TopKChunk + MergeTopK, " + std::to_string(rows) + " representatives, k " + std::to_string(k);
+  time.items = queries;
+  time.seconds = SecondsOf(bench, 5, [&] { return launch.Run(bench); });
+  time.bytes_memory = double{1} * kEmbeddingDims * rows;
+  time.bytes_cache =
+      double{1} * kEmbeddingDims * rows * ((queries + kTopKQueries - 1) / kTopKQueries);
+  time.int8_operations = 2.0 * kEmbeddingDims * queries * rows;
+  time.error = bench.error();
+  bench.ClearError();
+  return time;
+}
+
+// A batch of 4,096 texts with all its copies and the joining of candidates on the host.
+KernelTime MeasureWindow(Device& device) {
+  KernelTime time;
+  time.name = "window batch of 4096, with copies";
+  CounterBlock<GpuCounter> counters(kGpuCounterNames);
+  auto window =
+      DeviceWindow::Make({.bytes = 256u << 20, .batch_rows_max = 4'096}, &device, &counters);
+  if (!window.ok()) {
+    time.error = window.message();
+    return time;
+  }
+  std::mt19937_64 random(9);
+  std::vector<Sketch> sketches;
+  std::vector<uint64_t> ids;
+  std::vector<Candidate> candidates;
+  constexpr int kBatches = 20;
+  for (int i = 0; i < kBatches && time.error.empty(); ++i) {
+    MakeWindowBatch(random, 4'096, &sketches, &ids);
+    const auto begin = std::chrono::steady_clock::now();
+    const Status done = window.value()->ProbeAndInsert(sketches, ids, &candidates);
+    if (!done.ok()) time.error = done.message();
+    time.seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / kBatches;
+  }
+  time.items = 4'096;
+  return time;
+}
+
+KernelTime MeasureCopy(Bench& bench, bool in) {
+  std::vector<uint8_t> host(64u << 20);
+  const uint64_t at = bench.Take(host.size());
+  KernelTime time;
+  time.name = in ? "copy in, pageable" : "copy out, pageable";
+  time.items = static_cast<double>(host.size());
+  time.seconds = SecondsOf(bench, 5, [&] {
+    return bench.Good(in ? bench.device().CopyIn(at, host.data(), host.size())
+                         : bench.device().CopyOut(host.data(), at, host.size()));
+  });
+  time.error = bench.error();
+  bench.ClearError();
+  return time;
+}
+
+}  // namespace
+
+std::vector<EqualityResult> ProveEquality(Device& device, uint32_t rounds) {
+  std::vector<EqualityResult> results;
+  for (uint32_t round = 0; round < rounds; ++round) {
+    Bench bench(device, round * 7919);
+    if (!bench.UploadTables()) {
+      results.push_back({"tables", 0, 0, bench.error()});
+      return results;
+    }
+    std::mt19937_64 random(round + 1);
+    ProofTexts any, hostile;
+    for (int i = 0; i < 200; ++i) {
+      const uint32_t length = static_cast<uint32_t>(random() % 300);
+      any.Add(random, length, static_cast<uint32_t>(random() % (length + 3)), i % 2 != 0 ? 100 : 0);
+    }
+    for (const uint32_t length : {0u, 1u, 2u, 3u, 4u, 127u, 128u, 129u, 4096u}) {
+      for (const uint32_t cut : {0u, 1u, 2u, 127u, 2048u, 5000u})
+        hostile.Add(random, length, cut, cut == 2 ? 1 : 0);
+    }
+    results.push_back(ProveSketches(bench, "sketches, random texts", any));
+    results.push_back(ProveSketches(bench, "sketches, hostile texts", hostile));
+    if (round < 4) results.push_back(ProveWindow(device, round + 1, 64 + 500 * round, 6));
+    const uint32_t more = round * 61;
+    results.push_back(ProveTopK(bench, "top-k, one representative", 5, 1, 3, false));
+    results.push_back(ProveTopK(bench, "top-k, random", 70 + more, 500 + more, 64, false));
+    results.push_back(ProveTopK(bench, "top-k, many ties", 33, 700 + more, 10, true));
+    results.push_back(
+        ProveTopK(bench, "top-k, two chunks", 4, kTopKChunkRows + 1 + more, 17, true));
+  }
+  return results;
+}
+
+std::vector<KernelTime> MeasureKernels(Device& device) {
+  std::vector<KernelTime> times;
+  Bench bench(device, 1);
+  if (!bench.UploadTables()) {
+    times.push_back({});
+    times.back().error = bench.error();
+    return times;
+  }
+  times.push_back(MeasureSketches(bench, 20, 65'536));
+  times.push_back(MeasureSketches(bench, 100, 65'536));
+  times.push_back(MeasureSketches(bench, 1'000, 16'384));
+  times.push_back(MeasureTopK(bench, 4'096, 65'536, 8));
+  times.push_back(MeasureTopK(bench, 4'096, 1'000'000, 8));
+  times.push_back(MeasureWindow(device));
+  times.push_back(MeasureCopy(bench, true));
+  times.push_back(MeasureCopy(bench, false));
+  return times;
+}
+
+}  // namespace stillwatch::gpu
