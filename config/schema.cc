@@ -74,7 +74,7 @@ const Key kSchema[] = {
 
     INT("llm.body_kib", llm.body_kib, "1024", "KiB", 16, 65536, kRestart, "A JSON body larger than this is not parsed; the exchange is marked."),
     INT("llm.body_pool_mib", llm.body_pool_mib, "256", "MiB in all", 4, 65536, kRestart, "Bodies that are held at one time."),
-    INT("llm.trusted_hops", llm.trusted_hops, "0", "proxies", 0, 16, kRestart, "How many entries of X-Forwarded-For or Forwarded, from the right, your own proxies wrote; 0: the packet's source is the client."),
+    INT("llm.trusted_hops", llm.trusted_hops, "0", "proxies", 0, 16, kRestart, "How many entries of X-Forwarded-For or Forwarded, from the right, your own proxies wrote, a PROXY header (version 1 or 2) counted as the last one; 0: the packet's source is the client."),
     INT("llm.response_timeout_s", llm.response_timeout_s, "600", "s of traffic time", 1, 3600, kRestart, "An exchange without a response is closed after this."),
     TEXT("llm.credential_header", llm.credential_header, R"("")", kAny, kRestart, "Header that names the account when no API key, JWT or SigV4 is sent."),
 

@@ -39,6 +39,7 @@ struct WorkerOptions {
   int64_t flow_idle_ns = 600ll * 1'000'000'000;
   int64_t syn_idle_ns = 30ll * 1'000'000'000;
   int64_t response_timeout_ns = 600ll * 1'000'000'000;  // a request that waits longer is given up
+  bool trust_proxy_header = false;     // a PROXY header names the client; else it is only passed over
   bool ignore_checksums = false;       // captures taken on the sending host
   Salt salt;                           // seeds flow hashes and flow ids
 };

@@ -159,6 +159,9 @@ size_t FlowWorker::Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budge
 }
 
 size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  if (side == 0 && flow->proxied != nullptr && flow->proxied->header_left != 0 && !flow->mid_stream) {
+    return PassProxyHeader(flow, data, budget);
+  }
   Direction& direction = flow->direction[side];
   const size_t held = direction.first_bytes == nullptr ? 0 : direction.first_bytes->size;
   Bytes head = data;
@@ -167,6 +170,16 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     head = direction.first_bytes->bytes();
   }
   HttpSniff sniff = SniffHttp1(head, side == 0);
+  if (side == 0 && flow->proxied == nullptr && !flow->mid_stream) {
+    const ProxyHeader header = ReadProxyHeader(head);
+    switch (header.status) {
+      case ProxyStatus::kNone: break;
+      case ProxyStatus::kNeedMore: sniff = HttpSniff::kNeedMore; break;
+      case ProxyStatus::kFound: return BeginProxied(flow, header, held, data, budget);
+      case ProxyStatus::kMalformed: Count(FlowCounter::kProxyMalformed); break;
+      case ProxyStatus::kTooLong: Count(FlowCounter::kProxyTooLong); break;
+    }
+  }
   if (sniff == HttpSniff::kNeedMore) {
     if (head.size() < Segment::kBytes) {
       if (held != 0 || CollectFirstBytes(&direction, data) != 0) return data.size();
@@ -199,6 +212,25 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
   flow->protocol = Protocol::kOther;
   for (Direction& each : flow->direction) DropFirstBytes(&each);
   return data.size();
+}
+
+// A PROXY header was read from the `held` bytes collected before and from `data`.
+size_t FlowWorker::BeginProxied(Flow* flow, const ProxyHeader& header, size_t held, Bytes data, DecodeBudget* budget) {
+  Count(FlowCounter::kProxied);
+  DropFirstBytes(&flow->direction[0]);
+  flow->proxied = proxied_.Take();
+  CHECK(flow->proxied != nullptr);  // as many as flows
+  CHECK(header.bytes > held);       // it was not whole before
+  *flow->proxied = {header.client, header.client_port, static_cast<uint16_t>(header.bytes - held)};
+  at_ = {};  // its client is known now
+  return PassProxyHeader(flow, data, budget);
+}
+
+size_t FlowWorker::PassProxyHeader(Flow* flow, Bytes data, DecodeBudget* budget) {
+  const size_t passed = std::min<size_t>(flow->proxied->header_left, data.size());
+  flow->proxied->header_left = static_cast<uint16_t>(flow->proxied->header_left - passed);
+  if (passed == data.size()) return passed;
+  return passed + Recognise(flow, 0, data.subspan(passed), budget);
 }
 
 void FlowWorker::DropFirstBytes(Direction* direction) {

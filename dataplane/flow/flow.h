@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "dataplane/flow/proxy_header.h"
 #include "dataplane/flow/reassembly.h"
 #include "dataplane/flow/tls_records.h"
 #include "dataplane/http/http_connection.h"
@@ -21,6 +22,13 @@ enum class FlowPhase : uint8_t {
 };
 
 enum class Protocol : uint8_t { kUndecided, kHttp, kTls, kOther };
+
+// Of a connection that began with a PROXY header.
+struct ProxiedClient {
+  ClientAddress client;     // length 0: the header named none
+  uint16_t port = 0;
+  uint16_t header_left = 0; // bytes of the header that have not come yet
+};
 
 struct alignas(64) Direction {
   // The first cache line: all that an in-order segment needs.
@@ -78,6 +86,7 @@ struct alignas(64) Flow {
   uint64_t tcp_hash = 0;
   uint64_t exchanges_done = 0;  // transactions when the parser was given back
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted
+  ProxiedClient* proxied = nullptr;
   uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
   Flow *timer_next = nullptr, *timer_before = nullptr;
 };

@@ -52,6 +52,9 @@ enum class FlowCounter {
   kHttp,              // flows recognised as HTTP/1
   kTls,               // flows recognised as TLS; not decrypted
   kNotHttp,           // flows that are neither
+  kProxied,           // connections that began with a PROXY header (version 1 or 2); llm.trusted_hops says whether its address is used
+  kProxyMalformed,    // connections that began with a PROXY header that contradicts the protocol; not looked into
+  kProxyTooLong,      // connections whose PROXY header is over 4 KiB; not looked into
   kParserPoolEmpty,   // times that an HTTP flow got no parser because http.parsers_max exchanges were open; looked for again later; raise http.parsers_max
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes
   kRecords,           // flow records written
@@ -80,6 +83,8 @@ inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
     "tcp.gap_bytes",            "tcp.cut_bytes",
     "tcp.reassembly_full",      "flow.http",
     "flow.tls",                 "flow.not_http",
+    "flow.proxied",             "flow.proxy_malformed",
+    "flow.proxy_too_long",
     "flow.parser_pool_empty",   "flow.sniff_pool_empty",
     "flow.records",             "flow.record_pool_empty"};
 

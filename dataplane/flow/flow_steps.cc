@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
 
 namespace stillwatch::dataplane {
@@ -90,6 +91,12 @@ const StreamContext& FlowWorker::At(const Flow& flow) {
   at_.server = ToClientAddress(flow.client_is_low ? key.high : key.low, flow.address_length);
   at_.client_port = flow.client_is_low ? key.low_port : key.high_port;
   at_.server_port = flow.client_is_low ? key.high_port : key.low_port;
+  const bool trusted = options_.trust_proxy_header || MutantIs("flow.proxy_always_trusted");
+  at_.client_from_proxy = trusted && flow.proxied != nullptr && flow.proxied->client.length != 0;
+  if (at_.client_from_proxy) {
+    at_.client = flow.proxied->client;
+    at_.client_port = flow.proxied->port;
+  }
   return at_;
 }
 

@@ -11,6 +11,7 @@
 //     blind us. FIN: acted on when acknowledged, or when acknowledgements are not seen.
 //   SYN on a living flow: a new flow begins when the connection follows it (RFC 5961, section 4: the peers
 //     would answer it with a challenge).
+//   PROXY header: at a connection's start only, on any port; the bytes behind it are looked at as if they were first.
 //   No SYN seen: the client is the side whose first payload is an HTTP request, else the one with the higher
 //     port; HTTP is looked for at the first 32 segments' starts.
 // Timeouts fire at ticks only, in the order of flow hashes, so that records come out the same however flows
@@ -97,6 +98,8 @@ class FlowWorker final : public Worker {
   void DeliverAll(Flow* flow, int side);
   size_t Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   size_t Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  size_t BeginProxied(Flow* flow, const ProxyHeader& header, size_t held, Bytes data, DecodeBudget* budget);
+  size_t PassProxyHeader(Flow* flow, Bytes data, DecodeBudget* budget);
   size_t CollectFirstBytes(Direction* direction, Bytes data);
   void DropFirstBytes(Direction* direction);
   bool HasParser(Flow* flow);
@@ -133,6 +136,7 @@ class FlowWorker final : public Worker {
   TimerWheel wheel_;
   SegmentPool segments_;
   Slab<FlowRecord> records_;
+  Slab<ProxiedClient> proxied_;  // at most one a flow
   FragmentJoiner fragments_;
   Frame joined_;  // lent by fragments_ until the next look
   std::unique_ptr<HttpShared> http_shared_;

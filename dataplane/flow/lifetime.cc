@@ -66,6 +66,7 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
 
 void FlowWorker::ReleaseFlow(Flow* flow) {
   wheel_.Disarm(flow);
+  if (flow->proxied != nullptr) proxied_.Give(flow->proxied);
   table_.Remove(flow);
 }
 

@@ -38,6 +38,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       table_(options.flows_max),
       segments_(options.reassembly_bytes_max),
       records_(std::max(options.flows_max / 8, 256u)),
+      proxied_(options.flows_max),
       fragments_({}),
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,

@@ -35,6 +35,7 @@ struct StreamContext {
   int64_t time_ns = 0;          // its traffic time
   ClientAddress client, server;
   uint16_t client_port = 0, server_port = 0;
+  bool client_from_proxy = false;  // a PROXY header that we may trust named the client
   uint64_t ja4_hash = 0, http2_hash = 0;
 };
 

@@ -48,23 +48,13 @@ void ReadThinking(JsonReader& json, JsonValue& value, RequestView* request) {
 }
 
 void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
-  bool flag;
+  if (ReadSamplingField(json, key, value, request)) return;
   if (key == "messages") {
-    request->ClearMessages();
-    request->shape = json.TypeOf(value) == JsonType::array;
-    json.Items(value, [&](JsonValue& message) { ReadMessage(json, message, request); });
+    ReadMessages(json, value, request, ReadMessage);
   } else if (key == "system") {
     ReadTexts(json, value, [&](std::string_view text) { request->AddSystem(text); });
-  } else if (key == "model") {
-    json.String(value, &request->model);
-  } else if (key == "stream") {
-    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
-  } else if (key == "temperature") {
-    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
-  } else if (key == "top_p") {
-    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
   } else if (key == "max_tokens") {
-    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+    ReadMaxTokens(json, value, request);
   } else if (key == "tools") {
     json.Items(value, [&](JsonValue& tool) {
       std::string_view name;

@@ -5,20 +5,15 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "dataplane/http/text.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // The list element number `hops` from the right; false when there are fewer.
 bool FromTheRight(std::string_view list, int hops, std::string_view* out) {
   if (MutantIs("llm.forwarded_from_the_left")) {
-    *out = Trim(list.substr(0, list.find(',')));
+    *out = TrimBlanks(list.substr(0, list.find(',')));
     return true;
   }
   for (; hops > 1; --hops) {
@@ -27,14 +22,8 @@ bool FromTheRight(std::string_view list, int hops, std::string_view* out) {
     list = list.substr(0, comma);
   }
   const size_t comma = list.rfind(',');
-  *out = Trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+  *out = TrimBlanks(comma == std::string_view::npos ? list : list.substr(comma + 1));
   return !out->empty();
-}
-
-bool EqualsNoCase(std::string_view a, std::string_view lower) {
-  return a.size() == lower.size() && std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) {
-           return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y;
-         });
 }
 
 }  // namespace
@@ -80,11 +69,11 @@ ForwardedResult FromForwarded(std::string_view value, int trusted_hops, ClientAd
   if (!FromTheRight(value, trusted_hops, &entry)) return ForwardedResult::kShort;
   while (!entry.empty()) {
     const size_t semicolon = entry.find(';');
-    const std::string_view pair = Trim(entry.substr(0, semicolon));
+    const std::string_view pair = TrimBlanks(entry.substr(0, semicolon));
     entry = semicolon == std::string_view::npos ? std::string_view() : entry.substr(semicolon + 1);
     const size_t equals = pair.find('=');
-    if (equals == std::string_view::npos || !EqualsNoCase(Trim(pair.substr(0, equals)), "for")) continue;
-    std::string_view node = Trim(pair.substr(equals + 1));
+    if (equals == std::string_view::npos || !EqualsNoCase(TrimBlanks(pair.substr(0, equals)), "for")) continue;
+    std::string_view node = TrimBlanks(pair.substr(equals + 1));
     if (node.size() >= 2 && node.front() == '"' && node.back() == '"') {
       node = node.substr(1, node.size() - 2);
     }

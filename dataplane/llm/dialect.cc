@@ -20,6 +20,38 @@ const DialectInfo* FindDialect(std::string_view target) {
   return nullptr;
 }
 
+bool ReadSamplingField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  bool flag;
+  if (key == "model") {
+    json.String(value, &request->model);
+  } else if (key == "stream") {
+    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
+  } else if (key == "temperature") {
+    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
+  } else if (key == "top_p") {
+    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool ReadOpenAiField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  uint64_t number;
+  if (key == "top_logprobs") {
+    if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
+  } else if (key == "user" || key == "safety_identifier") {
+    json.String(value, &request->end_user);
+  } else {
+    return ReadSamplingField(json, key, value, request);
+  }
+  return true;
+}
+
+void ReadMaxTokens(JsonReader& json, JsonValue& value, RequestView* request) {
+  if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+}
+
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output) {
   std::string_view type, code, status;
   if (json.TypeOf(value) == JsonType::string) {

@@ -64,6 +64,21 @@ inline bool NotNull(JsonReader& json, JsonValue& value) {
   return !json.Null(value) && !json.failed();
 }
 
+// Fields that all but Gemini call alike: model, stream, temperature, top_p. False when `key` is none of them.
+bool ReadSamplingField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+// Those, and what both APIs of OpenAI call alike: top_logprobs, user, safety_identifier.
+bool ReadOpenAiField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+// The longest answer allowed, which each API names otherwise.
+void ReadMaxTokens(JsonReader& json, JsonValue& value, RequestView* request);
+
+// An array of messages. read_message(json, message, request) for each.
+template <typename ReadMessage>
+void ReadMessages(JsonReader& json, JsonValue& messages, RequestView* request, ReadMessage&& read_message) {
+  request->ClearMessages();
+  request->shape = json.TypeOf(messages) == JsonType::array;
+  json.Items(messages, [&](JsonValue& message) { read_message(json, message, request); });
+}
+
 // The error object that OpenAI and those who copy it send: {type, code, message}, or a string.
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output);
 

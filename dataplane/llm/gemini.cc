@@ -51,7 +51,7 @@ void ReadConfig(JsonReader& json, std::string_view key, JsonValue& value, Reques
   } else if (key == "topP" || key == "top_p") {
     if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
   } else if (key == "maxOutputTokens" || key == "max_output_tokens") {
-    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+    ReadMaxTokens(json, value, request);
   } else if (key == "candidateCount" || key == "candidate_count") {
     if (json.Uint(value, &request->n)) request->flags |= kHasN;
   } else if (key == "seed") {

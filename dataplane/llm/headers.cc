@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/http/text.h"
+
 namespace stillwatch::dataplane {
 namespace {
 
@@ -15,15 +17,6 @@ void KeepLast(std::string_view value, Array* values, size_t* count) {
 }
 
 }  // namespace
-
-bool EqualsNoCase(std::string_view name, std::string_view lower) {
-  if (name.size() != lower.size()) return false;
-  for (size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
-    if (c != lower[i]) return false;
-  }
-  return true;
-}
 
 RequestHeaders ReadRequestHeaders(const HttpRequestHead& head, std::string_view credential_header) {
   RequestHeaders out;

@@ -8,9 +8,6 @@
 
 namespace stillwatch::dataplane {
 
-// Equal to `lower` (already lower case), whatever the case of `name`.
-bool EqualsNoCase(std::string_view name, std::string_view lower);
-
 struct RequestHeaders {
   std::string_view authorization, x_api_key, api_key, goog_api_key, custom_credential;
   std::string_view organisation, user_agent, content_type;

@@ -12,24 +12,10 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
+#include "dataplane/http/text.h"
 
 namespace stillwatch::dataplane {
 namespace {
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool StartsNoCase(std::string_view text, std::string_view lower) {
-  if (text.size() < lower.size()) return false;
-  for (size_t i = 0; i < lower.size(); ++i) {
-    const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
-    if (c != lower[i]) return false;
-  }
-  return true;
-}
 
 int Base64UrlValue(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -86,8 +72,8 @@ Identity::Identity(std::string_view account_key)
 
 Identity::~Identity() { OPENSSL_cleanse(hmac_.get(), sizeof *hmac_); }
 
-KeyId Identity::OfKey(std::string_view credential) { return Cached(Trim(credential), false); }
-KeyId Identity::OfAuthorization(std::string_view value) { return Cached(Trim(value), true); }
+KeyId Identity::OfKey(std::string_view credential) { return Cached(TrimBlanks(credential), false); }
+KeyId Identity::OfAuthorization(std::string_view value) { return Cached(TrimBlanks(value), true); }
 
 KeyId Identity::Cached(std::string_view credential, bool authorization) {
   const uint64_t low = KeyedHash64(credential, Salt{cache_seed_ + authorization});
@@ -112,7 +98,8 @@ KeyId Identity::Digest(std::string_view credential) const {
 }
 
 std::string_view Identity::CredentialOf(std::string_view authorization) {
-  if (StartsNoCase(authorization, "aws4-hmac-sha256")) {
+  constexpr std::string_view kSigV4 = "aws4-hmac-sha256";
+  if (EqualsNoCase(authorization.substr(0, kSigV4.size()), kSigV4)) {
     constexpr std::string_view kCredential = "Credential=";
     const size_t at = authorization.find(kCredential);
     if (at == std::string_view::npos) return authorization;
@@ -121,7 +108,7 @@ std::string_view Identity::CredentialOf(std::string_view authorization) {
   }
   const size_t blank = authorization.find(' ');
   const std::string_view token =
-      blank == std::string_view::npos ? authorization : Trim(authorization.substr(blank));
+      blank == std::string_view::npos ? authorization : TrimBlanks(authorization.substr(blank));
   const std::string_view subject = token.starts_with("eyJ") && !MutantIs("llm.jwt_is_opaque") ? JwtSubject(token) : std::string_view();
   return subject.empty() ? token : subject;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/mutant.h"
 #include "dataplane/llm/client_address.h"
 #include "dataplane/llm/exchange_builder.h"
 #include "dataplane/llm/headers.h"
@@ -57,7 +58,7 @@ class Observer final : public LlmObserver {
   }
 
   void SetIdentity(const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t);
-  void SetClient(const RequestHeaders& headers, ExchangeHeader* header);
+  void SetClient(const StreamContext& at, const RequestHeaders& headers, ExchangeHeader* header);
   void Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large);
   void DigestRequest(Transaction* t, bool complete);
   void KeepDigest(Transaction* t);
@@ -177,7 +178,7 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, 
   if (options_.generation != nullptr) {
     h.config_generation = static_cast<uint32_t>(options_.generation->load(std::memory_order_relaxed));
   }
-  SetClient(headers, &h);
+  SetClient(at, headers, &h);
   SetIdentity(head, headers, t);
   if (!headers.organisation.empty()) h.organisation_id = KeyedHash64(headers.organisation, name_salt_);
   const std::string_view family = headers.user_agent.substr(0, headers.user_agent.find_first_of("/ "));
@@ -214,13 +215,14 @@ void Observer::SetIdentity(const HttpRequestHead& head, const RequestHeaders& he
   counters_.Add(LlmCounter::kNoCredential);
 }
 
-void Observer::SetClient(const RequestHeaders& headers, ExchangeHeader* header) {
-  if (options_.trusted_hops <= 0) return;
+// The proxy that wrote a PROXY header is the first trusted hop: what it names is the last of those before it.
+void Observer::SetClient(const StreamContext& at, const RequestHeaders& headers, ExchangeHeader* header) {
+  int hops = options_.trusted_hops - (at.client_from_proxy && !MutantIs("llm.proxy_is_no_hop") ? 1 : 0);
+  if (hops <= 0) return;
   const bool x = options_.forwarded_header == ForwardedHeader::kXForwardedFor ||
                  (options_.forwarded_header == ForwardedHeader::kAuto && headers.x_forwarded_for_count != 0);
   const auto& values = x ? headers.x_forwarded_for : headers.forwarded;
   size_t count = x ? headers.x_forwarded_for_count : headers.forwarded_count;
-  int hops = options_.trusted_hops;
   ForwardedResult result = ForwardedResult::kShort;
   while (count-- > 0) {
     result = x ? FromXForwardedFor(values[count], hops, &header->client)

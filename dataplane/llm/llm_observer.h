@@ -37,7 +37,7 @@ struct LlmOptions {
   uint64_t body_pool_bytes = 256ull << 20; // bodies and tokens held at one time
   uint32_t exchanges_max = 16'384;         // in flight
   uint32_t streams_max = 4'096;            // streamed responses in flight
-  int trusted_hops = 0;                    // 0: the packet's source is the client
+  int trusted_hops = 0;                    // 0: the packet's source is the client; a PROXY header counts as one
   ForwardedHeader forwarded_header = ForwardedHeader::kAuto;
   std::string credential_header;           // names the account when nothing else does; "" for none
   const std::atomic<uint64_t>* generation = nullptr;  // of the config; null: 0

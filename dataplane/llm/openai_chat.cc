@@ -76,30 +76,18 @@ void ReadTool(JsonReader& json, JsonValue& tool, RequestView* request) {
 }
 
 void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
-  uint64_t number;
   bool flag;
+  if (ReadOpenAiField(json, key, value, request)) return;
   if (key == "messages") {
-    request->ClearMessages();
-    request->shape = json.TypeOf(value) == JsonType::array;
-    json.Items(value, [&](JsonValue& message) { ReadMessage(json, message, request); });
-  } else if (key == "model") {
-    json.String(value, &request->model);
-  } else if (key == "stream") {
-    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
-  } else if (key == "temperature") {
-    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
-  } else if (key == "top_p") {
-    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
+    ReadMessages(json, value, request, ReadMessage);
   } else if (key == "n") {
     if (json.Uint(value, &request->n)) request->flags |= kHasN;
   } else if (key == "max_tokens" || key == "max_completion_tokens") {
-    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
+    ReadMaxTokens(json, value, request);
   } else if (key == "seed") {
     if (json.Uint(value, &request->seed)) request->flags |= kHasSeed;
   } else if (key == "logprobs") {
     if (json.Bool(value, &flag) && flag) request->flags |= kLogprobs;
-  } else if (key == "top_logprobs") {
-    if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
   } else if (key == "logit_bias") {
     json.Fields(value, [&](std::string_view token, JsonValue) { request->AddBiasedToken(token); });
   } else if (key == "tools" || key == "functions") {
@@ -113,8 +101,6 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
   } else if (key == "reasoning_effort" || key == "reasoning" || key == "thinking" ||
              key == "reasoning_format") {
     if (NotNull(json, value)) request->flags |= kReasoningAsked;
-  } else if (key == "user" || key == "safety_identifier") {
-    json.String(value, &request->end_user);
   }
 }
 

@@ -59,8 +59,7 @@ void ReadTool(JsonReader& json, JsonValue& tool, RequestView* request) {
 
 void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
   std::string_view text;
-  uint64_t number;
-  bool flag;
+  if (ReadOpenAiField(json, key, value, request)) return;
   if (key == "input") {
     request->shape = true;
     ReadInput(json, value, request);
@@ -75,18 +74,8 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
     }
   } else if (key == "instructions") {
     if (json.String(value, &text)) request->AddSystem(text);
-  } else if (key == "model") {
-    json.String(value, &request->model);
-  } else if (key == "stream") {
-    if (json.Bool(value, &flag) && flag) request->flags |= kStreamed;
-  } else if (key == "temperature") {
-    if (json.Milli(value, &request->temperature_milli)) request->flags |= kHasTemperature;
-  } else if (key == "top_p") {
-    if (json.Milli(value, &request->top_p_milli)) request->flags |= kHasTopP;
   } else if (key == "max_output_tokens") {
-    if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
-  } else if (key == "top_logprobs") {
-    if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
+    ReadMaxTokens(json, value, request);
   } else if (key == "tools") {
     json.Items(value, [&](JsonValue& tool) { ReadTool(json, tool, request); });
   } else if (key == "text") {
@@ -100,8 +89,6 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
     });
   } else if (key == "reasoning") {
     if (NotNull(json, value)) request->flags |= kReasoningAsked;
-  } else if (key == "user" || key == "safety_identifier") {
-    json.String(value, &request->end_user);
   }
 }
 

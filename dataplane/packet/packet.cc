@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/mutant.h"
 #include "dataplane/packet/checksum.h"
+#include "dataplane/packet/ipv6_in_udp.h"
 
 namespace stillwatch::dataplane {
 
@@ -88,12 +89,27 @@ DecodeStatus DecodeUdpTunnel(uint16_t port, Bytes data, uint32_t wire, const Dec
   }
 }
 
+// Teredo and AYIYA. The UDP length bounds what is inside: it is the same for a forwarder that does not know the
+// frame's length on the wire.
+DecodeStatus DecodeIpv6InUdp(Bytes segment, uint32_t segment_wire, const DecodeOptions& options, Packet* packet) {
+  const uint32_t length = LoadBe16(&segment[4]);
+  if (length < 8 || length > segment_wire) return DecodeStatus::kUdp;
+  const Bytes data = segment.first(std::min<size_t>(length, segment.size())).subspan(8);
+  const auto at = FindIpv6InUdp(packet->src_port, packet->dst_port, data, length - 8);
+  if (!at) return DecodeStatus::kUdp;
+  return DecodeInner(kTypeIpv6, data, length - 8, *at, options, packet);
+}
+
 DecodeStatus DecodeUdp(Bytes segment, uint32_t segment_wire, const DecodeOptions& options, Packet* packet) {
   if (segment.size() < 8) return DecodeStatus::kTruncatedHeader;
   packet->src_port = LoadBe16(segment.data());
   packet->dst_port = LoadBe16(segment.data() + 2);
   Packet inner = *packet;  // what looks like a tunnel and is none stays UDP
-  const DecodeStatus status = DecodeUdpTunnel(packet->dst_port, segment.subspan(8), segment_wire - 8, options, &inner);
+  DecodeStatus status = DecodeUdpTunnel(packet->dst_port, segment.subspan(8), segment_wire - 8, options, &inner);
+  if (status == DecodeStatus::kTunnel) {
+    inner = *packet;
+    status = DecodeIpv6InUdp(segment, segment_wire, options, &inner);
+  }
   switch (status) {
     case DecodeStatus::kTcp:
     case DecodeStatus::kFragment:

@@ -11,7 +11,7 @@ namespace stillwatch {
 namespace {
 
 constexpr uint64_t kKib = 1024, kMib = 1024 * kKib;
-constexpr uint64_t kFlowBytes = 512;  // the flow table's bound for an idle flow
+constexpr uint64_t kFlowBytes = 512 + 64;  // the flow table's bound for an idle flow; its client behind a PROXY header
 constexpr uint64_t kParserBytes =
     1 * kKib + 2 * 4 * kKib;           // one HTTP connection and a small message head each way
 constexpr uint64_t kLargeHeads = 512;  // messages at one time whose head is larger, a worker

@@ -75,6 +75,7 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
   options.flow_idle_ns = config.flow.idle_timeout_s * kNsPerSecond;
   options.syn_idle_ns = config.flow.syn_timeout_s * kNsPerSecond;
   options.response_timeout_ns = config.llm.response_timeout_s * kNsPerSecond;
+  options.trust_proxy_header = config.llm.trusted_hops > 0;
   options.ignore_checksums = config.ports.ignore_checksums;
   options.salt = secrets.salt;
   return options;

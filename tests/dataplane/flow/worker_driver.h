@@ -57,8 +57,8 @@ inline constexpr uint8_t kF = 1, kS = 2, kR = 4, kA = 16;
 
 class WorkerDriver {
  public:
-  explicit WorkerDriver(dataplane::WorkerOptions options = SmallOptions()) {
-    worker_ = dataplane::MakeWorker(options, &http_, &output_, &observer_);
+  explicit WorkerDriver(dataplane::WorkerOptions options = SmallOptions(), dataplane::HttpObserver* http = nullptr) {
+    worker_ = dataplane::MakeWorker(options, http == nullptr ? &http_ : http, &output_, &observer_);
     worker_->RegisterCounters(&registry_);
   }
   static dataplane::WorkerOptions SmallOptions() {
