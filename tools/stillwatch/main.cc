@@ -14,7 +14,8 @@ namespace {
 constexpr char kUsage[] =
     "stillwatch: watches model API traffic inline and finds distillation campaigns\n"
     "\n"
-    "  stillwatch run     --config FILE [--set KEY=VALUE]...\n"
+    "  stillwatch run     --config FILE [--set KEY=VALUE]... [--accept-config]\n"
+    "      a start takes the last confirmed configuration; --accept-config: takes FILE\n"
     "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR CAPTURE...\n"
     "  stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] CAPTURE...\n"
     "  stillwatch doctor  --config FILE [--set KEY=VALUE]...\n"
