@@ -370,7 +370,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   if (!text.ok()) return refuse(config::kExitBadFile, text.message());
   const Result<config::Config> next = config::ParseConfig(text.value(), file, sets_);
   if (!next.ok()) return refuse(config::kExitBadFile, next.message());
-  for (const std::string& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + problem);
+  for (const config::Problem& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + TextOf(problem));
   const config::Config before = config();
   const std::vector<config::Change> changes = config::Diff(before, next.value());
   if (const std::string refusal = config::RefusalOf(changes); !refusal.empty() && !MutantIs("reload.takes_all_keys")) return refuse(config::kExitRefused, refusal);

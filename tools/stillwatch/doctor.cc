@@ -5,6 +5,7 @@
 #include <bit>
 #include <string_view>
 
+#include "config/load.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -40,20 +41,6 @@ std::vector<std::pair<std::string, std::string>> NamedPorts(const config::Config
   if (!config.ports.a.empty()) ports.emplace_back("ports.a", config.ports.a);
   if (!config.ports.b.empty()) ports.emplace_back("ports.b", config.ports.b);
   return ports;
-}
-
-void CheckNames(const config::Config& config, Findings* out) {
-  if (config.ports.a.empty()) {
-    out->push_back({Severity::kError, "ports.a", "no port is named",
-                    "set ports.a to an interface; `ip link` shows which there are"});
-  }
-  if (config.ports.mode == "inline" && config.ports.b.empty()) {
-    out->push_back({Severity::kError, "ports.b", "inline needs two ports", "set ports.b"});
-  }
-  if (!config.ports.a.empty() && config.ports.a == config.ports.b) {
-    out->push_back(
-        {Severity::kError, "ports.b", "is the same as ports.a", "name two different ports"});
-  }
 }
 
 void CheckCapabilities(const config::Config& config, const MachineFacts& machine, Findings* out) {
@@ -255,7 +242,9 @@ std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
   Findings findings;
   CheckMemory(config, machine, &findings);
   if (config.ports.mode != "replay") {
-    CheckNames(config, &findings);
+    for (const config::Problem& problem : config::LiveProblems(config)) {
+      findings.push_back({Severity::kError, std::string(problem.key), problem.what, problem.mend});
+    }
     CheckCapabilities(config, machine, &findings);
     if (config.ports.driver == "ethdev") {
       CheckPci(config, machine, &findings);

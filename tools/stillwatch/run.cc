@@ -59,13 +59,22 @@ int RunMain(std::span<char*> words) {
   if (!text.ok()) return Complain(kExitUnreadable, text.message());
   const Result<config::Config> config = config::ParseConfig(text.value(), args.value().config_file, args.value().sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
-  for (const std::string& problem : config::LiveProblems(config.value())) {
-    return Complain(kExitUnreadable, args.value().config_file + ": " + problem);
+  if (config.value().ports.mode == "replay") {
+    return Complain(kExitUnreadable, args.value().config_file + ": ports.mode is \"replay\"; set it to \"inline\" or \"mirror\" to run live");
   }
+  const auto refused = [&](const config::Config& live) {
+    for (const config::Problem& problem : config::LiveProblems(live)) {
+      Complain(kExitUnreadable, args.value().config_file + ": " + TextOf(problem));
+      return true;
+    }
+    return false;
+  };
+  if (refused(config.value())) return kExitUnreadable;
   Result<config::GenerationStore> store = config::GenerationStore::Open(config.value().box.state_dir);
   if (!store.ok()) return Complain(kExitFailed, store.message());
   const Result<Chosen> chosen = Choose(args.value(), text.value(), config.value(), &store.value());
   if (!chosen.ok()) return Complain(kExitUnreadable, chosen.message());
+  if (refused(chosen.value().config)) return kExitUnreadable;
 
   struct sigaction action{};
   action.sa_handler = OnSignal;

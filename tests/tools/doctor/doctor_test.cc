@@ -21,7 +21,8 @@ InterfaceFacts GoodInterface() {
 
 DoctorOptions Healthy(std::vector<std::string> sets = {}) {
   std::vector<std::string> all{"ports.mode=inline", "ports.driver=af_xdp", "ports.a=left0",
-                               "ports.b=right0"};
+                               "ports.b=right0", "privacy.account_key=hex:" + std::string(32, '1'),
+                               "privacy.salt=hex:" + std::string(16, '1')};
   all.insert(all.end(), sets.begin(), sets.end());
   auto config = config::LoadConfig("", all);
   EXPECT_TRUE(config.ok()) << config.message();
@@ -109,6 +110,14 @@ TEST(DoctorTest, FaultsOfTheSystem) {
   EXPECT_NE(About(Healthy({"ports.driver=af_packet"}), "ports.driver").find("no bypass"),
             std::string::npos);
   EXPECT_NE(About(Healthy({"ports.mbufs=1048575"}), "eal.memory_mib").find("eal.memory_mib = 4096"),
+            std::string::npos);
+}
+
+TEST(DoctorTest, SecretsThatCannotBeUsed) {
+  EXPECT_NE(About(Healthy({"privacy.account_key=file:/nowhere/account.key"}), "privacy.account_key")
+                .find("/nowhere/account.key cannot be read"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"privacy.salt=hex:00"}), "privacy.salt").find("openssl rand -hex 8"),
             std::string::npos);
 }
 
