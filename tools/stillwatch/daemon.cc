@@ -47,11 +47,7 @@ Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint
 Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
                                               const std::vector<std::string>& sets, config::GenerationStore store,
                                               uint64_t generation) {
-  const std::vector<MemoryPool> pools = MemoryTable(config);
-  if (const uint64_t need_mib = TotalBytes(pools) >> 20; need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
-    return Error{"memory.max_mib: the configured pools add up to " + std::to_string(need_mib) + " MiB, the limit is " +
-                 std::to_string(config.memory.max_mib) + "; raise it, or lower the largest of `stillwatch doctor`'s table"};
-  }
+  if (Status memory = CheckMemory(config); !memory.ok()) return Error{memory.message()};
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
   daemon->file_ = file;
   daemon->sets_ = sets;

@@ -209,13 +209,12 @@ void CheckThreads(const config::Config& config, const MachineFacts& machine, Fin
   }
 }
 
-void CheckMemory(const config::Config& config, const MachineFacts& machine, Findings* out) {
+void CheckMachineMemory(const config::Config& config, const MachineFacts& machine, Findings* out) {
   const uint64_t need_mib = (TotalBytes(MemoryTable(config)) + kMib - 1) / kMib;
-  if (need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
-    out->push_back({Severity::kError, "memory.max_mib",
-                    "the configured pools add up to " + std::to_string(need_mib) +
-                        " MiB, the limit is " + std::to_string(config.memory.max_mib),
-                    "raise it, or lower the largest pools of the table"});
+  if (const Status memory = CheckMemory(config); !memory.ok()) {
+    const std::string text = memory.message().substr(std::string_view("memory.max_mib: ").size());
+    const size_t mend = text.find("; ");
+    out->push_back({Severity::kError, "memory.max_mib", text.substr(0, mend), text.substr(mend + 2)});
   }
   if (need_mib > machine.memory_free_mib) {
     out->push_back({Severity::kError, "memory",
@@ -240,7 +239,7 @@ std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
   const config::Config& config = options.config;
   const MachineFacts& machine = options.machine;
   Findings findings;
-  CheckMemory(config, machine, &findings);
+  CheckMachineMemory(config, machine, &findings);
   if (config.ports.mode != "replay") {
     for (const config::Problem& problem : config::LiveProblems(config)) {
       findings.push_back({Severity::kError, std::string(problem.key), problem.what, problem.mend});

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "config/load.h"
+#include "config/schema.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -171,23 +175,33 @@ TEST(MachineFactsTest, ReadsThisMachine) {
 }
 
 TEST(MemoryTableTest, EveryRowNamesAKeyThatChangesIt) {
-  const auto small = config::LoadConfig("", std::vector<std::string>{"ports.mode=inline"});
-  ASSERT_TRUE(small.ok());
-  for (const MemoryPool& pool : MemoryTable(small.value())) {
-    if (pool.key == "http.header_kib") continue;
-    const auto doubled = config::LoadConfig(
-        "", std::vector<std::string>{
-                "ports.mode=inline",
-                std::string(pool.key) + "=" +
-                    std::to_string(pool.key == "threads.forwarder_ring_frames" ? 8192
-                                                                               : pool.count + 1)});
-    ASSERT_TRUE(doubled.ok()) << doubled.message();
-    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small.value())))
-        << pool.key;
+  const std::vector<std::string> live{"ports.mode=inline"};
+  const config::Config small = config::LoadConfig("", live).value();
+  for (const MemoryPool& pool : MemoryTable(small)) {
     EXPECT_FALSE(pool.degrades.empty());
+    const config::Key* const key = config::FindKey(pool.key);
+    if (key == nullptr) continue;
+    const auto doubled = config::LoadConfig(
+        "", std::vector<std::string>{"ports.mode=inline", std::string(pool.key) + "=" +
+                                                              std::to_string(2 * std::stoll(Print(*key, small)))});
+    ASSERT_TRUE(doubled.ok()) << doubled.message();
+    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small))) << pool.key;
   }
-  EXPECT_NE(PrintMemoryTable(MemoryTable(small.value())).find("account profiles"),
-            std::string::npos);
+  EXPECT_NE(PrintMemoryTable(MemoryTable(small)).find("account profiles"), std::string::npos);
+}
+
+TEST(MemoryTableTest, ReferencePageIsThatOfTheTable) {
+  std::ifstream file(STILLWATCH_SOURCE_DIR "/docs/memory.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), MemoryMarkdown(config::LoadConfig("", std::vector<std::string>{"ports.mode=inline"}).value()))
+      << "run: stillwatch memory-reference > docs/memory.md";
+}
+
+TEST(MemoryTableTest, TheKeyToLowerIsNamed) {
+  const auto config = config::LoadConfig("", std::vector<std::string>{"http.parsers_max=10000000"});
+  EXPECT_NE(CheckMemory(config.value()).message().find("http.parsers_max, 87890 MiB"), std::string::npos)
+      << CheckMemory(config.value()).message();
 }
 
 }  // namespace
