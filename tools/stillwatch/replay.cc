@@ -70,7 +70,6 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   engine.Drain(&consumer);
   if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
 
-  for (const std::string& warning : port.value()->warnings()) Complain(0, "warning: " + warning);
   std::map<std::string, uint64_t> counters = registry.Snapshot();
   std::printf("%s packets read, %s exchanges with model APIs understood, %s accounts\n",
               Thousands(counters["capture.packets"]).c_str(), Thousands(consumer.exchanges()).c_str(),
