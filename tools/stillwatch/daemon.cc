@@ -1,8 +1,11 @@
 #include "tools/stillwatch/daemon.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 #include "base/mutant.h"
@@ -10,6 +13,7 @@
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
 #include "pipeline/sink/json_writer.h"
+#include "tools/stillwatch/doctor.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -48,6 +52,10 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, cons
                                               const std::vector<std::string>& sets, config::GenerationStore store,
                                               uint64_t generation) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Error{memory.message()};
+  // Asked before DPDK is, which would only say which of its calls failed.
+  if (const std::string missing = MissingCapabilities(config, EffectiveCapabilities()); !missing.empty()) {
+    return Error{"ports.driver = \"" + config.ports.driver + "\" needs capabilities that this process lacks; " + CapabilitiesMend(missing)};
+  }
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
   daemon->file_ = file;
   daemon->sets_ = sets;
@@ -138,7 +146,20 @@ Status Daemon::StartThreads() {
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
   if (!control.ok()) return control.error();
   control_ = std::move(control).value();
-  return {};
+  return PinDetection();
+}
+
+// Threads that exist already keep their processors.
+Status Daemon::PinDetection() {
+  const auto index = static_cast<size_t>(1 + config_.threads.workers);
+  if (index >= config_.threads.cpus.size()) return {};
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(std::stoul(config_.threads.cpus[index]), &cpus);
+  const int failed = pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+  if (failed == 0) return {};
+  return Error{"threads.cpus: detection cannot be pinned to processor " + config_.threads.cpus[index] + ": " +
+               std::strerror(failed) + "; `nproc --all` and `taskset -p 1` say which there are"};
 }
 
 Daemon::~Daemon() {

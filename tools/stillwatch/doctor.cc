@@ -44,18 +44,18 @@ std::vector<std::pair<std::string, std::string>> NamedPorts(const config::Config
 }
 
 void CheckCapabilities(const config::Config& config, const MachineFacts& machine, Findings* out) {
-  std::vector<Capability> needed{kNetRaw, kNetAdmin};
-  if (config.ports.driver == "af_xdp") needed.insert(needed.end(), {kBpf, kSysAdmin, kIpcLock});
-  if (config.ports.driver == "ethdev") needed = {kIpcLock, kSysRawIo, kSysAdmin};
-  std::string missing;
-  for (const Capability& capability : needed) {
-    if (machine.capabilities >> capability.number & 1) continue;
-    missing += (missing.empty() ? "" : ",") + std::string(capability.name);
-  }
+  const std::string missing = MissingCapabilities(config, machine.capabilities);
   if (missing.empty()) return;
   out->push_back({Severity::kError, "capabilities",
                   "missing for ports.driver = \"" + config.ports.driver + "\": " + missing,
-                  "run as root, or: setcap " + missing + "+ep $(command -v stillwatch)"});
+                  CapabilitiesMend(missing)});
+}
+
+void CheckFolders(const MachineFacts& machine, Findings* out) {
+  for (const auto& [key, folder] : machine.unwritable) {
+    out->push_back({Severity::kError, key, folder.path + " cannot be made or written: " + folder.why,
+                    "mkdir -p " + folder.path + ", writable for the daemon's user, or set " + key});
+  }
 }
 
 void CheckInterface(const config::Config& config, const std::string& key, const std::string& name,
@@ -235,6 +235,22 @@ void CheckMachineMemory(const config::Config& config, const MachineFacts& machin
 
 }  // namespace
 
+std::string MissingCapabilities(const config::Config& config, uint64_t effective) {
+  std::vector<Capability> needed{kNetRaw, kNetAdmin};
+  if (config.ports.driver == "af_xdp") needed.insert(needed.end(), {kBpf, kSysAdmin, kIpcLock});
+  if (config.ports.driver == "ethdev") needed = {kIpcLock, kSysRawIo, kSysAdmin};
+  std::string missing;
+  for (const Capability& capability : needed) {
+    if (effective >> capability.number & 1) continue;
+    missing += (missing.empty() ? "" : ",") + std::string(capability.name);
+  }
+  return missing;
+}
+
+std::string CapabilitiesMend(const std::string& missing) {
+  return "run as root, or: setcap " + missing + "+ep $(command -v stillwatch)";
+}
+
 std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
   const config::Config& config = options.config;
   const MachineFacts& machine = options.machine;
@@ -256,7 +272,9 @@ std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
     }
     CheckKernel(config, machine, &findings);
     CheckThreads(config, machine, &findings);
+    CheckFolders(machine, &findings);
   }
+  if (!machine.kafka_problem.empty()) findings.push_back({Severity::kError, "kafka", machine.kafka_problem, ""});
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   return findings;

@@ -9,6 +9,7 @@
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/doctor_command.h"
 #include "tools/stillwatch/inspect.h"
+#include "tools/stillwatch/kafka_topics.h"
 #include "tools/stillwatch/memory_table.h"
 #include "tools/stillwatch/replay.h"
 #include "tools/stillwatch/run.h"
@@ -24,6 +25,8 @@ constexpr char kUsage[] =
     "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR CAPTURE...\n"
     "  stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] CAPTURE...\n"
     "  stillwatch doctor  --config FILE [--set KEY=VALUE]...\n"
+    "  stillwatch kafka-topics --config FILE [--set KEY=VALUE]... [--replication N]\n"
+    "      makes the topics that the cluster lacks (replication: 3)\n"
     "  stillwatch config-reference      docs/config.md, from the schema\n"
     "  stillwatch memory-reference      docs/memory.md, from the memory table\n"
     "\n"
@@ -34,6 +37,7 @@ int Main(std::string_view command, std::span<char*> args) {
   if (command == "replay") return ReplayMain(args);
   if (command == "inspect") return InspectMain(args);
   if (command == "doctor") return DoctorMain(args);
+  if (command == "kafka-topics") return KafkaTopicsMain(args);
   if (command == "config-reference") {
     std::fputs(config::SchemaMarkdown().c_str(), stdout);
     return kExitDone;

@@ -125,6 +125,16 @@ TEST(DoctorTest, SecretsThatCannotBeUsed) {
             std::string::npos);
 }
 
+TEST(DoctorTest, FoldersAndBrokersThatCannotBeUsed) {
+  DoctorOptions options = Healthy({"box.state_dir=/proc/nowhere", "control.socket=/dev/null/c.sock"});
+  options.machine.unwritable = ReadMachine(options.config).unwritable;
+  EXPECT_NE(About(options, "control.socket").find("/dev/null is no folder"), std::string::npos) << About(options, "control.socket");
+  options.machine.unwritable = {{"box.state_dir", {"/srv/x", "/srv: Permission denied"}}};
+  EXPECT_NE(About(options, "box.state_dir").find("mkdir -p /srv/x"), std::string::npos);
+  options.machine.kafka_problem = "no broker answers";
+  EXPECT_NE(About(options, "kafka").find("no broker answers"), std::string::npos);
+}
+
 TEST(DoctorTest, PciDevices) {
   DoctorOptions options =
       Healthy({"ports.driver=ethdev", "ports.a=0000:01:00.0", "ports.b=0000:01:00.1"});

@@ -317,6 +317,19 @@ TEST_F(DaemonTest, ARestartOnlyKeyChangesTheWayTheMessagesSay) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
+TEST_F(DaemonTest, MissingCapabilitiesAreNamedInOneLine) {
+  const Ran ran = stillwatch::testing::RunProgram({"setpriv", "--bounding-set=-net_raw", stillwatch::testing::BinPath("stillwatch"), "run", "--config", config_});
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.output, HasSubstr("setcap cap_net_raw+ep"));
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+TEST_F(DaemonTest, ThreadsRunWhereTheyArePinned) {
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("pinned.toml", {"threads.cpus = [\"0\", \"0\", \"0\"]"})));
+  EXPECT_THAT(stillwatch::testing::ReadAll("/proc/" + std::to_string(daemon_->pid()) + "/status"), HasSubstr("Cpus_allowed_list:\t0\n"));
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
 TEST_F(DaemonTest, AStartThatCannotWorkSaysWhy) {
   const auto fails = [&](const std::vector<std::string>& words, int exit, const std::string& why) {
     EXPECT_FALSE(daemon_->Start(config_, words));
