@@ -23,7 +23,7 @@ std::string RefusalOf(const std::vector<Change>& changes) {
             " -> " + change.to + ")";
   }
   if (keys.empty()) return "";
-  return "needs a restart: " + keys + "; nothing was changed";
+  return "needs a restart with --accept-config: " + keys;
 }
 
 }  // namespace stillwatch::config

@@ -1,6 +1,7 @@
 #include "config/generations.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,6 +35,12 @@ Status SyncPath(const std::string& path, int flags) {
 Status WriteDurably(const std::string& folder, const std::string& path, const std::string& text) {
   const std::string beside = path + ".tmp";
   {
+    // It may hold keys.
+    const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0) return SystemError("cannot write", beside);
+    const bool private_to_us = fchmod(fd, S_IRUSR | S_IWUSR) == 0;  // one that was left behind may be wider
+    close(fd);
+    if (!private_to_us) return SystemError("cannot restrict", beside);
     std::ofstream file(beside, std::ios::binary | std::ios::trunc);
     file << text;
     file.flush();
@@ -54,6 +61,8 @@ Result<GenerationStore> GenerationStore::Open(const std::string& state_dir) {
     return Error{"box.state_dir: cannot make " + folder + ": " + error.message() +
                  "; make it writable for the daemon or set another one"};
   }
+  // Configurations may hold keys, those of an earlier version were readable by all.
+  if (chmod(folder.c_str(), S_IRWXU) != 0) return SystemError("cannot restrict", folder);
   return GenerationStore(folder);
 }
 

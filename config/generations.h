@@ -1,6 +1,7 @@
 // The life of a configuration on one box: candidate -> running-unconfirmed -> confirmed. Each step is a
 // file below STATE_DIR/config, written beside and renamed, with fsync of file and folder, so that a power
-// cut leaves the old state or the new one. A start takes the last confirmed.
+// cut leaves the old state or the new one. A start takes the last confirmed. Folder and files are the daemon's
+// user's alone: a configuration may hold keys.
 // Called by the daemon's main and control threads, one at a time.
 #pragma once
 

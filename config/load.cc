@@ -1,9 +1,14 @@
 #include "config/load.h"
 
+#include <arpa/inet.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #define TOML_EXCEPTIONS 0  // the packaged library is built with exceptions, so header-only
@@ -20,6 +25,78 @@ namespace {
 std::string Where(const std::string& name, const toml::source_region& source) {
   return name + ":" + std::to_string(source.begin.line) + ":" +
          std::to_string(source.begin.column) + ": ";
+}
+
+bool ParseNumber(std::string_view text, uint32_t max, uint32_t* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size() && *out <= max;
+}
+
+bool IsProcessor(const std::string& text) {
+  uint32_t number = 0;
+  return ParseNumber(text, CPU_SETSIZE - 1, &number);
+}
+
+bool IsPorts(const std::string& text) {
+  const std::string_view view = text;
+  const size_t dash = view.find('-');
+  uint32_t first = 0, last = 0;
+  return ParseNumber(view.substr(0, dash), 65'535, &first) &&
+         ParseNumber(dash == view.npos ? view : view.substr(dash + 1), 65'535, &last) && first <= last;
+}
+
+bool IsPrefix(const std::string& text) {
+  const size_t slash = text.find('/');
+  const std::string address = text.substr(0, slash);
+  const bool ipv4 = address.find(':') == std::string::npos;
+  uint32_t bits = 0;
+  uint8_t parsed[16];
+  return (slash == std::string::npos || ParseNumber(text.substr(slash + 1), ipv4 ? 32 : 128, &bits)) &&
+         inet_pton(ipv4 ? AF_INET : AF_INET6, address.c_str(), parsed) == 1;
+}
+
+bool IsBroker(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  uint32_t port = 0;
+  return colon != std::string::npos && colon != 0 && text.find_first_of(", /") == std::string::npos &&
+         ParseNumber(text.substr(colon + 1), 65'535, &port) && port != 0;
+}
+
+bool IsSecret(const std::string& text) {
+  std::string bytes;
+  if (text.starts_with("hex:")) return ParseHex(std::string_view(text).substr(4), &bytes) && !bytes.empty();
+  return text.empty() || (text.starts_with("file:") && text.size() > 5);
+}
+
+bool IsSocketPath(const std::string& text) { return !text.empty() && text.size() < sizeof(sockaddr_un::sun_path); }
+bool IsNotEmpty(const std::string& text) { return !text.empty(); }
+
+// What a string must be beyond its type. Lists: each item.
+struct TextCheck {
+  std::string_view path;
+  bool (*holds)(const std::string& text);
+  std::string_view mend;
+};
+constexpr TextCheck kTextChecks[] = {
+    {"box.name", IsNotEmpty, "give the box a name"},
+    {"box.state_dir", IsNotEmpty, "name a folder"},
+    {"control.socket", IsSocketPath, "name a path of at most 107 bytes"},
+    {"threads.cpus", IsProcessor, "write processor numbers as \"0\", \"1\""},
+    {"fail_open.interest_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
+    {"fail_open.interest_prefixes", IsPrefix, "write a prefix as \"10.0.0.0/8\" or \"2001:db8::/32\""},
+    {"kafka.brokers", IsBroker, "write a broker as \"HOST:PORT\""},
+    {"privacy.account_key", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
+    {"privacy.salt", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
+};
+
+std::string CheckText(std::string_view path, const std::string& value) {
+  for (const TextCheck& check : kTextChecks) {
+    if (check.path != path || check.holds(value)) continue;
+    const bool secret = check.holds == IsSecret;
+    return std::string(path) + (secret ? " cannot be used; " : " = \"" + value + "\" cannot be used; ") +
+           std::string(check.mend);
+  }
+  return "";
 }
 
 // Sets one field from a TOML node; "" on success, else what is wrong and how to mend it.
@@ -55,7 +132,7 @@ std::string Assign(const Key& key, const toml::node& node, Config* config) {
       return path + " = \"" + *value + "\" is unknown; use one of " + choices;
     }
     **text = *value;
-    return "";
+    return CheckText(path, *value);
   }
   const toml::array* array = node.as_array();
   if (array == nullptr) return path + " must be a list of strings";
@@ -63,20 +140,24 @@ std::string Assign(const Key& key, const toml::node& node, Config* config) {
   for (const toml::node& element : *array) {
     const auto item = element.value_exact<std::string>();
     if (!item) return path + " must be a list of strings";
+    if (const std::string problem = CheckText(path, *item); !problem.empty()) return problem;
     items.push_back(*item);
   }
   *std::get<std::vector<std::string>*>(field) = std::move(items);
   return "";
 }
 
+// Where the file sets a key, as "FILE:LINE:COLUMN: ".
+using Places = std::map<std::string, std::string, std::less<>>;
+
 void AssignTable(const toml::table& table, const std::string& prefix, const std::string& name,
-                 Config* config, std::vector<std::string>* errors) {
+                 Config* config, Places* places, std::vector<std::string>* errors) {
   for (const auto& [toml_key, node] : table) {
     const std::string path = prefix.empty() ? std::string(toml_key.str())
                                             : prefix + "." + std::string(toml_key.str());
     const Key* key = FindKey(path);
     if (key == nullptr && node.is_table()) {
-      AssignTable(*node.as_table(), path, name, config, errors);
+      AssignTable(*node.as_table(), path, name, config, places, errors);
       continue;
     }
     std::string problem;
@@ -88,8 +169,9 @@ void AssignTable(const toml::table& table, const std::string& prefix, const std:
       errors->push_back(Where(name, toml_key.source()) + problem);
       continue;
     }
+    const std::string& place = (*places)[path] = Where(name, node.source());
     problem = Assign(*key, node, config);
-    if (!problem.empty()) errors->push_back(Where(name, node.source()) + problem);
+    if (!problem.empty()) errors->push_back(place + problem);
   }
 }
 
@@ -109,22 +191,44 @@ void ApplyDefaults(Config* config) {
   }
 }
 
-void CheckCombinations(const Config& config, const std::string& name,
-                       std::vector<std::string>* errors) {
+// Values that are each sound and do not fit together.
+std::vector<Problem> CombinationProblems(const Config& config) {
   const auto power_of_two = [](int64_t n) { return (n & (n - 1)) == 0; };
-  if (!power_of_two(config.ports.descriptors)) {
-    errors->push_back(name + ": ports.descriptors must be a power of two");
-  }
+  std::vector<Problem> problems;
+  if (!power_of_two(config.ports.descriptors)) problems.push_back({"ports.descriptors", "must be a power of two", ""});
   if (!power_of_two(config.threads.forwarder_ring_frames)) {
-    errors->push_back(name + ": threads.forwarder_ring_frames must be a power of two");
+    problems.push_back({"threads.forwarder_ring_frames", "must be a power of two", ""});
   }
   if (config.policy.throttle_permille < config.policy.step_up_permille) {
-    errors->push_back(name +
-                      ": policy.throttle_permille is below policy.step_up_permille; the ladder "
-                      "must rise");
+    problems.push_back({"policy.throttle_permille", "is below policy.step_up_permille", "the ladder must rise"});
   }
   if (config.kafka.enabled && config.kafka.brokers.empty()) {
-    errors->push_back(name + ": kafka.enabled needs kafka.brokers, for example [\"127.0.0.1:9092\"]");
+    problems.push_back({"kafka.enabled", "needs kafka.brokers", "for example [\"127.0.0.1:9092\"]"});
+  }
+  if (config.ports.mode != "replay" && config.kafka.enabled && config.output.ndjson) {
+    problems.push_back({"kafka.enabled", "and output.ndjson are both true; one outbox feeds one of them", "set output.ndjson = false"});
+  }
+  if (config.ports.mode != "replay" && !config.kafka.enabled && !config.output.ndjson) {
+    problems.push_back({"output.ndjson", "and kafka.enabled are both false; verdicts would go nowhere", "set one of them"});
+  }
+  return problems;
+}
+
+constexpr size_t kAccountKeyBytesMin = 16, kSaltBytesMin = 8;
+
+void CheckSecret(std::string_view key, const std::string& value, size_t bytes_min, std::vector<Problem>* problems) {
+  const std::string mend = "make one with `openssl rand -hex " + std::to_string(bytes_min == kSaltBytesMin ? 8 : 32) +
+                           "` and set it to \"hex:...\" or \"file:PATH\"";
+  if (value.empty()) {
+    problems->push_back({key, "is empty", mend});
+    return;
+  }
+  const Result<std::string> secret = ReadSecret(std::string(key), value);
+  if (!secret.ok()) {
+    problems->push_back({key, secret.message().substr(key.size() + 2), mend});
+  } else if (secret.value().size() < bytes_min) {
+    problems->push_back({key, "has " + std::to_string(secret.value().size()) + " bytes, at least " +
+                                  std::to_string(bytes_min) + " are needed", mend});
   }
 }
 
@@ -139,7 +243,8 @@ Result<Config> ParseConfig(std::string_view text, const std::string& name,
   if (!parsed) {
     return Error{Where(name, parsed.error().source()) + std::string(parsed.error().description())};
   }
-  AssignTable(parsed.table(), "", name, &config, &errors);
+  Places places;
+  AssignTable(parsed.table(), "", name, &config, &places, &errors);
   for (const std::string& set : sets) {
     const size_t equals = set.find('=');
     const std::string path = set.substr(0, equals);
@@ -155,7 +260,10 @@ Result<Config> ParseConfig(std::string_view text, const std::string& name,
       if (!problem.empty()) errors.push_back("--set " + set + ": " + problem);
     }
   }
-  CheckCombinations(config, name, &errors);
+  for (const Problem& problem : CombinationProblems(config)) {
+    const auto place = places.find(problem.key);
+    errors.push_back((place == places.end() ? name + ": " : place->second) + TextOf(problem));
+  }
   if (errors.empty()) return config;
   std::string all;
   for (const std::string& error : errors) all += (all.empty() ? "" : "\n") + error;
@@ -181,26 +289,24 @@ Result<Config> LoadConfig(const std::string& path, std::span<const std::string> 
   return ParseConfig(text.value(), path, sets);
 }
 
-std::vector<std::string> LiveProblems(const Config& config) {
-  std::vector<std::string> problems;
-  if (config.ports.mode == "replay") {
-    problems.push_back("ports.mode is \"replay\"; set it to \"inline\" or \"mirror\" to run live");
+std::string TextOf(const Problem& problem) {
+  return std::string(problem.key) + " " + problem.what + (problem.mend.empty() ? "" : "; " + problem.mend);
+}
+
+std::vector<Problem> LiveProblems(const Config& config) {
+  std::vector<Problem> problems;
+  if (config.ports.mode == "replay") return problems;
+  if (config.ports.a.empty()) {
+    problems.push_back({"ports.a", "names no interface", "`ip link` shows which there are"});
   }
-  if (config.ports.a.empty()) problems.push_back("ports.a names no interface");
   if (config.ports.mode == "inline" && config.ports.b.empty()) {
-    problems.push_back("ports.b names no interface; inline needs two");
+    problems.push_back({"ports.b", "names no interface", "inline needs two"});
   }
-  if (config.ports.mode == "inline" && config.ports.a == config.ports.b) {
-    problems.push_back("ports.a and ports.b are the same interface");
+  if (!config.ports.a.empty() && config.ports.a == config.ports.b) {
+    problems.push_back({"ports.b", "is the same as ports.a", "name two different ports"});
   }
-  if (config.privacy.account_key.empty()) {
-    problems.push_back(
-        "privacy.account_key is empty; make one with `openssl rand -hex 32` and set it to \"hex:...\" or "
-        "\"file:PATH\"");
-  }
-  if (config.privacy.salt.empty()) {
-    problems.push_back("privacy.salt is empty; make one with `openssl rand -hex 8`");
-  }
+  CheckSecret("privacy.account_key", config.privacy.account_key, kAccountKeyBytesMin, &problems);
+  CheckSecret("privacy.salt", config.privacy.salt, kSaltBytesMin, &problems);
   return problems;
 }
 
@@ -208,8 +314,8 @@ Result<std::string> ReadSecret(const std::string& key, const std::string& value)
   if (value.empty()) return std::string();
   std::string bytes;
   if (value.starts_with("hex:")) {
-    if (!ParseHex(std::string_view(value).substr(4), &bytes)) {
-      return Error{key + ": the text after hex: is no hexadecimal of even length"};
+    if (!ParseHex(std::string_view(value).substr(4), &bytes) || bytes.empty()) {
+      return Error{key + ": the text after hex: is no pairs of hex digits"};
     }
     return bytes;
   }

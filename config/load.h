@@ -4,6 +4,8 @@
 
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
@@ -21,8 +23,15 @@ Result<std::string> ReadConfigFile(const std::string& path);
 Result<Config> ParseConfig(std::string_view text, const std::string& name,
                            std::span<const std::string> sets);
 
-// What a live box needs beyond valid values (ports named, secrets set, ...). One message for each.
-std::vector<std::string> LiveProblems(const Config& config);
+struct Problem {
+  std::string_view key;
+  std::string what, mend;
+};
+std::string TextOf(const Problem& problem);  // "KEY WHAT; MEND"
+
+// What a live box needs beyond valid values: ports named, secrets that can be read and are long enough. None in
+// replay mode.
+std::vector<Problem> LiveProblems(const Config& config);
 
 // Bytes named by "hex:..." or "file:PATH" (the file holds hex or raw bytes).
 Result<std::string> ReadSecret(const std::string& key, const std::string& value);

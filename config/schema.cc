@@ -69,10 +69,10 @@ const Key kSchema[] = {
 
     INT("http.parsers_max", http.parsers_max, "10000", "flows", 16, 10000000, kRestart, "Flows that hold an HTTP parser at one time."),
     INT("http.decoders_max", http.decoders_max, "2000", "streams", 1, 1000000, kRestart, "Compressed bodies that are decoded at one time."),
-    INT("http.header_kib", http.header_kib, "64", "KiB", 4, 1024, kRestart, "Largest message head; a longer one ends decoding of the flow, counted."),
+    INT("http.header_kib", http.header_kib, "64", "KiB", 4, 1024, kRestart, "Largest message head; a longer one is passed over, counted, and the next head is searched for."),
     INT("http.decoded_body_mib", http.decoded_body_mib, "64", "MiB", 1, 4096, kRestart, "A body is decoded up to this size; the rest is counted only."),
 
-    INT("llm.body_kib", llm.body_kib, "1024", "KiB", 16, 65536, kRestart, "A JSON body larger than this is not parsed; the exchange is marked."),
+    INT("llm.body_kib", llm.body_kib, "1024", "KiB", 16, 65536, kRestart, "Of a larger JSON body only the front is parsed; the exchange is marked."),
     INT("llm.body_pool_mib", llm.body_pool_mib, "256", "MiB in all", 4, 65536, kRestart, "Bodies that are held at one time."),
     INT("llm.trusted_hops", llm.trusted_hops, "0", "proxies", 0, 16, kRestart, "How many entries of X-Forwarded-For or Forwarded, from the right, your own proxies wrote, a PROXY header (version 1 or 2) counted as the last one; 0: the packet's source is the client."),
     INT("llm.response_timeout_s", llm.response_timeout_s, "600", "s of traffic time", 1, 3600, kRestart, "An exchange without a response is closed after this."),

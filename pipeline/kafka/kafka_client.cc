@@ -33,12 +33,12 @@ std::string_view MendOf(rd_kafka_resp_err_t code) {
       return "check the host names in kafka.brokers";
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-      return "create the topics (docs/topics.md has their settings)";
+      return "create the topics: stillwatch kafka-topics --config FILE";
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
       return "grant this client WRITE and DESCRIBE on the topics, and IDEMPOTENT_WRITE";
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-      return "raise kafka.message_bytes_max and the topics' max.message.bytes";
+      return "raise the topics' max.message.bytes";
     default:
       return "check that a broker runs there and can be reached";
   }

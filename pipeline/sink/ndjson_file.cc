@@ -17,7 +17,7 @@ std::string_view MendOf(int error) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
-      return "free space on that filesystem or set sink.dir to another";
+      return "free space on that filesystem or set output.dir (replay: --out) to another";
     case EFBIG:
       return "raise the file size limit (ulimit -f) or set sink.rotate_bytes";
     case EACCES:

@@ -73,7 +73,7 @@ std::string NdjsonSink::PathOf(Topic topic) const {
 Status NdjsonSink::OpenFiles() {
   if (mkdir(options_.dir.c_str(), 0750) != 0 && errno != EEXIST) {
     return Error{"ndjson: cannot make folder " + options_.dir + ": " + std::strerror(errno) +
-                 "; create it or set sink.dir to another"};
+                 "; create it or set output.dir (replay: --out) to another"};
   }
   for (size_t i = 0; i < kTopics; ++i) {
     Status status = files_[i].Open(PathOf(TopicAt(i)), options_.keep_existing);

@@ -13,9 +13,9 @@ namespace stillwatch::pipeline {
 Error LmdbEnv::Failed(std::string_view what, int code) const {
   std::string_view mend = "look at the disk and the kernel log";
   if (code == ENOSPC || code == EDQUOT || code == EIO || code == EFBIG) {
-    mend = "free space on that filesystem or set outbox.dir to another";
+    mend = "free space on that filesystem or set box.state_dir to another";
   } else if (code == MDB_MAP_FULL) {
-    mend = "wait for the broker, or raise outbox.bytes_max";
+    mend = "wait for the broker, or raise store.outbox_mib";
   } else if (code == EACCES || code == EPERM || code == EROFS || code == ENOENT) {
     mend = "make the folder exist and writable for this user";
   } else if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PANIC ||
@@ -34,7 +34,7 @@ Result<LmdbEnv> LmdbEnv::Open(const std::string& dir, uint64_t map_bytes) {
   if (env.lock_fd_ < 0) return env.Failed("open owner.lock", errno);
   if (flock(env.lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     return Error{"outbox: " + dir +
-                 " is in use by another process; stop it or set outbox.dir to another folder"};
+                 " is in use by another process; stop it or set box.state_dir to another folder"};
   }
   int code = mdb_env_create(&env.env_);
   if (code == 0) code = mdb_env_set_maxdbs(env.env_, 2);

@@ -128,7 +128,8 @@ Status Outbox::Commit(std::span<const Event> events, std::optional<Bytes> snapsh
   if (events.empty() && !snapshot) return {};
   if (snapshot && snapshot->size() > options_.snapshot_bytes_max) {
     return Error{"outbox: a snapshot of " + std::to_string(snapshot->size()) +
-                 " bytes is over outbox.snapshot_bytes_max; raise it"};
+                 " bytes is over the limit of " +
+                 std::to_string(options_.snapshot_bytes_max)};
   }
   std::lock_guard writer(write_mutex_);
   LmdbTxn txn(env_, 0);
@@ -170,8 +171,7 @@ Status Outbox::AppendEvents(LmdbTxn& txn, std::span<const Event> events, Head* h
       return Error{
           "outbox: full with " + std::to_string(head->records) + " events, " +
           std::to_string(head->bytes) + " bytes in " + options_.dir +
-          "; see why delivery stands still (stillctl status), or raise outbox.bytes_max and "
-          "outbox.records_max"};
+          "; see why delivery stands still (stillctl status), or raise store.outbox_mib"};
     }
     const uint64_t position = head->next_position;
     MDB_val key = KeyOf(position), value = ValueOf(encoded_);

@@ -37,6 +37,15 @@ TEST_F(GenerationStoreTest, OnlyConfirmedSurvivesAStart) {
   EXPECT_EQ(store.LastConfirmed().value()->text, "ten");
 }
 
+TEST_F(GenerationStoreTest, OnlyItsUserReadsConfigurations) {
+  using std::filesystem::perms;
+  GenerationStore store = GenerationStore::Open(folder_).value();
+  ASSERT_TRUE(store.SaveCandidate(1, "privacy.account_key = \"hex:00\"").ok());
+  EXPECT_EQ(std::filesystem::status(folder_ + "/config").permissions(), perms::owner_all);
+  EXPECT_EQ(std::filesystem::status(folder_ + "/config/1.candidate.toml").permissions(),
+            perms::owner_read | perms::owner_write);
+}
+
 TEST_F(GenerationStoreTest, AStepOutOfOrderIsAnError) {
   GenerationStore store = GenerationStore::Open(folder_).value();
   EXPECT_FALSE(store.Confirm(5).ok());

@@ -146,7 +146,7 @@ int Check(const Options& options) {
     return kExitBadFile;
   }
   std::vector<std::string> live;
-  if (config.value().ports.mode != "replay") live = config::LiveProblems(config.value());
+  for (const config::Problem& problem : config::LiveProblems(config.value())) live.push_back(TextOf(problem));
   if (options.as_json) {
     std::printf("%s\n", json{{"ok", live.empty()}, {"problems", live}}.dump().c_str());
   } else {

@@ -11,7 +11,7 @@
 namespace stillwatch {
 
 struct Args {
-  std::string config_file, out_dir;
+  std::string config_file, out_dir, replication = "3";
   bool accept_config = false;
   std::vector<std::string> sets, words;
 };

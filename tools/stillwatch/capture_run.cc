@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
 #include "dataplane/port/capture_file.h"
 
 namespace stillwatch {
@@ -36,7 +35,6 @@ Status RunCaptures(std::span<const std::string> paths, const dataplane::WorkerOp
     port.Release({frames, count});
   }
   worker->Finish(packet, time_ns);
-  for (const std::string& warning : port.warnings()) Log(LogLevel::kWarning, warning);
   return {};
 }
 

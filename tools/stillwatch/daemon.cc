@@ -1,8 +1,11 @@
 #include "tools/stillwatch/daemon.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 #include "base/mutant.h"
@@ -10,6 +13,7 @@
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
 #include "pipeline/sink/json_writer.h"
+#include "tools/stillwatch/doctor.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -51,10 +55,10 @@ Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint
 Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
                                               const std::vector<std::string>& sets, config::GenerationStore store,
                                               uint64_t generation) {
-  const std::vector<MemoryPool> pools = MemoryTable(config);
-  if (const uint64_t need_mib = TotalBytes(pools) >> 20; need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
-    return Error{"memory.max_mib: the configured pools add up to " + std::to_string(need_mib) + " MiB, the limit is " +
-                 std::to_string(config.memory.max_mib) + "; raise it, or lower the largest of `stillwatch doctor`'s table"};
+  if (Status memory = CheckMemory(config); !memory.ok()) return Error{memory.message()};
+  // Asked before DPDK is, which would only say which of its calls failed.
+  if (const std::string missing = MissingCapabilities(config, EffectiveCapabilities()); !missing.empty()) {
+    return Error{"ports.driver = \"" + config.ports.driver + "\" needs capabilities that this process lacks; " + CapabilitiesMend(missing)};
   }
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
   daemon->file_ = file;
@@ -146,7 +150,20 @@ Status Daemon::StartThreads() {
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
   if (!control.ok()) return control.error();
   control_ = std::move(control).value();
-  return {};
+  return PinDetection();
+}
+
+// Threads that exist already keep their processors.
+Status Daemon::PinDetection() {
+  const auto index = static_cast<size_t>(1 + config_.threads.workers);
+  if (index >= config_.threads.cpus.size()) return {};
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(std::stoul(config_.threads.cpus[index]), &cpus);
+  const int failed = pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+  if (failed == 0) return {};
+  return Error{"threads.cpus: detection cannot be pinned to processor " + config_.threads.cpus[index] + ": " +
+               std::strerror(failed) + "; `nproc --all` and `taskset -p 1` say which there are"};
 }
 
 Daemon::~Daemon() {
@@ -386,7 +403,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   if (!text.ok()) return refuse(config::kExitBadFile, text.message());
   const Result<config::Config> next = config::ParseConfig(text.value(), file, sets_);
   if (!next.ok()) return refuse(config::kExitBadFile, next.message());
-  for (const std::string& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + problem);
+  for (const config::Problem& problem : config::LiveProblems(next.value())) return refuse(config::kExitBadFile, file + ": " + TextOf(problem));
   const config::Config before = config();
   const std::vector<config::Change> changes = config::Diff(before, next.value());
   if (const std::string refusal = config::RefusalOf(changes); !refusal.empty() && !MutantIs("reload.takes_all_keys")) return refuse(config::kExitRefused, refusal);

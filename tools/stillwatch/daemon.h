@@ -45,6 +45,7 @@ class Daemon {
   Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation);
   Status OpenPorts();
   Status StartThreads();
+  Status PinDetection();
   // The kernel forwards from here on; what this process has received already is forwarded, then the engine is
   // asked to end. Once.
   void HandOver();

@@ -5,6 +5,7 @@
 #include <bit>
 #include <string_view>
 
+#include "config/load.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -42,33 +43,19 @@ std::vector<std::pair<std::string, std::string>> NamedPorts(const config::Config
   return ports;
 }
 
-void CheckNames(const config::Config& config, Findings* out) {
-  if (config.ports.a.empty()) {
-    out->push_back({Severity::kError, "ports.a", "no port is named",
-                    "set ports.a to an interface; `ip link` shows which there are"});
-  }
-  if (config.ports.mode == "inline" && config.ports.b.empty()) {
-    out->push_back({Severity::kError, "ports.b", "inline needs two ports", "set ports.b"});
-  }
-  if (!config.ports.a.empty() && config.ports.a == config.ports.b) {
-    out->push_back(
-        {Severity::kError, "ports.b", "is the same as ports.a", "name two different ports"});
-  }
-}
-
 void CheckCapabilities(const config::Config& config, const MachineFacts& machine, Findings* out) {
-  std::vector<Capability> needed{kNetRaw, kNetAdmin};
-  if (config.ports.driver == "af_xdp") needed.insert(needed.end(), {kBpf, kSysAdmin, kIpcLock});
-  if (config.ports.driver == "ethdev") needed = {kIpcLock, kSysRawIo, kSysAdmin};
-  std::string missing;
-  for (const Capability& capability : needed) {
-    if (machine.capabilities >> capability.number & 1) continue;
-    missing += (missing.empty() ? "" : ",") + std::string(capability.name);
-  }
+  const std::string missing = MissingCapabilities(config, machine.capabilities);
   if (missing.empty()) return;
   out->push_back({Severity::kError, "capabilities",
                   "missing for ports.driver = \"" + config.ports.driver + "\": " + missing,
-                  "run as root, or: setcap " + missing + "+ep $(command -v stillwatch)"});
+                  CapabilitiesMend(missing)});
+}
+
+void CheckFolders(const MachineFacts& machine, Findings* out) {
+  for (const auto& [key, folder] : machine.unwritable) {
+    out->push_back({Severity::kError, key, folder.path + " cannot be made or written: " + folder.why,
+                    "mkdir -p " + folder.path + ", writable for the daemon's user, or set " + key});
+  }
 }
 
 void CheckInterface(const config::Config& config, const std::string& key, const std::string& name,
@@ -222,13 +209,12 @@ void CheckThreads(const config::Config& config, const MachineFacts& machine, Fin
   }
 }
 
-void CheckMemory(const config::Config& config, const MachineFacts& machine, Findings* out) {
+void CheckMachineMemory(const config::Config& config, const MachineFacts& machine, Findings* out) {
   const uint64_t need_mib = (TotalBytes(MemoryTable(config)) + kMib - 1) / kMib;
-  if (need_mib > static_cast<uint64_t>(config.memory.max_mib)) {
-    out->push_back({Severity::kError, "memory.max_mib",
-                    "the configured pools add up to " + std::to_string(need_mib) +
-                        " MiB, the limit is " + std::to_string(config.memory.max_mib),
-                    "raise it, or lower the largest pools of the table"});
+  if (const Status memory = CheckMemory(config); !memory.ok()) {
+    const std::string text = memory.message().substr(std::string_view("memory.max_mib: ").size());
+    const size_t mend = text.find("; ");
+    out->push_back({Severity::kError, "memory.max_mib", text.substr(0, mend), text.substr(mend + 2)});
   }
   if (need_mib > machine.memory_free_mib) {
     out->push_back({Severity::kError, "memory",
@@ -249,13 +235,31 @@ void CheckMemory(const config::Config& config, const MachineFacts& machine, Find
 
 }  // namespace
 
+std::string MissingCapabilities(const config::Config& config, uint64_t effective) {
+  std::vector<Capability> needed{kNetRaw, kNetAdmin};
+  if (config.ports.driver == "af_xdp") needed.insert(needed.end(), {kBpf, kSysAdmin, kIpcLock});
+  if (config.ports.driver == "ethdev") needed = {kIpcLock, kSysRawIo, kSysAdmin};
+  std::string missing;
+  for (const Capability& capability : needed) {
+    if (effective >> capability.number & 1) continue;
+    missing += (missing.empty() ? "" : ",") + std::string(capability.name);
+  }
+  return missing;
+}
+
+std::string CapabilitiesMend(const std::string& missing) {
+  return "run as root, or: setcap " + missing + "+ep $(command -v stillwatch)";
+}
+
 std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
   const config::Config& config = options.config;
   const MachineFacts& machine = options.machine;
   Findings findings;
-  CheckMemory(config, machine, &findings);
+  CheckMachineMemory(config, machine, &findings);
   if (config.ports.mode != "replay") {
-    CheckNames(config, &findings);
+    for (const config::Problem& problem : config::LiveProblems(config)) {
+      findings.push_back({Severity::kError, std::string(problem.key), problem.what, problem.mend});
+    }
     CheckCapabilities(config, machine, &findings);
     if (config.ports.driver == "ethdev") {
       CheckPci(config, machine, &findings);
@@ -268,7 +272,9 @@ std::vector<Finding> DoctorChecks(const DoctorOptions& options) {
     }
     CheckKernel(config, machine, &findings);
     CheckThreads(config, machine, &findings);
+    CheckFolders(machine, &findings);
   }
+  if (!machine.kafka_problem.empty()) findings.push_back({Severity::kError, "kafka", machine.kafka_problem, ""});
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   return findings;

@@ -28,6 +28,10 @@ struct DoctorOptions {
   MachineFacts machine;  // ReadMachine(config)
 };
 
+// What the driver needs and `effective` lacks, as setcap wants it; "" when all is there. For run, too.
+std::string MissingCapabilities(const config::Config& config, uint64_t effective);
+std::string CapabilitiesMend(const std::string& missing);
+
 // Most severe first.
 std::vector<Finding> DoctorChecks(const DoctorOptions& options);
 

@@ -5,6 +5,7 @@
 #include "config/load.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/doctor.h"
+#include "tools/stillwatch/kafka_topics.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -17,7 +18,9 @@ int DoctorMain(std::span<char*> words) {
   }
   const Result<config::Config> config = config::LoadConfig(args.value().config_file, args.value().sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
-  const std::vector<Finding> findings = DoctorChecks({config.value(), ReadMachine(config.value())});
+  MachineFacts machine = ReadMachine(config.value());
+  if (config.value().kafka.enabled) machine.kafka_problem = KafkaProblem(config.value());
+  const std::vector<Finding> findings = DoctorChecks({config.value(), machine});
   std::printf("%s\n%s", PrintMemoryTable(MemoryTable(config.value())).c_str(), PrintFindings(findings).c_str());
   return HasErrors(findings) ? kExitFailed : kExitDone;
 }

@@ -1,10 +1,13 @@
 #include "tools/stillwatch/inspect.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tools/stillwatch/args.h"
 #include "tools/stillwatch/capture_run.h"
 #include "tools/stillwatch/inspect_exchange.h"
 #include "tools/stillwatch/inspect_layers.h"
@@ -12,20 +15,14 @@
 namespace stillwatch {
 namespace {
 
-constexpr int kDone = 0, kUnreadable = 2, kUsage = 64;
-
 int Usage(const std::string& what) {
   std::fprintf(stderr,
                "stillwatch: %s\n"
                "usage: stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] "
                "CAPTURE...\n",
                what.c_str());
-  return kUsage;
+  return kExitBadUsage;
 }
-
-}  // namespace
-
-namespace {
 
 // Accounts are named under the all-zero key: inspect has no configuration.
 Status InspectExchanges(std::span<const std::string> captures, const dataplane::WorkerOptions& options, bool show_text) {
@@ -68,9 +65,11 @@ int InspectMain(std::span<char*> args) {
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)
                                             : InspectExchanges(captures, options, show_text);
-  if (status.ok()) return kDone;
-  std::fprintf(stderr, "stillwatch: %s\n", status.message().c_str());
-  return kUnreadable;
+  if (!status.ok()) return Complain(kExitUnreadable, status.message());
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    return Complain(kExitFailed, "the output cannot be written: " + std::string(std::strerror(errno)));
+  }
+  return kExitDone;
 }
 
 }  // namespace stillwatch

@@ -16,7 +16,7 @@
 
 namespace stillwatch {
 
-// The words after "inspect". Exit code: 0, 2 when a file cannot be read, 64 for wrong usage. What ended a
+// The words after "inspect". Exit code: 0, 1 when the output cannot be written, 2 when a file cannot be read, 64 for wrong usage. What ended a
 // capture early is said on stderr.
 int InspectMain(std::span<char*> args);
 

@@ -102,11 +102,24 @@ InterfaceFacts ReadInterface(const std::string& name) {
   return facts;
 }
 
+// Why `folder` is no folder that we can write, or make below its nearest parent; "" if it is.
+std::string WhyUnwritable(std::filesystem::path folder) {
+  std::error_code none;
+  while (!std::filesystem::exists(folder, none) && folder.has_relative_path()) folder = folder.parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder, none)) return folder.string() + " is no folder";
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? "" : folder.string() + ": " + std::strerror(errno);
+}
+
 }  // namespace
+
+uint64_t EffectiveCapabilities() {
+  return std::strtoull(LineOf("/proc/self/status", "CapEff:").c_str(), nullptr, 16);
+}
 
 MachineFacts ReadMachine(const config::Config& config) {
   MachineFacts facts;
-  facts.capabilities = std::strtoull(LineOf("/proc/self/status", "CapEff:").c_str(), nullptr, 16);
+  facts.capabilities = EffectiveCapabilities();
   rlimit memlock{};
   getrlimit(RLIMIT_MEMLOCK, &memlock);
   facts.memlock_bytes = memlock.rlim_cur == RLIM_INFINITY ? ~0ull : memlock.rlim_cur;
@@ -117,6 +130,13 @@ MachineFacts ReadMachine(const config::Config& config) {
   facts.bpf_filesystem =
       !LineOf("/proc/filesystems", "nodev\tbpf").empty() || std::filesystem::exists("/sys/fs/bpf");
   facts.bpffs_mounted = dataplane::OnBpffs(config.fail_open.bpffs);
+  const auto must_write = [&](const std::string& key, const std::filesystem::path& folder) {
+    const std::string why = WhyUnwritable(folder);
+    if (!why.empty()) facts.unwritable[key] = {folder, why};
+  };
+  must_write("box.state_dir", config.box.state_dir);
+  must_write("control.socket", std::filesystem::path(config.control.socket).parent_path());
+  if (config.output.ndjson) must_write("output.dir", config.output.dir);
   for (const std::string& name : {config.ports.a, config.ports.b}) {
     if (name.empty()) continue;
     if (config.ports.driver != "ethdev") {

@@ -23,6 +23,10 @@ struct InterfaceFacts {
   std::vector<std::string> addresses;  // IP addresses that the host itself has there
 };
 
+struct Unwritable {
+  std::string path, why;
+};
+
 struct MachineFacts {
   uint64_t capabilities = 0;     // effective, bit by number
   uint64_t memlock_bytes = 0;    // RLIMIT_MEMLOCK; ~0: none
@@ -34,8 +38,11 @@ struct MachineFacts {
   std::map<std::string, InterfaceFacts> interfaces;  // those that the configuration names
   std::map<std::string, std::string>
       pci_drivers;  // kernel driver of named PCI addresses; "": none; missing: no such device
+  std::map<std::string, Unwritable> unwritable;  // folders that cannot be made or written, by key
+  std::string kafka_problem;  // not read here but by `stillwatch doctor`: the cluster's, with the mend
 };
 
 MachineFacts ReadMachine(const config::Config& config);
+uint64_t EffectiveCapabilities();
 
 }  // namespace stillwatch

@@ -5,6 +5,9 @@
 
 #include "dataplane/engine/stream_item.h"
 #include "dataplane/llm/flow_record.h"
+#include "dataplane/llm/llm_observer.h"
+#include "dataplane/packet/fragment_joiner.h"
+#include "pipeline/policy/tunables.h"
 
 namespace stillwatch {
 
@@ -19,6 +22,9 @@ constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
 constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
 constexpr uint64_t kProfileBytes = 4 * kKib;
+constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
+constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kStreamBytes = 512;
+constexpr uint64_t kSharedFragmentBytes = 64, kDoorkeeperBytes = 8;  // pipeline/evidence/fragment_table.h
 
 uint64_t Of(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
 
@@ -45,10 +51,19 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "exchanges are not judged"});
   table.push_back({"flows", "flow.flows_max", kFlowBytes, Of(config.flow.flows_max), "flow.evicted",
                    "the oldest flow is given up"});
+  table.push_back({"flow records", "flow.flows_max", sizeof(dataplane::FlowRecord),
+                   std::max<uint64_t>(Of(config.flow.flows_max) / 8, 256 * workers), "flow.record_pool_empty",
+                   "encrypted flows are not described"});
+  table.push_back({"IP datagrams in pieces", "", kDatagramBytes,
+                   dataplane::FragmentJoiner::Options{}.datagrams_max * (workers + 1), "fragment.table_full",
+                   "fragmented packets are not looked at"});
   table.push_back({"out-of-order bytes", "flow.reassembly_mib", kMib,
                    Of(config.flow.reassembly_mib), "tcp.reassembly_full", "holes are given up"});
   table.push_back({"HTTP parsers", "http.parsers_max", kParserBytes, Of(config.http.parsers_max),
                    "flow.parser_pool_empty", "flows are not decoded"});
+  table.push_back({"HTTP transactions", "flow.flows_max", kHttpTransactionBytes,
+                   std::max<uint64_t>(Of(config.flow.flows_max), 1024 * workers), "http.transactions_empty",
+                   "messages are not decoded"});
   table.push_back({"large message heads", "http.header_kib", Of(config.http.header_kib) * kKib,
                    kLargeHeads * workers, "http.head_buffers_empty", "messages are not decoded"});
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
@@ -56,6 +71,11 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "compressed bodies are not read"});
   table.push_back({"model API bodies", "llm.body_pool_mib", kMib, Of(config.llm.body_pool_mib),
                    "llm.body_pool_empty", "exchanges lack their text"});
+  const dataplane::LlmOptions llm;
+  table.push_back({"exchanges in flight", "", kExchangeBytes, llm.exchanges_max * workers, "llm.exchange_pool_empty",
+                   "model requests are not looked at"});
+  table.push_back({"streamed responses", "", kStreamBytes, llm.streams_max * workers, "llm.stream_pool_empty",
+                   "streamed responses are not read"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
                    "older prompts are compared no more"});
   table.push_back({"representatives", "sketch.representatives_max", kRepresentativeBytes,
@@ -63,6 +83,11 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"account profiles", "detect.profiles_max", kProfileBytes,
                    Of(config.detect.profiles_max), "profile.evicted",
                    "the quietest account is forgotten"});
+  const pipeline::Tunables tunables;
+  table.push_back({"shared prompt fragments", "", kSharedFragmentBytes, tunables.fragment_rows_max, "shingle.evicted",
+                   "the least used fragment is forgotten"});
+  table.push_back({"prompt fragments of one", "", kDoorkeeperBytes, tunables.doorkeeper_rows,
+                   "shingle.doorkeeper_replaced", "a fragment's first owner is forgotten"});
   return table;
 }
 
@@ -72,21 +97,55 @@ uint64_t TotalBytes(const std::vector<MemoryPool>& table) {
   return total;
 }
 
+Status CheckMemory(const config::Config& config) {
+  const std::vector<MemoryPool> table = MemoryTable(config);
+  const uint64_t need_mib = (TotalBytes(table) + kMib - 1) / kMib;
+  if (need_mib <= Of(config.memory.max_mib)) return {};
+  const MemoryPool& largest = *std::max_element(
+      table.begin(), table.end(), [](const MemoryPool& a, const MemoryPool& b) { return a.bytes() < b.bytes(); });
+  return Error{"memory.max_mib: the configured pools add up to " + std::to_string(need_mib) + " MiB, the limit is " +
+               std::to_string(config.memory.max_mib) + "; raise it, or lower the largest pool: " +
+               std::string(largest.key.empty() ? largest.name : largest.key) + ", " +
+               std::to_string(largest.bytes() / kMib) + " MiB"};
+}
+
 std::string PrintMemoryTable(const std::vector<MemoryPool>& table) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-22s %10s %10s %9s  %-30s %-28s %s\n", "pool", "bytes each",
+  std::snprintf(line, sizeof line, "%-24s %10s %10s %9s  %-30s %-28s %s\n", "pool", "bytes each",
                 "count", "MiB", "key", "counter when empty", "what degrades then");
   std::string out = line;
   for (const MemoryPool& pool : table) {
-    std::snprintf(line, sizeof line, "%-22s %10lu %10lu %9.1f  %-30s %-28s %s\n", pool.name.data(),
+    std::snprintf(line, sizeof line, "%-24s %10lu %10lu %9.1f  %-30s %-28s %s\n", pool.name.data(),
                   pool.bytes_each, pool.count, static_cast<double>(pool.bytes()) / kMib,
                   pool.key.data(), pool.counter.empty() ? "-" : pool.counter.data(),
                   pool.degrades.data());
     out += line;
   }
-  std::snprintf(line, sizeof line, "%-22s %10s %10s %9.1f\n", "in all", "", "",
+  std::snprintf(line, sizeof line, "%-24s %10s %10s %9.1f\n", "in all", "", "",
                 static_cast<double>(TotalBytes(table)) / kMib);
   return out + line;
+}
+
+std::string MemoryMarkdown(const config::Config& config) {
+  std::string out =
+      "# Memory\n\n"
+      "Every pool of a live box with the default configuration. All are taken at start; what was never used costs address\n"
+      "space only. `run` and `replay` refuse a configuration whose pools add up to more than `memory.max_mib`;\n"
+      "`stillwatch doctor` prints this table for yours. Printed by `stillwatch memory-reference`; a test compares them.\n\n"
+      "| pool | bytes each | count | MiB | key | counter when empty | what degrades then |\n|---|---|---|---|---|---|---|\n";
+  const std::vector<MemoryPool> table = MemoryTable(config);
+  const auto code = [](std::string_view text) { return text.empty() ? std::string() : std::string("`").append(text) + "`"; };
+  const auto mib = [](uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f", static_cast<double>(bytes) / kMib);
+    return std::string(text);
+  };
+  for (const MemoryPool& pool : table) {
+    out += "| " + std::string(pool.name) + " | " + std::to_string(pool.bytes_each) + " | " + std::to_string(pool.count) +
+           " | " + mib(pool.bytes()) + " | " + code(pool.key) + " | " + code(pool.counter) + " | " +
+           std::string(pool.degrades) + " |\n";
+  }
+  return out + "| in all | | | " + mib(TotalBytes(table)) + " | `memory.max_mib` | | |\n";
 }
 
 }  // namespace stillwatch

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "config/config.h"
 
 namespace stillwatch {
@@ -25,7 +26,12 @@ struct MemoryPool {
 std::vector<MemoryPool> MemoryTable(const config::Config& config);
 uint64_t TotalBytes(const std::vector<MemoryPool>& table);
 
+// Ok, or by how much memory.max_mib is exceeded and which key to lower. For run, replay and doctor.
+Status CheckMemory(const config::Config& config);
+
 // A table for people.
 std::string PrintMemoryTable(const std::vector<MemoryPool>& table);
+// docs/memory.md, whole.
+std::string MemoryMarkdown(const config::Config& config);
 
 }  // namespace stillwatch

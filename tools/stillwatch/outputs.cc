@@ -34,12 +34,6 @@ Result<pipeline::KafkaOptions> KafkaOptionsOf(const config::Config& config) {
 }
 
 Result<std::unique_ptr<Outputs>> Outputs::Open(const config::Config& config, const Clock& clock) {
-  if (config.kafka.enabled && config.output.ndjson) {
-    return Error{"output.ndjson and kafka.enabled are both true; one outbox feeds one of them, set output.ndjson = false"};
-  }
-  if (!config.kafka.enabled && !config.output.ndjson) {
-    return Error{"output.ndjson and kafka.enabled are both false; verdicts would go nowhere"};
-  }
   auto outputs = std::make_unique<Outputs>();
   std::error_code error;
   std::filesystem::create_directories(config.box.state_dir, error);

@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "dataplane/port/capture_file.h"
 #include "tools/stillwatch/args.h"
+#include "tools/stillwatch/memory_table.h"
 #include "tools/stillwatch/pipeline_consumer.h"
 #include "tools/stillwatch/replay_outputs.h"
 #include "tools/stillwatch/settings.h"
@@ -42,6 +43,7 @@ void PrintCampaigns(const pipeline::Pipeline& pipeline) {
 }
 
 int Replay(const config::Config& config, const std::string& out_dir, const std::vector<std::string>& captures) {
+  if (Status memory = CheckMemory(config); !memory.ok()) return Complain(kExitUnreadable, memory.message());
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
@@ -68,7 +70,6 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   engine.Drain(&consumer);
   if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
 
-  for (const std::string& warning : port.value()->warnings()) Complain(0, "warning: " + warning);
   std::map<std::string, uint64_t> counters = registry.Snapshot();
   std::printf("%s packets read, %s exchanges with model APIs understood, %s accounts\n",
               Thousands(counters["capture.packets"]).c_str(), Thousands(consumer.exchanges()).c_str(),

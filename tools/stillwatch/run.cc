@@ -3,6 +3,7 @@
 #include <csignal>
 #include "base/log.h"
 #include "base/mutant.h"
+#include "config/diff.h"
 #include "config/load.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/daemon.h"
@@ -21,6 +22,7 @@ void OnSignal(int signal) { (signal == SIGHUP ? g_reload : g_stop).store(true); 
 struct Chosen {
   config::Config config;
   uint64_t generation;
+  bool confirmed;  // else it becomes so once it runs
 };
 
 // The last confirmed generation wins over an edited file, so that a crash does not put an untried file into force.
@@ -28,21 +30,23 @@ Result<Chosen> Choose(const Args& args, const std::string& text, const config::C
                       config::GenerationStore* store) {
   Result<std::optional<config::GenerationStore::Confirmed>> last = store->LastConfirmed();
   if (!last.ok()) return last.error();
-  const bool take_file = args.accept_config || MutantIs("start.takes_the_file");
-  if (last.value().has_value() && last.value()->text != text && !take_file) {
-    Result<config::Config> confirmed = config::ParseConfig(
-        last.value()->text, "confirmed generation " + std::to_string(last.value()->generation), args.sets);
-    if (!confirmed.ok()) return confirmed.error();
-    Log(LogLevel::kWarning, args.config_file + " differs from the last confirmed configuration, which is taken; `stillctl reload` takes the file, "
-                            "or start with --accept-config");
-    return Chosen{confirmed.value(), last.value()->generation};
+  const uint64_t confirmed = last.value().has_value() ? last.value()->generation : 0;
+  if (confirmed != 0 && last.value()->text == text) return Chosen{from_file, confirmed, true};
+  if (confirmed != 0 && !args.accept_config && !MutantIs("start.takes_the_file")) {
+    const std::string name = "confirmed generation " + std::to_string(confirmed);
+    Result<config::Config> config = config::ParseConfig(last.value()->text, name, args.sets);
+    if (!config.ok()) return Error{config.message() + "\nmend " + args.config_file + " and start once with --accept-config"};
+    const std::vector<config::Change> changes = config::Diff(config.value(), from_file);
+    const std::string refusal = config::RefusalOf(changes);
+    if (!refusal.empty()) Log(LogLevel::kWarning, args.config_file + " differs from " + name + ", which is taken; " + refusal);
+    else if (!changes.empty()) {
+      Log(LogLevel::kWarning, args.config_file + " differs from " + name + ", which is taken; `stillctl reload` takes the file");
+    }
+    return Chosen{config.value(), confirmed, true};
   }
-  if (last.value().has_value() && last.value()->text == text) return Chosen{from_file, last.value()->generation};
-  const uint64_t generation = last.value().has_value() ? last.value()->generation + 1 : 1;
-  if (Status saved = store->SaveCandidate(generation, text); !saved.ok()) return Error{saved.message()};
-  if (Status running = store->MarkRunning(generation); !running.ok()) return Error{running.message()};
-  if (Status confirmed = store->Confirm(generation); !confirmed.ok()) return Error{confirmed.message()};
-  return Chosen{from_file, generation};
+  if (Status saved = store->SaveCandidate(confirmed + 1, text); !saved.ok()) return Error{saved.message()};
+  if (Status running = store->MarkRunning(confirmed + 1); !running.ok()) return Error{running.message()};
+  return Chosen{from_file, confirmed + 1, false};
 }
 
 }  // namespace
@@ -55,13 +59,22 @@ int RunMain(std::span<char*> words) {
   if (!text.ok()) return Complain(kExitUnreadable, text.message());
   const Result<config::Config> config = config::ParseConfig(text.value(), args.value().config_file, args.value().sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
-  for (const std::string& problem : config::LiveProblems(config.value())) {
-    return Complain(kExitUnreadable, args.value().config_file + ": " + problem);
+  if (config.value().ports.mode == "replay") {
+    return Complain(kExitUnreadable, args.value().config_file + ": ports.mode is \"replay\"; set it to \"inline\" or \"mirror\" to run live");
   }
+  const auto refused = [&](const config::Config& live) {
+    for (const config::Problem& problem : config::LiveProblems(live)) {
+      Complain(kExitUnreadable, args.value().config_file + ": " + TextOf(problem));
+      return true;
+    }
+    return false;
+  };
+  if (refused(config.value())) return kExitUnreadable;
   Result<config::GenerationStore> store = config::GenerationStore::Open(config.value().box.state_dir);
   if (!store.ok()) return Complain(kExitFailed, store.message());
   const Result<Chosen> chosen = Choose(args.value(), text.value(), config.value(), &store.value());
   if (!chosen.ok()) return Complain(kExitUnreadable, chosen.message());
+  if (refused(chosen.value().config)) return kExitUnreadable;
 
   struct sigaction action{};
   action.sa_handler = OnSignal;
@@ -70,7 +83,16 @@ int RunMain(std::span<char*> words) {
 
   Result<std::unique_ptr<Daemon>> daemon =
       Daemon::Start(chosen.value().config, args.value().config_file, args.value().sets, store.value(), chosen.value().generation);
-  if (!daemon.ok()) return Complain(kExitFailed, daemon.message());
+  const bool candidate = !chosen.value().confirmed;
+  if (!daemon.ok()) {
+    if (candidate) (void)store.value().Discard(chosen.value().generation);  // a leftover is never taken
+    return Complain(kExitFailed, daemon.message());
+  }
+  if (candidate) {
+    if (Status confirmed = store.value().Confirm(chosen.value().generation); !confirmed.ok()) {
+      return Complain(kExitFailed, confirmed.message());
+    }
+  }
   Log(LogLevel::kInfo, "running: " + chosen.value().config.ports.mode + " on " + chosen.value().config.ports.a +
                            (chosen.value().config.ports.b.empty() ? "" : " and " + chosen.value().config.ports.b) +
                            ", generation " + std::to_string(chosen.value().generation));

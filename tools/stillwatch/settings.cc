@@ -101,7 +101,7 @@ dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Sec
   options.flow_hash = &dataplane::FlowHash;
   options.salt = DeriveSalt(secrets.salt, "spread");
   options.sleep_when_idle = config.ports.idle == "sleep";
-  for (const std::string& cpu : config.threads.cpus) options.cpus.push_back(std::atoi(cpu.c_str()));
+  for (const std::string& cpu : config.threads.cpus) options.cpus.push_back(std::stoi(cpu));  // checked by the loader
   options.quiescent = quiescent;
   return options;
 }

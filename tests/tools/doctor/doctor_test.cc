@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "config/load.h"
+#include "config/schema.h"
 #include "tools/stillwatch/memory_table.h"
 
 namespace stillwatch {
@@ -21,7 +25,8 @@ InterfaceFacts GoodInterface() {
 
 DoctorOptions Healthy(std::vector<std::string> sets = {}) {
   std::vector<std::string> all{"ports.mode=inline", "ports.driver=af_xdp", "ports.a=left0",
-                               "ports.b=right0"};
+                               "ports.b=right0", "privacy.account_key=hex:" + std::string(32, '1'),
+                               "privacy.salt=hex:" + std::string(16, '1')};
   all.insert(all.end(), sets.begin(), sets.end());
   auto config = config::LoadConfig("", all);
   EXPECT_TRUE(config.ok()) << config.message();
@@ -112,6 +117,24 @@ TEST(DoctorTest, FaultsOfTheSystem) {
             std::string::npos);
 }
 
+TEST(DoctorTest, SecretsThatCannotBeUsed) {
+  EXPECT_NE(About(Healthy({"privacy.account_key=file:/nowhere/account.key"}), "privacy.account_key")
+                .find("/nowhere/account.key cannot be read"),
+            std::string::npos);
+  EXPECT_NE(About(Healthy({"privacy.salt=hex:00"}), "privacy.salt").find("openssl rand -hex 8"),
+            std::string::npos);
+}
+
+TEST(DoctorTest, FoldersAndBrokersThatCannotBeUsed) {
+  DoctorOptions options = Healthy({"box.state_dir=/proc/nowhere", "control.socket=/dev/null/c.sock"});
+  options.machine.unwritable = ReadMachine(options.config).unwritable;
+  EXPECT_NE(About(options, "control.socket").find("/dev/null is no folder"), std::string::npos) << About(options, "control.socket");
+  options.machine.unwritable = {{"box.state_dir", {"/srv/x", "/srv: Permission denied"}}};
+  EXPECT_NE(About(options, "box.state_dir").find("mkdir -p /srv/x"), std::string::npos);
+  options.machine.kafka_problem = "no broker answers";
+  EXPECT_NE(About(options, "kafka").find("no broker answers"), std::string::npos);
+}
+
 TEST(DoctorTest, PciDevices) {
   DoctorOptions options =
       Healthy({"ports.driver=ethdev", "ports.a=0000:01:00.0", "ports.b=0000:01:00.1"});
@@ -162,23 +185,33 @@ TEST(MachineFactsTest, ReadsThisMachine) {
 }
 
 TEST(MemoryTableTest, EveryRowNamesAKeyThatChangesIt) {
-  const auto small = config::LoadConfig("", std::vector<std::string>{"ports.mode=inline"});
-  ASSERT_TRUE(small.ok());
-  for (const MemoryPool& pool : MemoryTable(small.value())) {
-    if (pool.key == "http.header_kib") continue;
-    const auto doubled = config::LoadConfig(
-        "", std::vector<std::string>{
-                "ports.mode=inline",
-                std::string(pool.key) + "=" +
-                    std::to_string(pool.key == "threads.forwarder_ring_frames" ? 8192
-                                                                               : pool.count + 1)});
-    ASSERT_TRUE(doubled.ok()) << doubled.message();
-    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small.value())))
-        << pool.key;
+  const std::vector<std::string> live{"ports.mode=inline"};
+  const config::Config small = config::LoadConfig("", live).value();
+  for (const MemoryPool& pool : MemoryTable(small)) {
     EXPECT_FALSE(pool.degrades.empty());
+    const config::Key* const key = config::FindKey(pool.key);
+    if (key == nullptr) continue;
+    const auto doubled = config::LoadConfig(
+        "", std::vector<std::string>{"ports.mode=inline", std::string(pool.key) + "=" +
+                                                              std::to_string(2 * std::stoll(Print(*key, small)))});
+    ASSERT_TRUE(doubled.ok()) << doubled.message();
+    EXPECT_GT(TotalBytes(MemoryTable(doubled.value())), TotalBytes(MemoryTable(small))) << pool.key;
   }
-  EXPECT_NE(PrintMemoryTable(MemoryTable(small.value())).find("account profiles"),
-            std::string::npos);
+  EXPECT_NE(PrintMemoryTable(MemoryTable(small)).find("account profiles"), std::string::npos);
+}
+
+TEST(MemoryTableTest, ReferencePageIsThatOfTheTable) {
+  std::ifstream file(STILLWATCH_SOURCE_DIR "/docs/memory.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), MemoryMarkdown(config::LoadConfig("", std::vector<std::string>{"ports.mode=inline"}).value()))
+      << "run: stillwatch memory-reference > docs/memory.md";
+}
+
+TEST(MemoryTableTest, TheKeyToLowerIsNamed) {
+  const auto config = config::LoadConfig("", std::vector<std::string>{"http.parsers_max=10000000"});
+  EXPECT_NE(CheckMemory(config.value()).message().find("http.parsers_max, 87890 MiB"), std::string::npos)
+      << CheckMemory(config.value()).message();
 }
 
 }  // namespace

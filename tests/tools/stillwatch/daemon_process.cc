@@ -29,7 +29,7 @@ std::string DaemonProcess::WriteConfig(const std::string& name, const std::vecto
        << "ports.mode = \"inline\"\nports.driver = \"af_xdp\"\nports.a = \"a0\"\nports.b = \"b0\"\n"
        << "threads.forwarder_ring_frames = 256\n"
        << "eal.huge_pages = \"off\"\nfail_open.bpffs = \"" << folder_ / "bpf" << "\"\n"
-       << "privacy.account_key = \"hex:00112233\"\nprivacy.salt = \"hex:0000000000000007\"\n"
+       << "privacy.account_key = \"hex:00112233445566778899aabbccddeeff\"\nprivacy.salt = \"hex:0000000000000007\"\n"
        << "sketch.window_mib = 16\nflow.flows_max = 4096\ndetect.request_sketches = true\n"
        << "output.dir = \"" << folder_ / "out" << "\"\ncontrol.socket = \"" << folder_ / "control.sock" << "\"\n";
   for (const std::string& line : more) file << line << "\n";

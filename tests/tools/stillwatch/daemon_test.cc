@@ -124,7 +124,7 @@ TEST_F(DaemonTest, WhatAReloadMayNotDoIsRefusedWhole) {
   };
   // A hot key beside two that need a restart.
   refused(daemon_->WriteConfig("restart.toml", {"policy.version = \"v2\"", "flow.idle_timeout_s = 77", "threads.workers = 2"}),
-          config::kExitRefused, "needs a restart: threads.workers (1 -> 2), flow.idle_timeout_s (600 -> 77)");
+          config::kExitRefused, "needs a restart with --accept-config: threads.workers (1 -> 2), flow.idle_timeout_s (600 -> 77)");
   const std::string bad = daemon_->WriteConfig("bad.toml", {"policy.versio = \"v2\""});
   const std::string text = stillwatch::testing::ReadAll(bad);
   const auto line = std::count(text.begin(), text.end(), '\n');
@@ -245,7 +245,7 @@ TEST_F(DaemonTest, AfterAKillItGoesOnWithTheLastConfirmedConfiguration) {
   ASSERT_TRUE(daemon_->Start(config_));
   ExpectUnchanged(2, "v2");
   EXPECT_EQ(daemon_->Ask({"status"})["thread_generation"]["forwarder-0"], 2);
-  EXPECT_THAT(daemon_->log(), HasSubstr("differs from the last confirmed configuration"));
+  EXPECT_THAT(daemon_->log(), HasSubstr("differs from confirmed generation"));
   const uint64_t packets = daemon_->Counter("forward.received_a");
   EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.received_a") > packets + 500; })) << "it does not look";
   EXPECT_EQ(load.Finish(), "");
@@ -294,6 +294,42 @@ TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
   EXPECT_EQ(daemon_->Ctl({"bypass", "maybe"}).exit, config::kExitUsage);
   EXPECT_EQ(daemon_->Stop(), 0);
   EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "bypass"));
+}
+
+TEST_F(DaemonTest, AFileThatDidNotStartIsNotConfirmed) {
+  EXPECT_FALSE(daemon_->Start(daemon_->WriteConfig("box.toml", {"sketch.rarity_table = \"/nowhere\""})));
+  EXPECT_EQ(daemon_->Wait(), 1);
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("box.toml", {"policy.version = \"mended\""})));
+  ExpectUnchanged(1, "mended");
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, ARestartOnlyKeyChangesTheWayTheMessagesSay) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  daemon_->WriteConfig("v1.toml", {"policy.version = \"v2\"", "flow.idle_timeout_s = 77"});
+  EXPECT_THAT(daemon_->Ctl({"reload"}).output, HasSubstr("needs a restart with --accept-config: flow.idle_timeout_s (600 -> 77)"));
+  EXPECT_EQ(daemon_->Stop(), 0);
+  ASSERT_TRUE(daemon_->Start(config_));
+  EXPECT_THAT(daemon_->log(), HasSubstr("differs from confirmed generation 1, which is taken; needs a restart with --accept-config"));
+  EXPECT_THAT(daemon_->log(), ::testing::Not(HasSubstr("stillctl reload")));
+  ExpectUnchanged(1, "v1");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  ASSERT_TRUE(daemon_->Start(config_, {"--accept-config"}));
+  ExpectUnchanged(2, "v2");
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, MissingCapabilitiesAreNamedInOneLine) {
+  const Ran ran = stillwatch::testing::RunProgram({"setpriv", "--bounding-set=-net_raw", stillwatch::testing::BinPath("stillwatch"), "run", "--config", config_});
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.output, HasSubstr("setcap cap_net_raw+ep"));
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+TEST_F(DaemonTest, ThreadsRunWhereTheyArePinned) {
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("pinned.toml", {"threads.cpus = [\"0\", \"0\", \"0\"]"})));
+  EXPECT_THAT(stillwatch::testing::ReadAll("/proc/" + std::to_string(daemon_->pid()) + "/status"), HasSubstr("Cpus_allowed_list:\t0\n"));
+  EXPECT_EQ(daemon_->Stop(), 0);
 }
 
 TEST_F(DaemonTest, AStartThatCannotWorkSaysWhy) {

@@ -237,5 +237,32 @@ TEST_F(ReplayTest, NoCaptureBringsItDown) {
   EXPECT_GT(captures.size(), all * 9 / 10);
 }
 
+TEST_F(ReplayTest, PoolsAboveTheLimitAreRefusedWithTheKeyToLower) {
+  const testing::TempFolder out;
+  ExpectOneError(Replay(out.path(), {Capture()}, {"http.parsers_max=10000000"}), 2, "lower the largest pool: http.parsers_max");
+  ExpectOneError(RunProgram({"/bin/sh", "-c", "ulimit -v 20000000; exec " + BinPath("stillwatch") + " replay --config " + kConfig +
+                                                  " --set memory.max_mib=200000 --set llm.body_pool_mib=65536 --out " + out.path() + " " + Capture()}),
+                 1, "the system gives no memory");
+}
+
+TEST_F(ReplayTest, InspectSaysWhenItsOutputIsLost) {
+  ExpectOneError(RunProgram({"/bin/sh", "-c", BinPath("stillwatch") + " inspect --layer http " + Capture() + " >/dev/full"}), 1,
+                 "the output cannot be written: No space left on device");
+}
+
+TEST_F(ReplayTest, ACaptureThatEndsEarlyIsSaidOnce) {
+  const testing::TempFolder folder;
+  const std::string cut = folder / "cut.pcap";
+  std::filesystem::copy_file(Capture(), cut);
+  std::filesystem::resize_file(cut, std::filesystem::file_size(cut) - 5);
+  const testing::TempFolder out;
+  for (const Ran& ran : {Replay(out.path(), {cut}), RunProgram({BinPath("stillwatch"), "inspect", "--layer", "http", cut})}) {
+    EXPECT_EQ(ran.exit, 0) << ran.output;
+    const size_t first = ran.output.find("cut.pcap");
+    ASSERT_NE(first, std::string::npos);
+    EXPECT_EQ(ran.output.find("cut.pcap", first + 1), std::string::npos) << ran.output;
+  }
+}
+
 }  // namespace
 }  // namespace stillwatch
