@@ -46,6 +46,7 @@ enum class HttpCounter {
   kHeadBuffersEmpty,     // no buffer left for a head that spans segments
   kFieldsTooMany,        // fields past the 256th are not shown to the dialects (framing still reads them)
   kHeadTruncated,        // heads or trailers that the end of their direction cut off
+  kBodyTruncated,        // bodies by Content-Length or in chunks that the end of their direction cut off
   kNotHttpLine,          // a start line that is not HTTP: searched for the next head
   kChunkMalformed,       // chunk framing that makes no sense: searched for the next head
   kBodyLengthUnknown,    // a request or response whose end cannot be known: searched for the next head
@@ -80,7 +81,7 @@ inline constexpr CounterNames<HttpCounter> kHttpCounterNames{
     "http.chunk_syntax", "http.trailer_forbidden", "http.data_after_close",
     "http.encoding_mislabelled", "http.resynchronised",
     "http.head_too_large", "http.head_buffers_empty", "http.fields_too_many", "http.head_truncated",
-    "http.not_http_line", "http.chunk_malformed", "http.body_length_unknown", "http.gap_in_head", "http.gap_in_body",
+    "http.body_truncated", "http.not_http_line", "http.chunk_malformed", "http.body_length_unknown", "http.gap_in_head", "http.gap_in_body",
     "http.resync_bytes", "http.gave_up", "http.pipeline_too_deep", "http.transactions_empty",
     "http.opaque_bytes",
     "http.decoders_empty", "http.encoding_unsupported", "http.encoding_too_deep",

@@ -422,6 +422,7 @@ void MessageReader::EnterTunnel() {
 
 void MessageReader::Stop() {
   if (!section_.empty()) core_->Count(HttpCounter::kHeadTruncated);
+  if (state_ == State::kLength || state_ == State::kChunked) core_->Count(HttpCounter::kBodyTruncated);
   inflater_.Stop(&core_->decoders);
   byte_owed_ = false;
   section_.Clear();

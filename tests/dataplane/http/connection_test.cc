@@ -350,6 +350,20 @@ TEST(HttpConnection, NothingLikeHttpIsGivenUp) {
   EXPECT_EQ(d.Count("http.gave_up"), 1u);
 }
 
+TEST(HttpConnection, ABodyCutByTheFlowsEndIsCounted) {
+  Driver d;
+  d.Client("POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nthe front");
+  d.Server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+  EXPECT_EQ(d.Count("http.body_truncated"), 0u);
+  d.Close();
+  EXPECT_EQ(d.Count("http.body_truncated"), 2u);
+  Driver whole;
+  whole.Client("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+  whole.Server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  whole.Close();
+  EXPECT_EQ(whole.Count("http.body_truncated"), 0u);
+}
+
 TEST(HttpConnection, PipelinesAreBounded) {
   Driver d;
   for (int i = 0; i < 128; ++i) d.Client("GET / HTTP/1.1\r\n\r\n");
