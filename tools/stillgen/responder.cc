@@ -46,7 +46,7 @@ Answer Responder::Decide(const RequestFacts& facts, Rng& rng) const {
     ToolCall call;
     call.name = rng.Pick(facts.tool_names);
     call.id = facts.api == Api::kMessages ? RandomId("toolu_01", 22, rng) : RandomId("call_", 24, rng);
-    call.arguments = ToolArguments(call.name, rng);
+    call.arguments = ToolArguments(call.name, *prose_, rng);
     if (rng.Chance(0.4)) answer.text = prose_->Sentence(rng);
     answer.tokens_out = static_cast<int>(call.arguments.size() / 4 + answer.text.size() / 5 + 12);
     answer.calls.push_back(std::move(call));

@@ -41,6 +41,7 @@ nlohmann::ordered_json TruthOf(const World& world, const std::string& mix, const
   Json truth;
   truth["generator"] = "stillgen";
   truth["seed"] = world.options.seed;
+  truth["split"] = SplitName(world.options.split);
   truth["mix"] = mix;
   truth["start"] = time(0);
   uint64_t requests = 0, harvest = 0, on_campaign_accounts = 0, active = 0, in_campaigns = 0;

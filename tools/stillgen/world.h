@@ -66,6 +66,7 @@ class Actor {
 
 struct WorldOptions {
   uint64_t seed = 1;
+  Split split = Split::kTrain;
   int64_t duration_ns = kNsPerHour;
   int64_t start_unix_ns = 1'767'600'000 * kNsPerSecond;  // 2026-01-05T08:00:00Z, a Monday
   double scale = 1.0;       // multiplies how much each account asks
@@ -75,7 +76,8 @@ struct WorldOptions {
 
 struct World {
   explicit World(const WorldOptions& o)
-      : options(o), rng(o.seed), prose(rng.Fork("prose")) {}
+      : options(o), rng(o.seed), grammar(o.split), prose(rng.Fork("prose"), &grammar), corpus(o.split, grammar, prose) {}
+  World(const World&) = delete;  // parts point at each other
 
   // What an account is like: people use SDKs and tools, servers use server stacks.
   enum class Site { kPerson, kServer };
@@ -88,8 +90,9 @@ struct World {
 
   WorldOptions options;
   Rng rng;
-  Corpus corpus;
+  Grammar grammar;
   Prose prose;
+  Corpus corpus;
   std::vector<std::unique_ptr<Account>> accounts;
   std::vector<std::unique_ptr<Campaign>> campaigns;
   std::vector<std::unique_ptr<Actor>> actors;

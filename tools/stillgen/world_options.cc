@@ -7,7 +7,7 @@
 namespace stillwatch::stillgen {
 
 std::vector<std::string_view> WorldOptionNames() {
-  return {"scenario", "mix", "seed", "accounts", "hours", "days", "scale", "sse", "cover", "start", "account-key", "exact!"};
+  return {"scenario", "mix", "seed", "split", "accounts", "hours", "days", "scale", "sse", "cover", "start", "account-key", "exact!"};
 }
 
 Result<BuiltWorld> WorldFromOptions(const Options& options, double hours) {
@@ -16,6 +16,9 @@ Result<BuiltWorld> WorldFromOptions(const Options& options, double hours) {
   auto mix = ParseMix(options.Text("mix", std::string(scenario.value().mix)));
   if (!mix.ok()) return mix.error();
   WorldOptions world;
+  const auto split = SplitOf(options.Text("split", "train"));
+  if (!split.has_value()) return Error{"--split is train, dev or test"};
+  world.split = *split;
   world.seed = static_cast<uint64_t>(options.Number("seed", 1, 0, 9e15));
   // A mix given by hand is taken as it is; a named scenario varies with the seed.
   if (!options.Has("mix") && !options.Has("exact")) {

@@ -11,6 +11,7 @@ class TemplateDealer : public Dealer {
   void Deal(Prompt* prompt) override;
 
  private:
+  const World* world_;
   Rng rng_;
   QuestionDeck deck_;
   std::string model_;
