@@ -16,8 +16,10 @@ int Usage(int status) {
       "stillgen play    --target IP:PORT --duration SECONDS [--truth FILE] [WORLD] [--source-prefix A.B.C.D/N] [--progress]\n"
       "stillgen report  --truth FILE --verdicts FILE.ndjson [--account-key KEY] [--json]\n"
       "\n"
-      "WORLD: --scenario NAME | --mix KIND=N,KIND=GROUPSxN   --seed N   --accounts N (about, in all)   --hours H | --days D\n"
+      "WORLD: --scenario NAME | --mix KIND=N,KIND=GROUPSxN,KIND=GROUPSxLOW..HIGH   --seed N   --accounts N (about, in all)   --hours H | --days D\n"
       "       --scale X (how much each account asks)   --sse P   --cover C   --start TIME   --account-key hex:...|file:PATH\n"
+      "       --split train|dev|test   --pool N (accounts of each campaign)   --prevalence P (campaign accounts of all)   --harvest-a-day N (an account)\n"
+      "       --disguise parameters,timing,stack,age,address (what campaign accounts do not share, whatever the seed says)\n"
       "       --exact (take the scenario's numbers as they are, not varied by the seed)\n\nscenarios:\n", out);
   for (const auto& s : stillwatch::stillgen::Scenarios()) {
     std::fprintf(out, "  %-8s %s: %s\n", s.name.data(), s.what.data(), s.mix.data());

@@ -1,5 +1,5 @@
 // Benign: a class on one assignment. Near-identical texts from many accounts, bounded in time, a dozen
-// distinct payloads for the whole class; typing errors and own follow-ups.
+// distinct payloads for the whole class, one campus network; typing errors and own follow-ups.
 #include "tools/stillgen/kinds/kind.h"
 #include "tools/stillgen/person.h"
 #include "tools/stillgen/phrase.h"
@@ -70,12 +70,14 @@ void BuildClassrooms(World* world, const Share& share) {
                       world->corpus.all()[rng.Pick(subject)].text);
     }
     const std::string model = world->PickModel(rng);
+    const std::vector<Address> campus = {NewAddress(rng), NewAddress(rng)};
     // A lesson, or homework over a few days where the run is long.
     const int64_t window = std::min<int64_t>(world->options.duration_ns, rng.Chance(0.5) ? kNsPerHour : 3 * kNsPerDay);
     const int64_t begin = static_cast<int64_t>(rng.Unit() * static_cast<double>(world->options.duration_ns - window) * 0.9);
     for (int i = 0; i < share.accounts; ++i) {
       Rng own = rng.Fork("student", static_cast<uint64_t>(i));
       Account* account = world->NewAccount("classroom", World::Site::kPerson, own);
+      account->addresses = campus;
       auto mine = tasks;
       if (own.Chance(0.4)) mine.resize(1 + own.Below(mine.size()));
       const int64_t start = begin + static_cast<int64_t>(own.Unit() * 0.7 * static_cast<double>(window));

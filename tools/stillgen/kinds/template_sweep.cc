@@ -5,7 +5,7 @@
 #include "tools/stillgen/phrase.h"
 
 namespace stillwatch::stillgen {
-TemplateDealer::TemplateDealer(const World& world, Rng rng)
+TemplateScript::TemplateScript(const World& world, Rng rng)
     : world_(&world), rng_(rng.Fork("deal")), deck_(world, rng.Fork("deck")), model_(world.PickModel(rng)) {
   const int64_t count = rng.Range(3, 6);
   for (int64_t i = 0; i < count; ++i) {
@@ -20,7 +20,7 @@ TemplateDealer::TemplateDealer(const World& world, Rng rng)
   max_tokens_ = 1024 << rng.Below(3);
 }
 
-void TemplateDealer::Deal(Prompt* prompt) {
+void TemplateScript::Begin(Prompt* prompt) {
   const std::string subject = world_->prose.Subject(rng_);
   const std::string level = world_->grammar.Word("sweep.level", rng_);
   prompt->model = model_;
@@ -34,9 +34,9 @@ void TemplateDealer::Deal(Prompt* prompt) {
 void BuildTemplateSweep(World* world, const Share& share) {
   for (int g = 0; g < share.groups; ++g) {
     Rng rng = world->rng.Fork("t1", static_cast<uint64_t>(g));
-    auto dealer = std::make_shared<TemplateDealer>(*world, rng.Fork("dealer"));
-    const HarvestPace pace{10, 40, rng.Unit()};
-    AddHarvesters(world, world->NewCampaign("t1"), dealer, pace, share.accounts, rng.Fork("accounts"));
+    auto script = std::make_shared<TemplateScript>(*world, rng.Fork("script"));
+    const HarvestPace pace = DrawPace(*world, 6, 60, rng.Unit(), rng);
+    AddHarvesters(world, world->NewCampaign("t1"), script, pace, share.accounts, rng.Fork("accounts"));
   }
 }
 
