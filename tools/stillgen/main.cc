@@ -12,6 +12,8 @@ int Usage(int status) {
   std::fputs(
       "stillgen capture --out FILE.pcap [--truth FILE.json] [WORLD] [--reorder P --dup P --loss P]\n"
       "                 [--rate-limited P] [--answer-tokens N] [--port N]\n"
+      "stillgen record  --out FILE.exchanges --account-key KEY [--salt KEY] [--truth FILE.json] [WORLD] [--sample N (accounts, 1 in N)]\n"
+      "                 [--rate-limited P] [--answer-tokens N]\n"
       "stillgen serve   --listen IP:PORT [--speed X] [--seed N] [--stats FILE] [--rate-limited P] [--answer-tokens N]\n"
       "stillgen play    --target IP:PORT --duration SECONDS [--truth FILE] [WORLD] [--source-prefix A.B.C.D/N] [--progress]\n"
       "stillgen report  --truth FILE --verdicts FILE.ndjson [--account-key KEY] [--json]\n"
@@ -35,6 +37,7 @@ int main(int argc, char** argv) {
   using namespace stillwatch::stillgen;
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "capture") return RunCapture(argc - 2, argv + 2);
+  if (command == "record") return RunRecord(argc - 2, argv + 2);
   if (command == "play") return RunPlay(argc - 2, argv + 2);
   if (command == "serve") return RunServe(argc - 2, argv + 2);
   if (command == "report") return RunReport(argc - 2, argv + 2);
