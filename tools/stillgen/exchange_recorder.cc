@@ -70,23 +70,31 @@ const ExchangeRecorder::Identity& ExchangeRecorder::IdentityOf(const Account& ac
   return identity;
 }
 
+void ExchangeRecorder::Tokenise(std::string_view text, std::vector<uint32_t>* out) const {
+  Gather gather(out);
+  text::Tokenizer tokenizer(hasher_);
+  tokenizer.Feed(text, &gather);
+  tokenizer.Finish(&gather);
+}
+
 const std::vector<uint32_t>& ExchangeRecorder::TokensOf(std::string_view text, uint64_t hash) {
   Kept& kept = kept_[hash % kSlots];
   if (kept.hash != hash) {
     kept.hash = hash;
     kept.tokens.clear();
-    Gather gather(&kept.tokens);
-    text::Tokenizer tokenizer(hasher_);
-    tokenizer.Feed(text, &gather);
-    tokenizer.Finish(&gather);
+    Tokenise(text, &kept.tokens);
   }
   return kept.tokens;
 }
 
 void ExchangeRecorder::Append(Part part, std::string_view text, uint64_t hash) {
   const size_t p = static_cast<size_t>(part);
-  const auto& tokens = TokensOf(text, hash);
-  parts_[p].insert(parts_[p].end(), tokens.begin(), tokens.end());
+  if (part == Part::kSystem || part == Part::kTail) {
+    const auto& tokens = TokensOf(text, hash);
+    parts_[p].insert(parts_[p].end(), tokens.begin(), tokens.end());
+  } else {  // seldom comes again: not worth a place
+    Tokenise(text, &parts_[p]);
+  }
   uint64_t& whole = builder_.header().part_hash[p];
   whole = whole == 0 ? hash : Combine(whole, hash);
 }
@@ -182,7 +190,7 @@ void ExchangeRecorder::FillAnswer(const Exchanged& e) {
   if (!all.empty()) {
     text::StreamHash hash(text_salt_);
     hash.Update(all);
-    Append(Part::kOutput, all, KeyedHash64(all, text_salt_));  // kept: it comes back as a turn
+    Append(Part::kOutput, all, 0);
     h.part_hash[static_cast<size_t>(Part::kOutput)] = hash.Digest();
   }
 }

@@ -33,7 +33,7 @@ class ExchangeRecorder {
     uint64_t organisation = 0, agent_family = 0;
     bool known = false;
   };
-  // Texts come again (system prompts, earlier turns): the tokens of the last one in each slot are kept.
+  // System prompts and earlier turns come again: the tokens of the last text in each slot are kept.
   struct Kept {
     uint64_t hash = 0;
     std::vector<uint32_t> tokens;
@@ -41,6 +41,7 @@ class ExchangeRecorder {
   static constexpr size_t kSlots = 1 << 15;
 
   const Identity& IdentityOf(const Account& account);
+  void Tokenise(std::string_view text, std::vector<uint32_t>* out) const;
   const std::vector<uint32_t>& TokensOf(std::string_view text, uint64_t hash);
   void Append(dataplane::Part part, std::string_view text, uint64_t hash);
   void FillRequest(const Exchanged& exchanged);

@@ -1,5 +1,5 @@
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 
 #include "tools/stillgen/commands.h"
 #include "tools/stillgen/exchange_file.h"
@@ -42,14 +42,14 @@ int RunRecord(int argc, char** argv) {
   responder.answer_tokens = given.Number("answer-tokens", responder.answer_tokens, 1, 100000);
   const uint32_t sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
   ExchangeRecorder recorder(world, SaltFromSecret(secret), built.value().account_key);
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   const DriveTotals totals = Drive(&world, responder, [&](const Exchanged& exchanged) {
     file.Advance(world.options.start_unix_ns + exchanged.asked_ns);
     if (exchanged.account->index % sample == 0) file.Add(recorder.Record(exchanged));
   });
   const Status closed = file.Close();
   if (!closed.ok()) return Wrong(closed.message(), 1);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;  // of processor time
   for (auto& account : world.accounts) {  // the truth is of what the file holds
     if (account->index % sample == 0) continue;
     account->requests = account->harvest = 0;
@@ -60,7 +60,7 @@ int RunRecord(int argc, char** argv) {
     const Status status = WriteTruth(given.Text("truth"), truth);
     if (!status.ok()) return Wrong(status.message(), 1);
   }
-  std::fprintf(stderr, "%s: %llu of %llu exchanges, %llu bytes, %.0f exchanges/s played\n", given.Text("out").c_str(),
+  std::fprintf(stderr, "%s: %llu of %llu exchanges, %llu bytes, played %.0f exchanges a second of processor time\n", given.Text("out").c_str(),
                static_cast<unsigned long long>(file.written()), static_cast<unsigned long long>(totals.exchanges),
                static_cast<unsigned long long>(file.bytes()), static_cast<double>(totals.exchanges) / seconds);
   return 0;
