@@ -73,8 +73,10 @@ class Connection {
   Connection(const CaptureOptions& options, Rng rng) : options_(options), rng_(rng) {}
 
   bool open() const { return frames_.has_value(); }
+  const Account* account() const { return account_; }
 
   void Open(const Account& account, int64_t now_ns, Strand* strand) {
+    account_ = &account;
     const Address& client = account.addresses[rng_.Below(account.addresses.size())];
     Address server;
     server.v6 = client.v6;
@@ -151,6 +153,7 @@ class Connection {
 
   const CaptureOptions& options_;
   Rng rng_;
+  const Account* account_ = nullptr;
   std::optional<TcpFrames> frames_;
   int64_t rtt_ns_ = 0, at_ns_ = 0;
   int waiting_side_ = -1;  // side that lost a segment not yet repeated
@@ -205,14 +208,15 @@ class Writer {
   void Step(size_t which, int64_t now_ns) {
     Caller& caller = callers_[which];
     Connection& connection = connections_[which];
-    const Account& account = *caller.account();
     auto strand = std::make_unique<Strand>();
     strand->serial = ++totals_.exchanges;
+    const HttpRequest request = caller.Ask(now_ns);
+    const Account& account = *caller.account();
+    if (connection.open() && connection.account() != &account) connection.Close(now_ns, strand.get());
     if (!connection.open()) {
       connection.Open(account, now_ns, strand.get());
       ++totals_.connections;
     }
-    const HttpRequest request = caller.Ask(now_ns);
     const RequestFacts facts = FactsOf(account.client.api, caller.prompt(), request.bytes.size() - request.head_size);
     const int64_t unix_s = (world_->options.start_unix_ns + now_ns) / kNsPerSecond;
     const Response response = responder_.Respond(facts, strand->serial, unix_s);
@@ -221,7 +225,7 @@ class Writer {
     const int64_t end_ns =
         connection.Exchange(now_ns, apart ? bytes.substr(0, request.head_size) : bytes,
                             apart ? bytes.substr(request.head_size) : "", response, strand.get());
-    caller.Hear(response.answer, end_ns);
+    caller.Hear(response.answer, end_ns);  // may move to another account
     totals_.rate_limited += response.answer.status == 429;
     // Whether the client will have closed before its next question is known now.
     const int64_t keep_ns = static_cast<int64_t>(account.client.stack->keep_alive_s * 1e9);

@@ -86,7 +86,8 @@ std::string AuthLines(const ClientIdentity& client) {
     case Api::kGemini:
       return client.key_in_query ? "x-request-source: api" : "x-goog-api-key: " + client.key;
     default:
-      return "Authorization: Bearer " + client.key;
+      return "Authorization: Bearer " + client.key +
+             (client.organisation.empty() ? "" : "\r\nOpenAI-Organization: " + client.organisation);
   }
 }
 

@@ -34,6 +34,7 @@ struct ClientIdentity {
   std::string agent;
   std::string os;
   std::string host;
+  std::string organisation;   // sent in a header where the API has one; empty: not sent
   bool key_in_query = false;  // Gemini's ?key=
 };
 

@@ -5,6 +5,7 @@
 namespace stillwatch::stillgen {
 
 int RunCapture(int argc, char** argv);
+int RunRecord(int argc, char** argv);
 int RunPlay(int argc, char** argv);
 int RunServe(int argc, char** argv);
 int RunReport(int argc, char** argv);

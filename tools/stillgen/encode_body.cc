@@ -48,6 +48,12 @@ void ChatBody(const Prompt& prompt, bool model_first, JsonText* j) {
   if (!p.reasoning_effort.empty()) j->Key("reasoning_effort").Text(p.reasoning_effort);
   if (p.json_output) j->Key("response_format").Raw(R"({"type":"json_object"})");
   if (p.seed >= 0) j->Key("seed").Number(p.seed);
+  if (p.top_logprobs >= 0) j->Key("logprobs").Bool(true).Key("top_logprobs").Number(p.top_logprobs);
+  if (!p.logit_bias.empty()) {
+    j->Key("logit_bias").Open('{');
+    for (const auto& [token, bias] : p.logit_bias) j->Key(std::to_string(token)).Number(bias);
+    j->Close('}');
+  }
   if (p.stream) j->Key("stream").Bool(true).Key("stream_options").Raw(R"({"include_usage":true})");
   if (!prompt.tools.empty()) {
     j->Key("tools").Open('[');
@@ -93,6 +99,7 @@ void ResponsesBody(const Prompt& prompt, bool model_first, JsonText* j) {
     j->Key("reasoning").Open('{').Key("effort").Text(p.reasoning_effort).Close('}');
   }
   if (p.json_output) j->Key("text").Raw(R"({"format":{"type":"json_object"}})");
+  if (p.top_logprobs >= 0) j->Key("top_logprobs").Number(p.top_logprobs);
   if (p.stream) j->Key("stream").Bool(true);
   if (!prompt.tools.empty()) {
     j->Key("tools").Open('[');
@@ -193,6 +200,7 @@ void GeminiBody(const Prompt& prompt, JsonText* j) {
   if (p.temperature_milli >= 0) j->Key("temperature").Milli(p.temperature_milli);
   if (p.top_p_milli >= 0) j->Key("topP").Milli(p.top_p_milli);
   if (p.max_tokens >= 0) j->Key("maxOutputTokens").Number(p.max_tokens);
+  if (p.top_logprobs >= 0) j->Key("responseLogprobs").Bool(true).Key("logprobs").Number(p.top_logprobs);
   if (p.json_output) j->Key("responseMimeType").Text("application/json");
   if (!p.reasoning_effort.empty()) j->Key("thinkingConfig").Raw(R"({"includeThoughts":true})");
   j->Close('}');

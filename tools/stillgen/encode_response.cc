@@ -45,7 +45,8 @@ std::string ChatJson(const RequestFacts& f, const Answer& a, int64_t unix_s) {
   j.Key("message").Open('{').Key("role").Text("assistant").Key("content");
   a.text.empty() ? j.Null() : j.Text(a.text);
   if (!a.calls.empty()) ChatCalls(a, false, &j);
-  j.Key("refusal").Null().Close('}').Key("logprobs").Null();
+  j.Key("refusal").Null().Close('}').Key("logprobs");
+  f.logprobs ? j.Raw(R"({"content":[{"token":"The","logprob":-0.21,"bytes":null,"top_logprobs":[]}],"refusal":null})") : j.Null();
   j.Key("finish_reason").Text(FinishName(f.api, a.finish)).Close('}').Close(']');
   ChatUsage(a, &j);
   j.Key("system_fingerprint").Text("fp_7c2a91d4e0").Close('}');

@@ -31,7 +31,7 @@ nlohmann::ordered_json JsonOf(const ServeCounts& c) {
 }  // namespace
 
 int RunServe(int argc, char** argv) {
-  auto options = Options::Parse(argc, argv, {"listen", "speed", "seed", "stats", "rate-limited", "answer-tokens"});
+  auto options = Options::Parse(argc, argv, {"listen", "speed", "seed", "split", "stats", "rate-limited", "answer-tokens"});
   if (!options.ok()) return Wrong("serve", options.message());
   const Options& given = options.value();
   const auto at = ParseEndpoint(given.Text("listen"));
@@ -47,7 +47,10 @@ int RunServe(int argc, char** argv) {
   response.rate_limited = given.Number("rate-limited", response.rate_limited, 0, 1);
   response.answer_tokens = given.Number("answer-tokens", response.answer_tokens, 1, 100000);
   const Rng rng(static_cast<uint64_t>(given.Number("seed", 1, 0, 9e15)));
-  const Prose prose(rng.Fork("prose"));
+  const auto split = SplitOf(given.Text("split", "train"));
+  if (!split.has_value()) return Wrong("serve", "--split is train, dev or test");
+  const Grammar grammar(*split);
+  const Prose prose(rng.Fork("prose"), &grammar);
   const Responder responder(rng.Fork("responder"), &prose, response);
   const Fd stop = StopSignals();
   Server server(&responder, std::move(listener).value());

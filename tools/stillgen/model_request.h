@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stillwatch::stillgen {
@@ -35,6 +36,8 @@ struct Parameters {
   int top_p_milli = -1;
   int max_tokens = -1;
   int seed = -1;
+  int top_logprobs = -1;             // asks for log probabilities, this many alternatives each
+  std::vector<std::pair<int, int>> logit_bias;  // token id and bias; chat only
   bool stream = false;
   bool json_output = false;          // asks for a JSON object
   std::string_view reasoning_effort; // "low", "medium", "high" or empty

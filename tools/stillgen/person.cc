@@ -5,38 +5,18 @@
 namespace stillwatch::stillgen {
 namespace {
 
-constexpr std::string_view kHabits[] = {
-    "{question}\n\n[please|] [answer|reply] in [plain|simple] [words|language][, no more than [5|8|10] lines|]",
-    "[Explain|Go through] this [as if I were [new to it|twelve|a beginner]|like [my tutor|a colleague] would]: {question}",
-    "{question}\n[Think|Reason] step by step[.| and check the result.]",
-    "[Context|Background]: I [work in|study] [a small office|a lab|a school|a shop|logistics|nursing]. {question}",
-    "{question} [give me an example|with an example|and list the caveats|in bullet points] [pls|please|thanks]",
-    "[Grade|Check] my [answer|reasoning] [and be strict|honestly] afterwards. {question}",
-};
-
-constexpr std::string_view kFollowUps[] = {
-    "[can you|could you|please] [make it shorter|say that more simply|expand on the {n} [part|point]|give an example]",
-    "[what about|and what if] the {n} [is larger|is missing|changes|was wrong]?",
-    "[hm|ok|thanks], [but|and] [why|how come] does the {n} [matter|differ|come first]?",
-    "[Rewrite|Redo|Try] that [for|with] [a beginner|my boss|a {n}|two {n}s]",
-    "I don't [get|follow|understand] the [second|last|first] [step|line|part][, the one with the {n}|]",
-    "[now|next] [do|write] the same for [the|a] {n}[ and a {n}|]",
-    "[are you sure|is that right]? [I thought|my {n} says] [otherwise|it was {k}]",
-    "[thanks|great|perfect], [one more|last question]: [how many|which] {n} [would I need|is best]?",
-};
-
 class PersonActor : public Actor {
  public:
-  PersonActor(const World& world, Account* account, Rng rng, std::vector<int64_t> times)
-      : Actor(account), rng_(rng), person_(world, rng.Fork("person")), times_(std::move(times)) {
+  PersonActor(const World& world, Account* account, Rng rng, std::vector<int64_t> times, std::string language)
+      : Actor(account), rng_(rng), person_(world, rng.Fork("person"), std::move(language)), times_(std::move(times)) {
     prompt_.model = world.PickModel(rng_);
     prompt_.parameters.stream = account->stream;
     if (rng_.Chance(0.6)) prompt_.parameters.temperature_milli = static_cast<int>(rng_.Range(0, 12)) * 100;
     if (rng_.Chance(0.5)) prompt_.parameters.max_tokens = 256 << rng_.Below(5);
     if (rng_.Chance(0.3)) {
-      prompt_.system = Expand("You are a [helpful|concise|friendly|careful|patient] "
-                              "[assistant|tutor|writer|engineer|companion].[ Answer in the user's language.|]", rng_);
+      prompt_.system = world.grammar.Say("person.system", rng_);
     }
+    server_keeps_ = account->client.api == Api::kResponses && rng_.Chance(0.3);
     if (!times_.empty()) next_ns_ = times_[0];
   }
 
@@ -44,21 +24,29 @@ class PersonActor : public Actor {
 
   const Prompt& Ask(int64_t) override {
     Message message;
-    message.text = prompt_.messages.empty() ? person_.FirstQuestion() : person_.FollowUp();
+    message.text = turns_ == 0 ? person_.FirstQuestion() : person_.FollowUp();
     prompt_.messages.push_back(std::move(message));
     return prompt_;
   }
 
   void Hear(const Answer& answer, int64_t now_ns) override {
-    if (answer.status == 200 && prompt_.messages.size() < 24 && rng_.Chance(person_.talkative())) {
+    if (answer.status == 200 && turns_ < 12 && rng_.Chance(person_.talkative())) {
+      ++turns_;
+      next_ns_ = now_ns + static_cast<int64_t>(rng_.LogNormal(40, 0.8) * static_cast<double>(kNsPerSecond));
+      if (server_keeps_) {  // only the new message goes out
+        prompt_.messages.clear();
+        prompt_.previous_response_id = answer.id;
+        return;
+      }
       Message message;
       message.role = Message::Role::kAssistant;
       message.text = answer.text.empty() ? "..." : answer.text;
       prompt_.messages.push_back(std::move(message));
-      next_ns_ = now_ns + static_cast<int64_t>(rng_.LogNormal(40, 0.8) * static_cast<double>(kNsPerSecond));
       return;
     }
     prompt_.messages.clear();
+    prompt_.previous_response_id.clear();
+    turns_ = 0;
     ++session_;
     next_ns_ = session_ < times_.size() ? std::max(times_[session_], now_ns + kNsPerSecond) : kNever;
   }
@@ -68,23 +56,31 @@ class PersonActor : public Actor {
   Person person_;
   std::vector<int64_t> times_;
   size_t session_ = 0;
+  int turns_ = 0;
+  bool server_keeps_ = false;
   int64_t next_ns_ = kNever;
   Prompt prompt_;
 };
 
 }  // namespace
 
-Person::Person(const World& world, Rng rng) : world_(&world), rng_(rng) {
+Person::Person(const World& world, Rng rng, std::string language)
+    : world_(&world), rng_(rng), language_(std::move(language)) {
   for (Subject& subject : favourites_) subject = static_cast<Subject>(rng_.Below(kSubjects));
-  if (rng_.Chance(0.25)) habit_ = Expand(kHabits[rng_.Below(std::size(kHabits))], rng_);
+  if (rng_.Chance(0.25)) habit_ = world.grammar.Say("person.habit", rng_);
   talkative_ = 0.35 + 0.5 * rng_.Unit();
 }
 
 std::string Person::FirstQuestion() {
+  if (!language_.empty()) {
+    const std::string& text = world_->corpus.all()[static_cast<size_t>(rng_.Pick(world_->corpus.In(language_)))].text;
+    return rng_.Chance(0.4) ? world_->grammar.Say("lang." + language_ + ".casual", rng_, {{"question", text}}) : text;
+  }
   const Subject subject = rng_.Chance(0.75) ? favourites_[rng_.Below(2)] : static_cast<Subject>(rng_.Below(kSubjects));
   std::string text = world_->corpus.all()[rng_.Pick(world_->corpus.Of(subject))].text;
   if (rng_.Chance(0.3)) {  // people add what they are at
-    text = Expand("[I have a question about|Working on|Regarding|For] ", rng_) + Prose::Subject(rng_) + ". " + text;
+    const std::string subject_text = world_->prose.Subject(rng_);
+    text = world_->grammar.Say("person.about", rng_, {{"subject", subject_text}}) + " " + text;
   }
   if (rng_.Chance(0.3)) text += " " + std::string(world_->prose.Sentence(rng_));
   if (!habit_.empty() && rng_.Chance(0.6)) text = Fill(habit_, {{"question", text}});
@@ -92,16 +88,16 @@ std::string Person::FirstQuestion() {
 }
 
 std::string Person::FollowUp() {
-  const std::string noun = Prose::Word(rng_), number = std::to_string(rng_.Range(2, 400));
-  const std::string form = Expand(kFollowUps[rng_.Below(std::size(kFollowUps))], rng_);
-  std::string text = Fill(form, {{"n", noun}, {"k", number}});
+  if (!language_.empty()) return FirstQuestion();
+  const std::string noun = world_->prose.Word(rng_), number = std::to_string(rng_.Range(2, 400));
+  std::string text = world_->grammar.Say("person.follow_up", rng_, {{"n", noun}, {"k", number}});
   if (rng_.Chance(0.4)) text += " " + std::string(world_->prose.Sentence(rng_));
   return text;
 }
 
 std::unique_ptr<Actor> MakePersonActor(const World& world, Account* account, Rng rng,
-                                       std::vector<int64_t> times) {
-  return std::make_unique<PersonActor>(world, account, rng, std::move(times));
+                                       std::vector<int64_t> times, std::string language) {
+  return std::make_unique<PersonActor>(world, account, rng, std::move(times), std::move(language));
 }
 
 }  // namespace stillwatch::stillgen

@@ -10,7 +10,8 @@ namespace stillwatch::stillgen {
 
 class Person {
  public:
-  Person(const World& world, Rng rng);
+  // `language`: writes in it; English when empty.
+  Person(const World& world, Rng rng, std::string language = "");
 
   std::string FirstQuestion();
   std::string FollowUp();
@@ -24,11 +25,12 @@ class Person {
   Subject favourites_[2];
   std::string habit_;  // own wrapper with {question}; empty for most people
   double talkative_;
+  std::string language_;
 };
 
 // A person's sessions over the run: each a conversation of several turns on one account. `times` are
 // the sessions' starts.
 std::unique_ptr<Actor> MakePersonActor(const World& world, Account* account, Rng rng,
-                                       std::vector<int64_t> times);
+                                       std::vector<int64_t> times, std::string language = "");
 
 }  // namespace stillwatch::stillgen

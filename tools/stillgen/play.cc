@@ -24,6 +24,7 @@ struct Link {
   explicit Link(Actor* actor) : caller(actor) {}
 
   Caller caller;
+  const Account* on = nullptr;  // the account whose connection this is
   Fd fd;
   Line state = Line::kClosed;
   HttpReader reader;
@@ -127,6 +128,8 @@ class Player {
     const ClientStack& stack = *link.caller.account()->client.stack;
     if (link.state == Line::kIdle && static_cast<double>(now - link.idle_since_ns) > stack.keep_alive_s * 1e9) Close(link);
     link.out = link.caller.Ask(Scenario(now)).bytes;
+    if (link.state == Line::kIdle && link.on != link.caller.account()) Close(link);
+    link.on = link.caller.account();
     link.out_at = 0;
     link.asked = true;
     ++under_way_;

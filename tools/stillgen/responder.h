@@ -21,6 +21,7 @@ struct RequestFacts {
   bool json_output = false;
   bool reasoning = false;
   int max_tokens = -1;
+  bool logprobs = false;
   int tool_results = 0;                     // answers of tools already in the conversation
   std::vector<std::string_view> tool_names; // declared
   size_t body_bytes = 0;
@@ -48,11 +49,18 @@ class Responder {
   Responder(Rng rng, const Prose* prose, Options options)
       : rng_(rng), prose_(prose), options_(options) {}
 
+  struct Decision {
+    Answer answer;
+    int64_t first_ns = 0, whole_ns = 0;  // delays of the first and the last byte
+  };
+  // The answer alone, without a dialect's bytes.
+  Decision Decide(const RequestFacts& facts, uint64_t serial) const;
+
   // `serial` numbers the requests of this run; `unix_s` is stamped into the answer.
   Response Respond(const RequestFacts& facts, uint64_t serial, int64_t unix_s) const;
 
  private:
-  Answer Decide(const RequestFacts& facts, Rng& rng) const;
+  Answer Choose(const RequestFacts& facts, Rng& rng) const;
 
   Rng rng_;
   const Prose* prose_;

@@ -1,5 +1,6 @@
 // Which kinds take part and how many accounts each has. Mix text: "chat=400,t1=2x60,classroom=3x40"
-// (groups x accounts). Named scenarios are mixes; numbers vary with the seed unless given.
+// (groups x accounts); a number of accounts may be a range, "t1=1x20..2000", of which the seed draws one,
+// log-uniform. Named scenarios are mixes; numbers vary with the seed unless given.
 #pragma once
 
 #include <string>
@@ -39,6 +40,14 @@ Result<Scenario> FindScenario(std::string_view name);
 // Shifts the benign numbers of a mix by the seed (each by a factor from 0.6 to 1.6) and then scales all
 // benign accounts so that the whole has about `accounts` (0: as they come). Campaigns keep their size.
 void VaryMix(Mix* mix, uint64_t seed, int accounts);
+
+// Settles every range.
+void DrawRanges(Mix* mix, uint64_t seed);
+// Gives every campaign so many accounts.
+void SetPools(Mix* mix, int accounts);
+// Scales the benign kinds (groups where there are several, else accounts) until campaign accounts are this
+// share of all; at least one of each kind stays.
+void SetPrevalence(Mix* mix, double prevalence);
 
 void BuildWorld(const Mix& mix, World* world);
 

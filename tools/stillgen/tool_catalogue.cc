@@ -27,8 +27,8 @@ constexpr ToolSpec kTools[] = {
      R"({"type":"object","properties":{"title":{"type":"string"},"urgency":{"type":"string","enum":["low","normal","high"]}},"required":["title"]})"},
 };
 
-std::string Path(Rng& rng) {
-  return Expand("[src|lib|app|tests|docs|scripts]/", rng) + Prose::Word(rng) + "_" + Prose::Word(rng) +
+std::string Path(const Prose& prose, Rng& rng) {
+  return Expand("[src|lib|app|tests|docs|scripts]/", rng) + prose.Word(rng) + "_" + prose.Word(rng) +
          Expand("[.py|.ts|.go|.rs|.cc|.md|.yaml]", rng);
 }
 
@@ -36,20 +36,20 @@ std::string Path(Rng& rng) {
 
 std::span<const ToolSpec> ToolCatalogue() { return kTools; }
 
-std::string ToolArguments(std::string_view tool, Rng& rng) {
-  if (tool == "read_file" || tool == "list_folder") return "{\"path\":\"" + Path(rng) + "\"}";
+std::string ToolArguments(std::string_view tool, const Prose& prose, Rng& rng) {
+  if (tool == "read_file" || tool == "list_folder") return "{\"path\":\"" + Path(prose, rng) + "\"}";
   if (tool == "write_file") {
-    return "{\"path\":\"" + Path(rng) + "\",\"content\":\"# " + Prose::Word(rng) + " " + Prose::Word(rng) + "\\n\"}";
+    return "{\"path\":\"" + Path(prose, rng) + "\",\"content\":\"# " + prose.Word(rng) + " " + prose.Word(rng) + "\\n\"}";
   }
   if (tool == "run_command") {
     return "{\"command\":\"" + Expand("[pytest -q|npm test|go test ./...|make check|git status|ls -la]", rng) + " " +
-           Prose::Word(rng) + "\"}";
+           prose.Word(rng) + "\"}";
   }
-  if (tool == "find_in_files") return "{\"pattern\":\"" + Prose::Word(rng) + "_" + Prose::Word(rng) + "\"}";
-  if (tool == "web_search") return "{\"query\":\"" + Prose::Word(rng) + " " + Prose::Subject(rng) + "\"}";
-  if (tool == "fetch_page") return "{\"url\":\"https://www.example.org/" + Prose::Word(rng) + "\"}";
+  if (tool == "find_in_files") return "{\"pattern\":\"" + prose.Word(rng) + "_" + prose.Word(rng) + "\"}";
+  if (tool == "web_search") return "{\"query\":\"" + prose.Word(rng) + " " + prose.Subject(rng) + "\"}";
+  if (tool == "fetch_page") return "{\"url\":\"https://www.example.org/" + prose.Word(rng) + "\"}";
   if (tool == "query_orders") return "{\"customer\":\"C" + std::to_string(rng.Range(10000, 99999)) + "\"}";
-  if (tool == "open_ticket") return "{\"title\":\"" + Prose::Word(rng) + " " + Prose::Word(rng) + "\",\"urgency\":\"normal\"}";
+  if (tool == "open_ticket") return "{\"title\":\"" + prose.Word(rng) + " " + prose.Word(rng) + "\",\"urgency\":\"normal\"}";
   return "{}";
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tools/stillgen/model_request.h"
+#include "tools/stillgen/prose.h"
 #include "tools/stillgen/rng.h"
 
 namespace stillwatch::stillgen {
@@ -13,6 +14,6 @@ namespace stillwatch::stillgen {
 std::span<const ToolSpec> ToolCatalogue();
 
 // A plausible argument object for the tool of that name ({} for a name we do not know).
-std::string ToolArguments(std::string_view tool, Rng& rng);
+std::string ToolArguments(std::string_view tool, const Prose& prose, Rng& rng);
 
 }  // namespace stillwatch::stillgen

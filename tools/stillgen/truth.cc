@@ -41,7 +41,9 @@ nlohmann::ordered_json TruthOf(const World& world, const std::string& mix, const
   Json truth;
   truth["generator"] = "stillgen";
   truth["seed"] = world.options.seed;
+  truth["split"] = SplitName(world.options.split);
   truth["mix"] = mix;
+  truth["disguise"] = world.options.disguise;
   truth["start"] = time(0);
   uint64_t requests = 0, harvest = 0, on_campaign_accounts = 0, active = 0, in_campaigns = 0;
   Json accounts = Json::array();
@@ -57,12 +59,16 @@ nlohmann::ordered_json TruthOf(const World& world, const std::string& mix, const
     row["key"] = a->client.key;
     if (!account_key.empty()) row["key_id"] = KeyId(account_key, a->client.key);
     row["kind"] = a->kind;
+    row["owner"] = a->owner;
+    row["created"] = time(-static_cast<int64_t>(a->age_days) * kNsPerDay);
+    if (a->allowed) row["allowed"] = true;
     row["campaign"] = a->campaign < 0 ? Json() : Json(world.campaigns[a->campaign]->name);
     row["client"] = a->client.stack->name;
     row["api"] = ApiName(a->client.api);
     row["requests"] = a->requests;
     row["harvest"] = a->harvest;
     row["rate_limited"] = a->rate_limited;
+    if (a->harvest > 0) row["harvest_runs"] = a->harvest_runs;
     row["first"] = time(a->first_ns);
     row["last"] = time(a->last_ns);
     if (a->campaign >= 0) {

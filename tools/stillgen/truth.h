@@ -17,7 +17,8 @@ Result<std::string> ReadAccountKey(const std::string& text);
 std::string KeyId(const std::string& account_key, const std::string& credential);
 
 // Accounts that asked at least once, campaigns, and the three shares every run prints (prevalence,
-// share, cover). `account_key` empty: no key_id fields. Numbers only, no floating point but the shares.
+// share, cover). An account's harvest_runs flags its exchanges in the order asked: how many in a row were
+// not, were, were not ... harvest. `account_key` empty: no key_id fields. Numbers only, no floating point but the shares.
 nlohmann::ordered_json TruthOf(const World& world, const std::string& mix, const std::string& account_key);
 
 Status WriteTruth(const std::string& path, const nlohmann::ordered_json& truth);

@@ -17,6 +17,8 @@ std::string NewKey(Api api, Rng& rng) {
   }
 }
 
+}  // namespace
+
 Address NewAddress(Rng& rng) {
   Address a;
   if (rng.Chance(0.08)) {
@@ -37,8 +39,6 @@ Address NewAddress(Rng& rng) {
   a.bytes[3] = static_cast<uint8_t>(rng.Range(1, 254));
   return a;
 }
-
-}  // namespace
 
 void SetStack(Account* account, const ClientStack& stack, Api api, Rng& rng) {
   ClientIdentity& client = account->client;
@@ -78,6 +78,10 @@ Account* World::NewAccount(std::string_view kind, Site site, Rng& from) {
   account->rtt_ms = from.LogUniform(3, 180);
   const double share = options.stream_share >= 0 ? options.stream_share : site == Site::kPerson ? 0.45 : 0.15;
   account->stream = from.Chance(share);
+  account->owner = account->index;
+  Rng aside = from.Fork("owner");
+  account->age_days = static_cast<int>(aside.LogUniform(2, 1200));
+  if (aside.Chance(0.25)) account->client.organisation = RandomId("org-", 24, aside);
   accounts.push_back(std::move(account));
   return accounts.back().get();
 }
@@ -91,6 +95,13 @@ Campaign* World::NewCampaign(std::string_view type) {
   campaign->name = std::string(type) + "-" + std::to_string(same + 1);
   campaigns.push_back(std::move(campaign));
   return campaigns.back().get();
+}
+
+void World::SameOwner(const Account& first, Account* account) {
+  account->owner = first.owner;
+  account->age_days = first.age_days;
+  account->allowed = first.allowed;
+  account->client.organisation = first.client.organisation;
 }
 
 void World::Join(Campaign* campaign, Account* account) {

@@ -14,7 +14,8 @@ struct BuiltWorld {
   std::string account_key;  // empty: none given
 };
 
-// scenario, mix, seed, accounts, hours, days, scale, sse, cover, start, account-key
+// scenario, mix, seed, split, accounts, hours, days, scale, sse, cover, pool, prevalence, harvest-a-day,
+// disguise, start, account-key, exact
 std::vector<std::string_view> WorldOptionNames();
 // `hours`: the scenario's own length when neither --hours nor --days is given and this is negative.
 Result<BuiltWorld> WorldFromOptions(const Options& options, double hours);

@@ -100,7 +100,8 @@ TEST(DialectTest, ScanRefusesWhatIsNoObject) {
 }
 
 TEST(DialectTest, ClientReadsExactlyWhatTheServerDecided) {
-  const Prose prose{Rng(5)};
+  const Grammar grammar(Split::kTrain);
+  const Prose prose(Rng(5), &grammar);
   const Responder responder(Rng(6), &prose, {.rate_limited = 0.1});
   int calls = 0, limited = 0;
   for (Api api : kApis) {
@@ -138,7 +139,8 @@ TEST(DialectTest, ClientReadsExactlyWhatTheServerDecided) {
 }
 
 TEST(DialectTest, PiecesCoverTheResponseInOrder) {
-  const Prose prose{Rng(5)};
+  const Grammar grammar(Split::kTrain);
+  const Prose prose(Rng(5), &grammar);
   const Responder responder(Rng(6), &prose, {});
   RequestFacts facts;
   facts.stream = true;

@@ -15,7 +15,7 @@ namespace {
 class LiveTest : public testing::Test {
  protected:
   void StartServer(Responder::Options options) {
-    prose_ = std::make_unique<Prose>(Rng(1));
+    prose_ = std::make_unique<Prose>(Rng(1), &grammar_);
     responder_ = std::make_unique<Responder>(Rng(2), prose_.get(), options);
     auto listener = Listen(ParseEndpoint("127.0.0.1:0").value());
     ASSERT_TRUE(listener.ok()) << listener.message();
@@ -36,6 +36,7 @@ class LiveTest : public testing::Test {
     return options;
   }
 
+  Grammar grammar_{Split::kTrain};
   std::unique_ptr<Prose> prose_;
   std::unique_ptr<Responder> responder_;
   std::unique_ptr<Server> server_;

@@ -15,10 +15,7 @@ struct Framework {
 Framework MakeFramework(const World& world, Rng rng) {
   Framework framework;
   framework.system =
-      "You are a coding agent that works in the user's workspace through tools.\n\n# How to work\n"
-      "- Read before you write. Keep changes small. Run the tests after each change.\n"
-      "- Say what you are about to do in one line, then do it. Stop when the task is done.\n"
-      "- Never delete what you did not make. Ask before anything that cannot be undone.\n\n# Rules\n";
+      world.grammar.Say("agent.system", rng);
   for (int i = 0; i < 24; ++i) framework.system += "- " + std::string(world.prose.Sentence(rng)) + "\n";
   framework.system += "\n# Notes on style\n" + world.prose.Text(rng, 2500);
   const auto catalogue = ToolCatalogue();
@@ -29,9 +26,9 @@ Framework MakeFramework(const World& world, Rng rng) {
 class AgentActor : public Actor {
  public:
   AgentActor(const World& world, Account* account, Rng rng, const Framework& framework, std::vector<int64_t> times)
-      : Actor(account), world_(&world), rng_(rng), project_(Prose::Word(rng_) + "-" + Prose::Word(rng_)),
+      : Actor(account), world_(&world), rng_(rng), project_(world.prose.Word(rng_) + "-" + world.prose.Word(rng_)),
         times_(std::move(times)) {
-    prompt_.system = framework.system + "\n\nWorkspace: /home/" + Prose::Word(rng_) + "/" + project_ + "\n";
+    prompt_.system = framework.system + "\n\nWorkspace: /home/" + world.prose.Word(rng_) + "/" + project_ + "\n";
     prompt_.tools = framework.tools;
     prompt_.model = world.PickModel(rng_);
     prompt_.parameters.max_tokens = 8192;
@@ -75,13 +72,8 @@ class AgentActor : public Actor {
 
  private:
   std::string Task() {
-    const std::string form = Expand(
-        "[[Fix|Find out] why {a} [fails|is slow|returns nothing] in {project}[ since {b} was added|]. {detail}|"
-        "[Add|Write] [a|an option for a] {a} [to|for] the {b} [module|page|script] of {project}. {detail}|"
-        "[Write tests for|Clean up|Document] {project}'s {a} and {b}. {detail}|"
-        "[Port|Move] the {a} from {b} to {project}. {detail}]", rng_);
-    return Fill(form, {{"a", Prose::Word(rng_)}, {"b", Prose::Word(rng_)}, {"project", project_},
-                                   {"detail", world_->prose.Sentence(rng_)}});
+    return world_->grammar.Say("agent.task", rng_, {{"a", world_->prose.Word(rng_)}, {"b", world_->prose.Word(rng_)},
+                                                    {"project", project_}, {"detail", world_->prose.Sentence(rng_)}});
   }
 
   const World* world_;

@@ -50,13 +50,10 @@ class BackendLane : public Actor {
 };
 
 std::string SystemPrompt(const World& world, Rng& rng) {
-  const std::string product = Prose::Product(rng);
-  std::string text = Fill(Expand("You are [the assistant|the help desk] of {product}. [Be polite and brief.|Answer from the "
-                                 "articles below only.] [Never promise a refund.|Escalate what you cannot answer.]\n\n",
-                                 rng), {{"product", product}});
+  std::string text = world.prose.Dress(world.grammar.Say("backend.system", rng), rng) + "\n\n";
   const int64_t articles = rng.Range(4, 14);
   for (int64_t i = 1; i <= articles; ++i) {
-    text += "## Article " + std::to_string(i) + ": " + Prose::Word(rng) + " and " + Prose::Word(rng) + "\n" +
+    text += "## Article " + std::to_string(i) + ": " + world.prose.Word(rng) + " and " + world.prose.Word(rng) + "\n" +
             world.prose.Text(rng, static_cast<size_t>(rng.Range(200, 900))) + "\n\n";
   }
   return text;

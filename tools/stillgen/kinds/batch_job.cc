@@ -5,21 +5,11 @@
 namespace stillwatch::stillgen {
 namespace {
 
-constexpr std::string_view kJobs[] = {
-    "[Extract|List] the [names, dates and amounts|products and complaints|parties and deadlines] [from|in] the "
-    "[text|document|record] below [as JSON|as a table|one a line].\n\n{document}",
-    "Translate the [following|text below] into [German|Spanish|French|Portuguese|Italian]; keep [numbers|names|product codes] "
-    "as they are.\n\n{document}",
-    "[Classify|Label] this [ticket|message|review] as one of: [billing, delivery, defect, praise|bug, question, request|"
-    "urgent, normal, spam]. Answer with the label only.\n\n{document}",
-    "[Summarise|Condense] in [two|three|four] sentences for [the weekly digest|the archive|our newsletter]:\n\n{document}",
-};
-
 class BatchActor : public Actor {
  public:
   BatchActor(const World& world, Account* account, Rng rng, int64_t start_ns, int64_t count, double gap_s)
       : Actor(account), world_(&world), rng_(rng), next_ns_(start_ns), left_(count), gap_s_(gap_s) {
-    form_ = Expand(kJobs[rng_.Below(std::size(kJobs))], rng_);
+    form_ = world.grammar.Say("batch.job", rng_);
     document_bytes_ = static_cast<double>(rng_.Range(200, 2500));
     prompt_.model = world.PickModel(rng_);
     prompt_.parameters.temperature_milli = rng_.Chance(0.7) ? 0 : 200;
@@ -30,8 +20,8 @@ class BatchActor : public Actor {
   int64_t NextAt() const override { return left_ > 0 ? next_ns_ : kNever; }
   const Prompt& Ask(int64_t) override {
     const size_t bytes = static_cast<size_t>(rng_.LogNormal(document_bytes_, 0.4));
-    std::string document = "#" + std::to_string(rng_.Range(100000, 999999)) + " " + Prose::Name(rng_) + ", " +
-                           Prose::Product(rng_) + "\n" + world_->prose.Text(rng_, std::min<size_t>(bytes, 8000));
+    std::string document = "#" + std::to_string(rng_.Range(100000, 999999)) + " " + world_->prose.Name(rng_) + ", " +
+                           world_->prose.Product(rng_) + "\n" + world_->prose.Text(rng_, std::min<size_t>(bytes, 8000));
     prompt_.messages[0].text = Fill(form_, {{"document", document}});
     return prompt_;
   }

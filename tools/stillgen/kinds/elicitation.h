@@ -1,14 +1,14 @@
-// The elicitation dealer, which low and slow campaigns use too.
+// The elicitation script, which low and slow campaigns use too.
 #pragma once
 
 #include "tools/stillgen/kinds/harvest.h"
 
 namespace stillwatch::stillgen {
 
-class ElicitationDealer : public Dealer {
+class ElicitationScript : public Script {
  public:
-  ElicitationDealer(const World& world, Rng rng);
-  void Deal(Prompt* prompt) override;
+  ElicitationScript(const World& world, Rng rng);
+  void Begin(Prompt* prompt) override;
 
  private:
   std::string Trace();   // asks for the whole reasoning

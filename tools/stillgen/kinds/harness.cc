@@ -11,10 +11,10 @@ class HarnessActor : public Actor {
   HarnessActor(const World& world, Account* account, Rng rng, int64_t start_ns, size_t items, double gap_s)
       : Actor(account), world_(&world), rng_(rng), items_(items), gap_s_(gap_s), next_ns_(start_ns) {
     subject_ = rng_.Chance(0.7) ? Subject::kMaths : Subject::kCode;
+    form_ = world.grammar.Say("harness.form", rng_);
     const auto& pool = world.corpus.Of(subject_);
     for (int i = 0; i < 3; ++i) {
-      shots_ += "Question: " + world.corpus.all()[rng_.Pick(pool)].text + "\nAnswer: " +
-                std::string(world.prose.Sentence(rng_)) + "\n\n";
+      shots_ += Fill(form_, {{"question", world.corpus.all()[rng_.Pick(pool)].text}}) + " " + std::string(world.prose.Sentence(rng_)) + "\n\n";
     }
     prompt_.parameters.temperature_milli = 0;
     prompt_.parameters.max_tokens = 256;
@@ -25,7 +25,7 @@ class HarnessActor : public Actor {
     static constexpr std::string_view kModels[] = {"meridian-4", "meridian-4-mini", "meridian-3.5"};
     const auto& pool = world_->corpus.Of(subject_);
     prompt_.model = kModels[sent_ % 3];
-    prompt_.messages[0].text = shots_ + "Question: " + world_->corpus.all()[pool[sent_ / 3 % pool.size()]].text + "\nAnswer:";
+    prompt_.messages[0].text = shots_ + Fill(form_, {{"question", world_->corpus.all()[pool[sent_ / 3 % pool.size()]].text}});
     return prompt_;
   }
   void Hear(const Answer&, int64_t now_ns) override {
@@ -37,7 +37,7 @@ class HarnessActor : public Actor {
   const World* world_;
   Rng rng_;
   Subject subject_;
-  std::string shots_;
+  std::string form_, shots_;
   size_t items_, sent_ = 0;
   double gap_s_;
   int64_t next_ns_;

@@ -1,16 +1,17 @@
-// The template dealer, which low and slow campaigns use too.
+// The template script, which low and slow campaigns use too.
 #pragma once
 
 #include "tools/stillgen/kinds/harvest.h"
 
 namespace stillwatch::stillgen {
 
-class TemplateDealer : public Dealer {
+class TemplateScript : public Script {
  public:
-  TemplateDealer(const World& world, Rng rng);
-  void Deal(Prompt* prompt) override;
+  TemplateScript(const World& world, Rng rng);
+  void Begin(Prompt* prompt) override;
 
  private:
+  const World* world_;
   Rng rng_;
   QuestionDeck deck_;
   std::string model_;
