@@ -21,6 +21,7 @@
 #include "dataplane/llm/exchange.h"
 #include "dataplane/llm/flow_record.h"
 #include "gpu/backend.h"
+#include "pipeline/batch/edge_recording.h"
 #include "pipeline/campaign/campaign_book.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/evidence/elicitation.h"
@@ -46,6 +47,7 @@ struct PipelineOptions {
   bool write_edges = true;
   PolicyOptions policy;
   Tunables tunables;
+  EdgeRecorder* edge_recorder = nullptr;  // gets all that the assembler reads; outlives the pipeline
 };
 
 enum class PipelineCounter {
@@ -91,6 +93,13 @@ class Pipeline {
   // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
   Status Finish();
 
+  // The assembler alone, from a recording instead of exchanges: nothing above is called but Finish. Gives the
+  // same verdicts, states and advice as the run that was recorded, but for their event ids.
+  void ReplayVersions(const gpu::SketchVersions& versions) { versions_ = versions; }
+  void ReplayAccount(const v1::RecordedAccount& account);
+  void ReplayLook(const v1::RecordedLook& look);
+  void ReplayEnd(const v1::RecordedCoverage& end);
+
   // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged.
   void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
@@ -122,12 +131,17 @@ class Pipeline {
                        RememberedRequest* request);
   bool EvaluationIsDue() const;
   void Evaluate();
+  void Judge(std::span<const EdgeRecord> edges);
+  void ForgetOld();
   void MarkHits();
-  void WriteEdges(const std::vector<EdgeRecord>& edges);
+  void WriteEdges(std::span<const EdgeRecord> edges);
   void WriteCampaigns();
   void WriteCampaign(Campaign* campaign);
   void WriteAdvice(Campaign* campaign, const AdviceGiven& advice);
   void WriteProfiles(bool all);
+  CoverageSeen Coverage() const;
+  RecordContext Context() const;
+  void SetCoverage(const v1::RecordedCoverage& coverage);
   bool OwnersKnown(const Campaign& campaign) const;
   bool AllowListed(const AccountId& id);
   void Stamp(v1::Meta* meta);
@@ -146,6 +160,8 @@ class Pipeline {
   int64_t batch_tick_ = 0;
   int64_t newest_ns_ = 0;         // newest traffic time of an exchange
   uint64_t rows_ = 0;             // exchanges ever, the window's ids
+
+  gpu::SketchVersions versions_;  // as records name them
 
   ProfileTable profiles_;
   FragmentTable fragments_;
