@@ -74,6 +74,8 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
       book_(options_.salt, options_.tunables.campaigns_max) {
   if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
+  if (backend_ != nullptr) versions_ = backend_->Versions();
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Start(versions_);
   if (registry_ == nullptr) return;
   registry_->Register(counters_);
   registry_->Register(profiles_.counters());
@@ -130,7 +132,10 @@ void Pipeline::CloseBatch() {
   block_at_.clear();
   blocks_.clear();
   if (EvaluationIsDue()) Evaluate();
-  if (newest_ns_ >= next_renewal_ns_) WriteAdvice();
+  if (newest_ns_ >= next_renewal_ns_) {
+    if (options_.edge_recorder != nullptr) options_.edge_recorder->Renewal(Coverage(), newest_ns_);
+    WriteAdvice();
+  }
   Deliver();
 }
 
@@ -226,6 +231,7 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   profile->dialects |= 1u << static_cast<uint32_t>(h.dialect);
   if (exchange.tokens(Part::kInstruction).size() < 2) {
     counters_.Add(PipelineCounter::kNoInstruction);
+    if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, nullptr);
     return;
   }
   RememberInstruction(exchange, considered, profile);
@@ -259,6 +265,7 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   if (h.tools != 0) request.flags |= kToolsOffered;
   if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
   ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, &request);
   profiles_.Remember(profile, request);
   ++remembered_;
 }
@@ -316,17 +323,27 @@ bool Pipeline::EvaluationIsDue() const {
 }
 
 void Pipeline::Evaluate() {
-  const Tunables& t = options_.tunables;
-  counters_.Add(PipelineCounter::kEvaluations);
   evaluated_ns_ = newest_ns_;
   remembered_ = 0;
-  const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(t.retention_days) * 86'400;
-  profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
-  const TemplateLayerResult layer = FindTemplateEdges(profiles_.all(), t);
+  ForgetOld();
+  const TemplateLayerResult layer = FindTemplateEdges(profiles_.all(), options_.tunables);
   if (layer.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
-  counters_.Set(PipelineCounter::kEdges, layer.edges.size());
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Look(Coverage(), newest_ns_, layer.edges);
+  Judge(layer.edges);
+}
+
+void Pipeline::ForgetOld() {
+  const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(options_.tunables.retention_days) * 86'400;
+  profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
+}
+
+// Edges and profiles in, campaigns out: nothing else is read from here on.
+void Pipeline::Judge(std::span<const EdgeRecord> edges) {
+  const Tunables& t = options_.tunables;
+  counters_.Add(PipelineCounter::kEvaluations);
+  counters_.Set(PipelineCounter::kEdges, edges.size());
   uint64_t unknown = 0, dropped = 0;
-  std::vector<Group> groups = AssembleGroups(layer.edges, book_.Seeds(profiles_), profiles_, t, &unknown);
+  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown);
   std::vector<Judgement> judgements;
   for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
@@ -334,9 +351,39 @@ void Pipeline::Evaluate() {
   counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);
   counters_.Add(PipelineCounter::kCampaignsDropped, dropped);
   counters_.Set(PipelineCounter::kCampaigns, book_.campaigns().size());
-  if (options_.write_edges) WriteEdges(layer.edges);
+  if (options_.write_edges) WriteEdges(edges);
   WriteCampaigns();
   if (options_.write_account_profiles) WriteProfiles(false);
+}
+
+void Pipeline::ReplayAccount(const v1::RecordedAccount& account) {
+  Profile* profile = profiles_.FindOrCreate(AccountIdOf(account.account()));
+  ApplyTo(account, profile);
+  if (!account.request().empty()) profiles_.Remember(profile, RequestOf(account));
+}
+
+void Pipeline::ReplayLook(const v1::RecordedLook& look) {
+  SetCoverage(look.coverage());
+  ForgetOld();
+  std::vector<EdgeRecord> edges;
+  for (const v1::RecordedEdge& edge : look.edges()) edges.push_back(EdgeOf(edge));
+  Judge(edges);
+  Deliver();
+}
+
+void Pipeline::ReplayRenewal(const v1::RecordedCoverage& at) {
+  SetCoverage(at);
+  WriteAdvice();
+  Deliver();
+}
+
+void Pipeline::ReplayEnd(const v1::RecordedCoverage& end) { SetCoverage(end); }
+
+void Pipeline::SetCoverage(const v1::RecordedCoverage& coverage) {
+  newest_ns_ = coverage.now_ns();
+  counters_.Set(PipelineCounter::kExchanges, coverage.exchanges());
+  SetCoverage(coverage.skipped(), coverage.degraded());
+  counters_.Set(PipelineCounter::kOneSided, coverage.one_sided());
 }
 
 // Hits of live campaigns stay remembered before other requests. Only these: kept for any shared core,
@@ -361,10 +408,8 @@ void Pipeline::MarkHits() {
 // --- Events -------------------------------------------------------------------------------------------
 
 // New edges, and those whose weight moved by a quarter.
-void Pipeline::WriteEdges(const std::vector<EdgeRecord>& edges) {
-  const RecordContext context{&profiles_, directory_.get(), &options_.tunables, &options_.policy,
-                              backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
-                              options_.salt, {}, newest_ns_};
+void Pipeline::WriteEdges(std::span<const EdgeRecord> edges) {
+  const RecordContext context = Context();
   for (const EdgeRecord& edge : edges) {
     uint64_t a, b;
     std::memcpy(&a, edge.a.bytes, 8);
@@ -379,6 +424,14 @@ void Pipeline::WriteEdges(const std::vector<EdgeRecord>& edges) {
     Emit(Topic::kEdge, std::move(key), std::move(record));
   }
   if (edge_weights_.size() > 4u * options_.tunables.profiles_max) edge_weights_.Clear();  // written again
+}
+
+CoverageSeen Pipeline::Coverage() const {
+  return {counters_.Get(PipelineCounter::kExchanges), coverage_skipped_, counters_.Get(PipelineCounter::kOneSided), degraded_};
+}
+
+RecordContext Pipeline::Context() const {
+  return {&profiles_, directory_.get(), &options_.tunables, &options_.policy, versions_, options_.salt, Coverage(), newest_ns_};
 }
 
 bool Pipeline::OwnersKnown(const Campaign& campaign) const {
@@ -400,12 +453,7 @@ bool Pipeline::AllowListed(const AccountId& id) {
 
 v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const bool known = OwnersKnown(campaign);
-  const RecordContext context{&profiles_, directory_.get(), &options_.tunables, &options_.policy,
-                              backend_ != nullptr ? backend_->Versions() : gpu::SketchVersions{},
-                              options_.salt,
-                              {counters_.Get(PipelineCounter::kExchanges), coverage_skipped_,
-                               counters_.Get(PipelineCounter::kOneSided), degraded_},
-                              newest_ns_};
+  const RecordContext context = Context();
   v1::CampaignVerdict verdict;
   FillVerdict(campaign, AdviceOf(campaign), known, context, &verdict);
   return verdict;
@@ -570,6 +618,9 @@ Status Pipeline::Finish() {
   }
   if (options_.write_account_profiles) WriteProfiles(true);
   Deliver();
+  if (options_.edge_recorder != nullptr) {
+    if (Status status = options_.edge_recorder->End(Coverage(), newest_ns_); !status.ok()) return status;
+  }
   if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
   return sink_->Flush();
 }

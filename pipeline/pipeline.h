@@ -22,6 +22,7 @@
 #include "dataplane/llm/exchange.h"
 #include "dataplane/llm/flow_record.h"
 #include "gpu/backend.h"
+#include "pipeline/batch/edge_recording.h"
 #include "pipeline/campaign/campaign_book.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/evidence/elicitation.h"
@@ -48,6 +49,7 @@ struct PipelineOptions {
   bool write_edges = true;
   PolicyOptions policy;
   Tunables tunables;
+  EdgeRecorder* edge_recorder = nullptr;  // gets all that the assembler reads; outlives the pipeline
 };
 
 enum class PipelineCounter {
@@ -93,6 +95,14 @@ class Pipeline {
   // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
   Status Finish();
 
+  // The assembler alone, from a recording instead of exchanges: nothing above is called but Finish. Gives the
+  // same verdicts, states and advice as the run that was recorded, but for their event ids.
+  void ReplayVersions(const gpu::SketchVersions& versions) { versions_ = versions; }
+  void ReplayAccount(const v1::RecordedAccount& account);
+  void ReplayLook(const v1::RecordedLook& look);
+  void ReplayRenewal(const v1::RecordedCoverage& at);
+  void ReplayEnd(const v1::RecordedCoverage& end);
+
   // Between two calls above. A reload of hot keys: policy, what is written, how often groups are judged. Standing
   // advice follows the new policy at once.
   void SwapPolicy(PolicyOptions policy, uint64_t config_generation);
@@ -129,8 +139,10 @@ class Pipeline {
                        RememberedRequest* request);
   bool EvaluationIsDue() const;
   void Evaluate();
+  void Judge(std::span<const EdgeRecord> edges);
+  void ForgetOld();
   void MarkHits();
-  void WriteEdges(const std::vector<EdgeRecord>& edges);
+  void WriteEdges(std::span<const EdgeRecord> edges);
   AdviceGiven AdviceOf(const Campaign& campaign) const;
   // Verdicts that changed, then the advice that follows from all.
   void WriteCampaigns();
@@ -139,6 +151,9 @@ class Pipeline {
   void WriteProfiles(bool all);
   // The account of the exchange's key, and its line of the directory (null: none).
   std::pair<AccountId, const AccountDirectory::Entry*> AccountOf(const dataplane::ExchangeHeader& header) const;
+  CoverageSeen Coverage() const;
+  RecordContext Context() const;
+  void SetCoverage(const v1::RecordedCoverage& coverage);
   bool OwnersKnown(const Campaign& campaign) const;
   bool AllowListed(const AccountId& id);
   void Stamp(v1::Meta* meta) { Stamp(meta, newest_ns_); }
@@ -160,6 +175,8 @@ class Pipeline {
   uint64_t rows_ = 0;             // exchanges ever, the window's ids
 
   std::shared_ptr<const AccountDirectory> directory_;  // shared with who loaded it
+  gpu::SketchVersions versions_;  // as records name them
+
   ProfileTable profiles_;
   FragmentTable fragments_;
   std::unique_ptr<ElicitationExpert> elicitation_;

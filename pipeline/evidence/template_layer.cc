@@ -70,23 +70,47 @@ Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const P
   return result;
 }
 
-// N * sum(n^2) / (sum n)^2 in 1/256, n: an account's remembered requests. Independent use makes busy
-// accounts hold many cores; capped, so that a busy campaign cannot explain itself away.
-uint64_t VolumeFactorQ8(std::span<const Profile> profiles, uint32_t factor_max) {
-  uint64_t sum = 0, squares = 0, accounts = 0;
-  for (const Profile& profile : profiles) {
-    const uint64_t n = profile.requests_count;
-    if (n == 0) continue;
-    ++accounts, sum += n, squares += n * n;
+// How many requests are remembered of the owners that hold each core, and of all.
+struct Volumes {
+  std::vector<uint64_t> of_core;
+  uint64_t all = 0;
+};
+Volumes VolumesOf(std::span<const RequestRef> requests, const CoreSet& cores) {
+  Volumes volumes{std::vector<uint64_t>(cores.cores.size(), 0), requests.size()};
+  std::vector<uint32_t> last_owner(cores.cores.size(), UINT32_MAX);
+  for (size_t i = 0; i < requests.size();) {
+    const uint32_t owner = requests[i].owner;
+    size_t end = i;
+    while (end < requests.size() && requests[end].owner == owner) ++end;
+    for (size_t k = i; k < end; ++k) {
+      for (uint32_t core : cores.held(k)) {
+        if (last_owner[core] == owner) continue;
+        last_owner[core] = owner;
+        volumes.of_core[core] += end - i;
+      }
+    }
+    i = end;
   }
-  if (sum == 0) return 256;
-  const uint64_t factor = accounts * squares * 256 / (sum * sum);
-  return std::clamp<uint64_t>(factor, 256, factor_max * 256ull);
+  return volumes;
+}
+
+// Owners expected to hold both of two cores by chance. One that sends much holds much: an owner of n of all N
+// requests holds a core of k owners with probability n k / N, so the holders of the other core expect k times
+// their share of all requests. (A factor for the whole population instead would explain a large campaign of
+// ordinary accounts away by busy accounts that are not in it.) Never below what equal volumes give, and at most
+// `factor_max` times that, so that a busy campaign cannot explain itself away.
+uint64_t ExpectedTogetherQ8(const CoreSet& cores, const Volumes& volumes, uint32_t a, uint32_t b, uint64_t owners,
+                            uint32_t factor_max) {
+  const uint64_t of_a = cores.cores[a].owners, of_b = cores.cores[b].owners;
+  const uint64_t equal = of_a * of_b * 256 / std::max<uint64_t>(owners, 1);
+  const uint64_t by_volume =
+      std::max(of_a * volumes.of_core[b], of_b * volumes.of_core[a]) * 256 / std::max<uint64_t>(volumes.all, 1);
+  return std::clamp<uint64_t>(by_volume, equal, equal * factor_max);
 }
 
 // Pairs of cores that go together over owners.
 std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cores, uint32_t owners,
-                                    uint64_t volume_q8, const Tunables& tunables) {
+                                    const Volumes& volumes, const Tunables& tunables) {
   struct Together {
     uint32_t owners = 0;
     uint32_t last_owner = UINT32_MAX;
@@ -111,8 +135,7 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
     const uint32_t seen = together.Find(key)->owners;
     if (seen < tunables.link_owners_min) continue;
-    const uint64_t expected_q8 = static_cast<uint64_t>(cores.cores[a].owners) * cores.cores[b].owners *
-                                 volume_q8 / std::max(owners, 1u);
+    const uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
     const int32_t nats = ExcessNats(seen, expected_q8);
     if (nats >= tunables.link_nats) links.push_back({a, b, nats});
   }
@@ -239,7 +262,7 @@ TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const T
 
   const Holdings holdings = CollectHoldings(requests, profiles, cores, tunables.account_cores_max);
   const std::vector<WeightedEdge> links =
-      LinkCores(holdings, cores, owners, VolumeFactorQ8(profiles, tunables.volume_factor_max), tunables);
+      LinkCores(holdings, cores, owners, VolumesOf(requests, cores), tunables);
   result.links = static_cast<uint32_t>(links.size());
   std::vector<uint32_t> bundle_of_core = PropagateLabels(result.cores, links);
   std::vector<bool> linked(result.cores, false);

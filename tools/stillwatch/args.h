@@ -1,4 +1,5 @@
-// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR and the rest.
+// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR, replay's
+// --edges FILE and --record-edges FILE, and the rest.
 #pragma once
 
 #include <span>
@@ -11,7 +12,7 @@
 namespace stillwatch {
 
 struct Args {
-  std::string config_file, out_dir, replication = "3";
+  std::string config_file, out_dir, edges_file, record_edges_file, replication = "3";
   bool accept_config = false;
   std::vector<std::string> sets, words;
 };

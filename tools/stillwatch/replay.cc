@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "config/load.h"
 #include "dataplane/port/capture_file.h"
+#include "pipeline/batch/edge_recording.h"
+#include "pipeline/store/epoch.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/memory_table.h"
 #include "tools/stillwatch/pipeline_consumer.h"
@@ -15,7 +17,8 @@ namespace stillwatch {
 
 namespace {
 
-constexpr char kUsage[] = "replay --config FILE [--set KEY=VALUE]... --out DIR CAPTURE...";
+constexpr char kUsage[] =
+    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--record-edges FILE] CAPTURE... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
   std::string text = std::to_string(number);
@@ -42,7 +45,56 @@ void PrintCampaigns(const pipeline::Pipeline& pipeline) {
   }
 }
 
-int Replay(const config::Config& config, const std::string& out_dir, const std::vector<std::string>& captures) {
+Status WriteCounters(const std::string& out_dir, const std::map<std::string, uint64_t>& counters) {
+  const std::string path = out_dir + "/counters.txt";
+  FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) return Error{path + " cannot be written"};
+  for (const auto& [name, value] : counters) std::fprintf(file, "%s %llu\n", name.c_str(), static_cast<unsigned long long>(value));
+  std::fclose(file);
+  return {};
+}
+
+// The campaign assembler alone: verdicts, states and advice from recorded edges and profiles.
+int ReplayEdges(const config::Config& config, const std::string& out_dir, const std::string& edges) {
+  Result<Secrets> secrets = ReadSecrets(config);
+  if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
+  pipeline::PipelineOptions options = PipelineOptionsOf(config, secrets.value(), pipeline::kReplayEpoch, 1);
+  options.write_edges = options.write_account_profiles = options.write_request_sketches = false;
+  options.token_hash = nullptr;  // no text passes here
+  options.tunables.fragment_rows_max = options.tunables.doorkeeper_rows = 0;
+  Result<std::unique_ptr<pipeline::EdgeRecording>> recording = pipeline::EdgeRecording::Open(edges, options.salt);
+  if (!recording.ok()) return Complain(kExitUnreadable, recording.message());
+  Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
+  if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
+  const SystemClock clock;
+  pipeline::NdjsonOptions ndjson;
+  ndjson.dir = out_dir;
+  Result<std::unique_ptr<pipeline::NdjsonSink>> sink = pipeline::NdjsonSink::Open(ndjson, clock);
+  if (!sink.ok()) return Complain(kExitUnreadable, sink.message());
+  CounterRegistry registry;
+  pipeline::Pipeline pipeline(std::move(options), nullptr, sink.value().get(), &registry);
+  pipeline.SwapDirectory(std::move(directory).value());  // for the names
+  pipeline.ReplayVersions(recording.value()->versions());
+  for (bool ended = false; !ended;) {
+    Result<v1::RecordedPart> part = recording.value()->Next();
+    if (!part.ok()) return Complain(kExitUnreadable, part.message());
+    if (part.value().has_account()) pipeline.ReplayAccount(part.value().account());
+    if (part.value().has_look()) pipeline.ReplayLook(part.value().look());
+    if (part.value().has_renewal()) pipeline.ReplayRenewal(part.value().renewal());
+    if ((ended = part.value().has_end())) pipeline.ReplayEnd(part.value().end());
+  }
+  if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
+  const std::map<std::string, uint64_t> counters = registry.Snapshot();
+  std::printf("%s looks at recorded edges, %s accounts\n", Thousands(counters.at("pipeline.evaluations")).c_str(),
+              Thousands(pipeline.profiles().size()).c_str());
+  PrintCampaigns(pipeline);
+  std::printf("verdicts and evidence: %s\n", sink.value()->PathOf(pipeline::Topic::kCampaignVerdict).c_str());
+  if (Status written = WriteCounters(out_dir, counters); !written.ok()) return Complain(kExitFailed, written.message());
+  return kExitDone;
+}
+
+int Replay(const config::Config& config, const std::string& out_dir, const std::string& record_edges,
+           const std::vector<std::string>& captures) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Complain(kExitUnreadable, memory.message());
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
@@ -56,10 +108,17 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   const SystemClock clock;
   Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, out_dir, clock);
   if (!outputs.ok()) return Complain(kExitUnreadable, outputs.message());
-
   outputs.value()->RegisterCounters(&registry);
-  pipeline::Pipeline pipeline(PipelineOptionsOf(config, secrets.value(), outputs.value()->epoch(), 1),
-                              backend.value().get(), outputs.value().get(), &registry);
+  pipeline::PipelineOptions options = PipelineOptionsOf(config, secrets.value(), outputs.value()->epoch(), 1);
+  std::unique_ptr<pipeline::EdgeRecorder> recorder;
+  if (!record_edges.empty()) {
+    auto created = pipeline::EdgeRecorder::Create(record_edges, options.salt);
+    if (!created.ok()) return Complain(kExitUnreadable, created.message());
+    recorder = std::move(created).value();
+    options.edge_recorder = recorder.get();
+  }
+
+  pipeline::Pipeline pipeline(std::move(options), backend.value().get(), outputs.value().get(), &registry);
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
   dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
@@ -77,10 +136,7 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   PrintCampaigns(pipeline);
   std::printf("verdicts and evidence: %s\n",
               outputs.value()->files().PathOf(pipeline::Topic::kCampaignVerdict).c_str());
-  FILE* file = std::fopen((out_dir + "/counters.txt").c_str(), "w");
-  if (file == nullptr) return Complain(kExitFailed, out_dir + "/counters.txt cannot be written");
-  for (const auto& [name, value] : counters) std::fprintf(file, "%s %llu\n", name.c_str(), static_cast<unsigned long long>(value));
-  std::fclose(file);
+  if (Status written = WriteCounters(out_dir, counters); !written.ok()) return Complain(kExitFailed, written.message());
   return kExitDone;
 }
 
@@ -89,12 +145,17 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
 int ReplayMain(std::span<char*> words) {
   const Result<Args> args = ParseArgs(words);
   if (!args.ok()) return Complain(kExitBadUsage, args.message());
-  if (args.value().config_file.empty() || args.value().out_dir.empty() || args.value().words.empty()) {
+  const Args& given = args.value();
+  // Captures or a recording, one of the two; only what comes from captures can be recorded.
+  const bool from_edges = !given.edges_file.empty();
+  if (given.config_file.empty() || given.out_dir.empty() || given.words.empty() != from_edges ||
+      (from_edges && !given.record_edges_file.empty())) {
     return Complain(kExitBadUsage, kUsage);
   }
-  const Result<config::Config> config = config::LoadConfig(args.value().config_file, args.value().sets);
+  const Result<config::Config> config = config::LoadConfig(given.config_file, given.sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
-  return Replay(config.value(), args.value().out_dir, args.value().words);
+  if (from_edges) return ReplayEdges(config.value(), given.out_dir, given.edges_file);
+  return Replay(config.value(), given.out_dir, given.record_edges_file, given.words);
 }
 
 }  // namespace stillwatch
