@@ -201,7 +201,7 @@ void MakeWindowBatch(std::mt19937_64& random, uint32_t rows, std::vector<Sketch>
   std::memset(static_cast<void*>(sketches->data()), 0, rows * sizeof(Sketch));
   for (uint32_t row = 0; row < rows; ++row) {
     Sketch& sketch = (*sketches)[row];
-    const uint32_t family = static_cast<uint32_t>(random() % 500);
+    const uint32_t family = static_cast<uint32_t>(random() % 40);
     const uint32_t shared = random() % 2 != 0 ? static_cast<uint32_t>(random() % (kBands + 1)) : 0;
     for (uint32_t b = 0; b < kBands; ++b) {
       sketch.bands[b] =
