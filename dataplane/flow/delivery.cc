@@ -165,7 +165,8 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     CollectFirstBytes(&direction, data);
     head = direction.first_bytes->bytes();
   }
-  HttpSniff sniff = SniffHttp1(head, side == 0);
+  HttpVersion version;
+  HttpSniff sniff = SniffHttp(head, side == 0, flow->mid_stream, &version);
   if (sniff == HttpSniff::kNeedMore) {
     if (head.size() < Segment::kBytes) {
       if (held != 0 || CollectFirstBytes(&direction, data) != 0) return data.size();
@@ -177,6 +178,8 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     if (held != 0) direction.first_bytes->size = static_cast<uint32_t>(held);
     Count(FlowCounter::kHttp);
     flow->protocol = Protocol::kHttp;
+    flow->http_version = version;
+    flow->http_client_first = side == 0;
     for (const int at_side : {1 - side, side}) {
       Segment* const first = std::exchange(flow->direction[at_side].first_bytes, nullptr);
       if (first == nullptr) continue;
@@ -241,7 +244,8 @@ bool FlowWorker::HasParser(Flow* flow) {
   if (flow->http != nullptr) return true;
   if (parsers_ < options_.parsers_max) {
     ++parsers_;
-    flow->http = MakeHttpConnection(http_shared_.get(), flow->exchanges_done);
+    flow->http = MakeHttpConnection(http_shared_.get(), flow->exchanges_done, flow->http_version,
+                                    flow->http_client_first);
     return true;
   }
   Count(FlowCounter::kParserPoolEmpty);

@@ -247,7 +247,8 @@ void FlowWorker::LearnClient(Flow* flow, const Packet& packet, bool from_low) {
   bool sender_is_client = true;
   if ((packet.flags & kSyn) != 0) {
     sender_is_client = (packet.flags & kAck) == 0;
-  } else if (SniffHttp1(packet.payload, true) == HttpSniff::kHttp) {
+  } else if (SniffHttp1(packet.payload, true) == HttpSniff::kHttp ||
+             SniffHttp2(packet.payload, true) == HttpSniff::kHttp) {
     sender_is_client = true;
   } else if (SniffHttp1(packet.payload, false) == HttpSniff::kHttp) {
     sender_is_client = false;
