@@ -11,6 +11,8 @@
 namespace stillwatch::dataplane {
 namespace {
 
+constexpr int64_t kLingerNs = 2'000'000'000;
+
 // Pseudo-header fields, in one list so that their order is told by a digit each.
 constexpr std::string_view kPseudoNames[] = {":method", ":scheme", ":authority", ":path", ":status", ":protocol"};
 
@@ -157,6 +159,7 @@ void Http2Connection::BeginUpgraded(const StreamContext& at, HttpObserver::Handl
 
 size_t Http2Connection::Feed(const StreamContext& at, bool from_client, Bytes data, DecodeBudget* budget) {
   at_ = &at;
+  if (at.time_ns >= linger_until_ns_) EndLingering();
   return (from_client ? client_ : server_).Feed(data, budget);
 }
 
@@ -181,8 +184,25 @@ void Http2Connection::Close(const StreamContext& at, HttpEnd reason) {
   server_.Stop();
 }
 
+// Streams that the client gave up, and whose answer had its time.
+void Http2Connection::EndLingering() {
+  linger_until_ns_ = INT64_MAX;
+  for (Http2Stream* stream = first_; stream != nullptr;) {
+    Http2Stream* const next = stream->next;
+    const int64_t until_ns = stream->reset_ns + kLingerNs;
+    if (stream->reset_ns != 0 && at_->time_ns >= until_ns) {
+      TellEnd(stream, HttpEnd::kFlowEnded);
+      Forget(stream);
+    } else if (stream->reset_ns != 0) {
+      linger_until_ns_ = std::min(linger_until_ns_, until_ns);
+    }
+    stream = next;
+  }
+}
+
 void Http2Connection::Tick(const StreamContext& at) {
   at_ = &at;
+  if (at.time_ns >= linger_until_ns_) EndLingering();
   for (Http2Stream* stream = first_; stream != nullptr;) {
     Http2Stream* const next = stream->next;
     if (stream->halves[kRequest].done &&
@@ -196,7 +216,7 @@ void Http2Connection::Tick(const StreamContext& at) {
 }
 
 int64_t Http2Connection::next_deadline_ns() const {
-  int64_t next = INT64_MAX;
+  int64_t next = linger_until_ns_;
   for (const Http2Stream* stream = first_; stream != nullptr; stream = stream->next) {
     if (stream->halves[kRequest].done) {
       next = std::min(next, stream->awaited_since_ns + core_->limits.response_timeout_ns);
@@ -244,6 +264,7 @@ void Http2Connection::Forget(Http2Stream* stream) {
   (stream->before == nullptr ? first_ : stream->before->next) = stream->next;
   (stream->next == nullptr ? last_ : stream->next->before) = stream->before;
   --open_;
+  lingering_ -= stream->reset_ns != 0;
   core_->streams.Give(stream);
 }
 
@@ -288,7 +309,7 @@ void Http2Connection::EndHalf(Http2Stream* stream, Side side) {
     info.response_body_cut = half.body.cut();
   }
   if (!stream->halves[kRequest].done || !stream->halves[kResponse].done) return;
-  TellEnd(stream, HttpEnd::kComplete);
+  TellEnd(stream, info.request_complete && info.response_complete ? HttpEnd::kComplete : HttpEnd::kFlowEnded);
   Forget(stream);
 }
 
@@ -460,13 +481,30 @@ void Http2Connection::OnDataEnd(bool from_client, uint32_t stream_id, bool end_s
 
 // ---- control frames
 
-void Http2Connection::OnReset(bool, uint32_t stream_id) {
+void Http2Connection::OnReset(bool from_client, uint32_t stream_id) {
   Http2Stream* const stream = Find(stream_id);
-  if (stream == nullptr) return PassedOver(stream_id);
-  core_->Count(Http2Counter::kStreamsReset);
-  // A server may answer in whole and then refuse the rest of the request (RFC 9113, 8.1).
-  TellEnd(stream, HttpEnd::kFlowEnded);
-  Forget(stream);
+  if (stream == nullptr || stream->reset_ns != 0) {
+    if (stream == nullptr || from_client) return PassedOver(stream_id);
+  } else {
+    core_->Count(Http2Counter::kStreamsReset);
+  }
+  // The client's reset and the server's answer may cross.
+  const bool lingers = from_client && !stream->halves[kResponse].done && lingering_ < kLingeringMax &&
+                       !MutantIs("http2.reset_forgets");
+  if (!lingers) {
+    TellEnd(stream, HttpEnd::kFlowEnded);
+    return Forget(stream);
+  }
+  ++lingering_;
+  stream->reset_ns = std::max<int64_t>(at_->time_ns, 1);
+  linger_until_ns_ = std::min(linger_until_ns_, stream->reset_ns + kLingerNs);
+  Http2Stream::Half& request = stream->halves[kRequest];
+  if (request.done) return;
+  request.done = true;
+  request.body.Drop(core_);
+  stream->info.request_body_bytes = request.body.bytes();
+  stream->info.request_body_cut = true;
+  stream->awaited_since_ns = at_->time_ns;
 }
 
 void Http2Connection::OnSetting(bool from_client, uint16_t id, uint32_t value) {

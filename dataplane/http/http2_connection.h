@@ -2,8 +2,9 @@
 // gives the same observer calls as an HTTP/1 transaction, so what stands above knows no difference.
 //
 // Bounds: streams_per_connection_max open streams with records of a bounded pool; each takes a few hundred bytes, and
-// a decompressor only while a coded body is open. A stream that is over is forgotten at once: a rapid reset costs
-// no more memory than one request. Header tables come from a bounded pool and live as long as the connection.
+// a decompressor only while a coded body is open. A stream that is over is forgotten at once. One that the client
+// reset is read on for two seconds, for the answer that was on its way, but at most kLingeringMax of them: a rapid
+// reset costs no more memory than these. Header tables come from a bounded pool and live as long as the connection.
 #pragma once
 
 #include "dataplane/http/body_decoder.h"
@@ -28,6 +29,7 @@ struct Http2Stream {
   HttpObserver::Handle handle = nullptr;
   HttpTransactionInfo info;
   int64_t awaited_since_ns = 0;  // when the request ended
+  int64_t reset_ns = 0;          // the client gave it up then; what the server had sent is still read; 0: not
   Half halves[2];                // request, response
 };
 
@@ -55,6 +57,7 @@ class Http2Connection final : public HttpConnection, private Http2Events, privat
 
  private:
   static constexpr size_t kBuckets = 32;
+  static constexpr uint32_t kLingeringMax = 64;
   enum Side : int { kRequest = 0, kResponse = 1 };
   static Side SideOf(bool from_client) { return from_client ? kRequest : kResponse; }
 
@@ -85,6 +88,7 @@ class Http2Connection final : public HttpConnection, private Http2Events, privat
   void Mark(Http2Stream* stream, Http2Counter anomaly);
   void BeginBody(Http2Stream* stream, Side side, const Head& head, bool ends);
   void PassedOver(uint32_t stream_id);
+  void EndLingering();
   void Fingerprint(uint64_t value);
 
   HttpCore* const core_;
@@ -94,7 +98,8 @@ class Http2Connection final : public HttpConnection, private Http2Events, privat
   Http2Stream *first_ = nullptr, *last_ = nullptr;
   Http2Stream* body_of_ = nullptr;     // whose body is being delivered
   Side body_side_ = kRequest;
-  uint32_t open_ = 0;
+  uint32_t open_ = 0, lingering_ = 0;
+  int64_t linger_until_ns_ = INT64_MAX;  // of the first to end
   uint32_t last_request_ = 0;          // the highest stream that a client's HEADERS opened
   uint64_t next_index_;
   uint64_t fingerprint_ = 0;

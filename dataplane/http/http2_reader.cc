@@ -355,7 +355,7 @@ bool Http2Reader::InflateHeld(DecodeBudget* budget) {
     if (fields.too_large()) core_->Count(Http2Counter::kHeadTooLarge);
     EndBlock(fields.too_large());
   } else if (step == HpackDecoder::Step::kDone || step == HpackDecoder::Step::kBudget) {
-    if (step == HpackDecoder::Step::kDone && rest.size() == held) {
+    if (step == HpackDecoder::Step::kDone && rest.size() == held && held >= core_->limits.header_bytes_max) {
       FailBlock(HpackDecoder::Step::kFailed);  // one field as large as the buffer
       block_open_ = block_lost_ = true;
       state_ = State::kContent;
