@@ -1,4 +1,4 @@
-// Builds HTTP/2 bytes for tests: frames, and header blocks through nghttp2's own deflater (or literals by hand).
+// Builds HTTP/2 bytes for tests: frames, and header blocks through nghttp2's own deflater.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -13,7 +13,7 @@ namespace stillwatch::dataplane {
 
 using FieldPairs = std::vector<std::pair<std::string, std::string>>;
 
-inline std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {
+inline std::string MakeFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {
   std::string out;
   for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(payload.size() >> shift);
   out += static_cast<char>(type);
@@ -23,6 +23,7 @@ inline std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std
 }
 
 // Puts bytes one behind the other; unlike `+` it makes the left ones first, which header blocks need.
+#pragma GCC diagnostic ignored "-Wparentheses"
 inline std::string operator<<(std::string left, const std::string& right) { return std::move(left) + right; }
 
 inline std::string Be32(uint32_t value) {
@@ -34,12 +35,12 @@ inline std::string Be32(uint32_t value) {
 inline std::string Setting(uint16_t id, uint32_t value) {
   return std::string{static_cast<char>(id >> 8), static_cast<char>(id)} + Be32(value);
 }
-inline std::string Settings(const std::string& settings = {}) { return Frame(4, 0, 0, settings); }
-inline std::string SettingsAck() { return Frame(4, 1, 0, ""); }
+inline std::string Settings(const std::string& settings = {}) { return MakeFrame(4, 0, 0, settings); }
+inline std::string SettingsAck() { return MakeFrame(4, 1, 0, ""); }
 inline std::string Data(uint32_t stream, const std::string& data, bool end = false) {
-  return Frame(0, end ? 1 : 0, stream, data);
+  return MakeFrame(0, end ? 1 : 0, stream, data);
 }
-inline std::string Reset(uint32_t stream) { return Frame(3, 0, stream, Be32(8)); }
+inline std::string Reset(uint32_t stream) { return MakeFrame(3, 0, stream, Be32(8)); }
 inline std::string Preface() { return std::string(kHttp2Preface) + Settings(); }
 
 // The encoder of one direction.
@@ -64,7 +65,7 @@ class Deflater {
     return out;
   }
   std::string Headers(uint32_t stream, const FieldPairs& fields, bool end = false) {
-    return Frame(1, static_cast<uint8_t>(4 | (end ? 1 : 0)), stream, Block(fields));
+    return MakeFrame(1, static_cast<uint8_t>(4 | (end ? 1 : 0)), stream, Block(fields));
   }
 
  private:

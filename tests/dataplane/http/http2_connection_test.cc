@@ -58,10 +58,10 @@ TEST(Http2Connection, ContinuationPaddingPriorityAndUnknownFrames) {
   Http2 d;
   const string block = d.client.Block(Get("/long", {{"a", string(100, 'q')}}));
   const string priority("\x80\x00\x00\x03\x0f", 5);
-  d.Client(Frame(1, 1 | 8 | 0x20, 1, string("\x04", 1) + priority + block.substr(0, 10) + string(4, '\0')) +
-           Frame(9, 0, 1, block.substr(10, 20)) + Frame(9, 0, 1, "") + Frame(9, 4, 1, block.substr(30)) +
-           Frame(2, 0, 3, priority) + Frame(0x55, 0xff, 9, "what") + Frame(6, 0, 0, "12345678"));
-  d.Server(d.server.Headers(1, Status("200")) + Frame(0, 8 | 1, 1, string("\x03", 1) + "body" + string(3, '\0')));
+  d.Client(MakeFrame(1, 1 | 8 | 0x20, 1, string("\x04", 1) + priority + block.substr(0, 10) + string(4, '\0')) +
+           MakeFrame(9, 0, 1, block.substr(10, 20)) + MakeFrame(9, 0, 1, "") + MakeFrame(9, 4, 1, block.substr(30)) +
+           MakeFrame(2, 0, 3, priority) + MakeFrame(0x55, 0xff, 9, "what") + MakeFrame(6, 0, 0, "12345678"));
+  d.Server(d.server.Headers(1, Status("200")) + MakeFrame(0, 8 | 1, 1, string("\x03", 1) + "body" + string(3, '\0')));
   ASSERT_EQ(d.size(), 1u);
   EXPECT_EQ(d[0].target, "/long");
   EXPECT_EQ(d[0].response_body, "body");
@@ -160,7 +160,7 @@ TEST(Http2Connection, ResetEndsAStreamAndTheAnswerOnItsWayIsRead) {
   d.Client(d.client.Headers(5, Post("/c")) + Reset(5));
   EXPECT_FALSE(d[2].ended);
   d.context.time_ns += 2'000'000'001;
-  d.Client(Frame(6, 0, 0, "12345678"));
+  d.Client(MakeFrame(6, 0, 0, "12345678"));
   EXPECT_TRUE(d[2].ended);
   EXPECT_EQ(d[2].end, HttpEnd::kFlowEnded);
   EXPECT_EQ(d.Count("http2.streams_reset"), 3u);
@@ -200,9 +200,9 @@ TEST(Http2Connection, AFloodOfContinuationsIsReadOverAndTheTableSurvives) {
     many.emplace_back("last", "also in the table");
     const string block = d.client.Block(many);
     ASSERT_GT(block.size(), 3u * limits.header_bytes_max / 2);
-    string frames = Frame(1, 1, 1, block.substr(0, piece));
+    string frames = MakeFrame(1, 1, 1, block.substr(0, piece));
     for (size_t at = piece; at < block.size(); at += piece) {
-      frames += Frame(9, at + piece >= block.size() ? 4 : 0, 1, block.substr(at, piece));
+      frames += MakeFrame(9, at + piece >= block.size() ? 4 : 0, 1, block.substr(at, piece));
     }
     d.Client(frames << d.client.Headers(3, Get("/after", {{"last", "also in the table"}}), true));
     ASSERT_EQ(d.size(), 1u) << piece;
@@ -219,7 +219,7 @@ TEST(Http2Connection, AHeaderBombIsReadInSteps) {
   d.Client(d.client.Headers(1, Get("/", {{"big", string(3'000, 'b')}}), true));
   const string bomb(16'000, '\xbe');  // index 62: the newest entry
   d.steps = 0;
-  d.Client(Frame(1, 5, 3, bomb) << d.client.Headers(5, Get("/next"), true));
+  d.Client(MakeFrame(1, 5, 3, bomb) << d.client.Headers(5, Get("/next"), true));
   EXPECT_GT(d.steps, 500u);  // 48 MB in steps of 64 KiB
   ASSERT_EQ(d.size(), 2u);
   EXPECT_EQ(d[1].target, "/next");
@@ -324,11 +324,11 @@ TEST(Http2Connection, PushGoAwayGrpcAndLateFrames) {
   Http2 d;
   d.Client(d.client.Headers(1, Post("/pkg.Svc/Call", {{"content-type", "application/grpc+proto"}})) +
            Data(1, string("\0\0\0\0\2hi", 7), true));
-  d.Server(Frame(5, 4, 1, Be32(2) + d.server.Block(Get("/pushed", {{"added", "by push"}}))) <<
+  d.Server(MakeFrame(5, 4, 1, Be32(2) + d.server.Block(Get("/pushed", {{"added", "by push"}}))) <<
            d.server.Headers(2, Status("200")) + Data(2, "pushed", true) <<
            d.server.Headers(1, Status("200", {{"content-type", "application/grpc+proto"}, {"added", "by push"}})) +
            Data(1, "xx") << d.server.Headers(1, {{"grpc-status", "0"}}, true) + Data(1, "late") +
-           Frame(7, 0, 0, Be32(1) + Be32(0) + "bye"));
+           MakeFrame(7, 0, 0, Be32(1) + Be32(0) + "bye"));
   ASSERT_EQ(d.size(), 1u);
   EXPECT_EQ(d[0].request_body, "");
   EXPECT_EQ(d[0].info.request_data_bytes, 7u);

@@ -23,22 +23,22 @@ std::vector<Talk> Talks() {
     Deflater c, s;
     const string gzip = Gzip(string(3'000, 'a') + "the end");
     const string block = c.Block(Post("/a", {{"content-encoding", "gzip"}}));
-    const string client = Preface() + Frame(1, 0, 1, block.substr(0, 7)) + Frame(9, 0, 1, "") +
-                          Frame(9, 4, 1, block.substr(7)) << c.Headers(3, Get("/b"), true) +
-                          Frame(0, 8, 1, string("\x02", 1) + gzip.substr(0, 9) + string(2, '\0')) +
+    const string client = Preface() + MakeFrame(1, 0, 1, block.substr(0, 7)) + MakeFrame(9, 0, 1, "") +
+                          MakeFrame(9, 4, 1, block.substr(7)) << c.Headers(3, Get("/b"), true) +
+                          MakeFrame(0, 8, 1, string("\x02", 1) + gzip.substr(0, 9) + string(2, '\0')) +
                           Data(1, gzip.substr(9)) << c.Headers(1, {{"trailer", "1"}}, true) + SettingsAck();
     const string server = Settings(Setting(1, 100)) + SettingsAck() << s.Headers(3, Status("103")) <<
                           s.Headers(3, Status("200", {{"content-encoding", "gzip"}})) << s.Headers(1, Status("200")) +
                           Data(1, "da") + Data(3, gzip) + Data(1, "ta", true) + Data(3, "", true) +
-                          Frame(0x42, 7, 3, "unknown") + Frame(7, 0, 0, Be32(3) + Be32(0));
+                          MakeFrame(0x42, 7, 3, "unknown") + MakeFrame(7, 0, 0, Be32(3) + Be32(0));
     talks.push_back({"whole", client, server});
   }
   {
     Deflater c, s;
     talks.push_back({"malformed",
-                     Preface() + Frame(1, 8 | 4, 1, string("\xff", 1) + "abc") + Frame(6, 0, 0, "short") +
-                         Frame(9, 4, 7, "stray") << c.Headers(3, Get("/a"), true) + Frame(1, 1, 5, "\x82") +
-                         Frame(6, 0, 0, "12345678") << c.Headers(7, Get("/b"), true) + Frame(1, 5, 9, "\xff\xff\xff\xff\xff"),
+                     Preface() + MakeFrame(1, 8 | 4, 1, string("\xff", 1) + "abc") + MakeFrame(6, 0, 0, "short") +
+                         MakeFrame(9, 4, 7, "stray") << c.Headers(3, Get("/a"), true) + MakeFrame(1, 1, 5, "\x82") +
+                         MakeFrame(6, 0, 0, "12345678") << c.Headers(7, Get("/b"), true) + MakeFrame(1, 5, 9, "\xff\xff\xff\xff\xff"),
                      s.Headers(3, Status("200")) + Reset(3) << s.Headers(7, Status("20x"), true)});
   }
   {
@@ -55,9 +55,9 @@ std::vector<Talk> Talks() {
     FieldPairs many = Get("/flood");
     for (int i = 0; i < 60; ++i) many.emplace_back("n" + std::to_string(i), "v");
     const string block = c.Block(many);
-    talks.push_back({"too large", Preface() + Frame(1, 1, 1, block.substr(0, 100)) + Frame(9, 4, 1, block.substr(100)) <<
+    talks.push_back({"too large", Preface() + MakeFrame(1, 1, 1, block.substr(0, 100)) + MakeFrame(9, 4, 1, block.substr(100)) <<
                                       c.Headers(3, Get("/after", {{"n59", "v"}}), true) +
-                                      Frame(1, 5, 5, string(300, '\xbe')) << c.Headers(7, Get("/end"), true),
+                                      MakeFrame(1, 5, 5, string(300, '\xbe')) << c.Headers(7, Get("/end"), true),
                      ""});
   }
   {

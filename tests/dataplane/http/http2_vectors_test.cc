@@ -56,7 +56,7 @@ void DecodeStories(bool lost) {
     if (lost) decoder.Lose();
     const json story = ReadJson(entry.path())["cases"];
     for (const json& block : story) {
-      if (block.contains("header_table_size")) decoder.SetTableMax(block["header_table_size"]);
+      if (block.contains("header_table_size") && block["header_table_size"].is_number()) decoder.SetTableMax(block["header_table_size"]);
       const string wire = Unhex(block["wire"]);
       Bytes rest = AsBytes(wire);
       uint64_t budget = 0;
