@@ -42,6 +42,9 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
+                                   .streams_max = std::max(kStreamsPerParser * options.parsers_max, 256u),
+                                   .hpack_bytes_max = std::max<uint64_t>(
+                                       uint64_t{kHpackBytesPerParser} * options.parsers_max, 1u << 20),
                                    .connections_max = options.parsers_max,
                                    .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)) {

@@ -33,11 +33,11 @@ enum class Http2Counter {
   kContinuationMissing, // header blocks that were not continued where they had to be, dropped
   kHeadTooLarge,        // header lists over the limit, read over for the table's sake and dropped; raise http.header_kib
   kHpackFailed,         // header blocks that cannot be decompressed; the direction's table is lost
-  kHpackMemoryEmpty,    // header tables given up because the pool was empty; their fields are missing
+  kHpackMemoryEmpty,    // header tables given up because the pool was empty; raise http.parsers_max
   kHpackLost,           // header tables lost: joined in the middle, missing TCP bytes, a failed block
   kHpackFieldsLost,     // fields whose name or value stood in a lost table
   kStreamsTooMany,      // streams not followed: streams_per_connection_max were open on their connection
-  kStreamsEmpty,        // streams not followed: no stream record left in the pool
+  kStreamsEmpty,        // streams not followed: no stream record left in the pool; raise http.parsers_max
   kGapInData,           // TCP bytes of DATA are missing: read on behind
   kGapInFrame,          // TCP bytes of another frame are missing: read on behind
   kGapOverFrames,       // TCP bytes are missing over a frame's end: searched for the next frame

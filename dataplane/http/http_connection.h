@@ -28,15 +28,15 @@ struct HttpLimits {
   uint64_t decoded_ratio_from = 4ull << 20;
   // A direction that lost track is searched this far for the next head; then the connection is given up.
   uint64_t resync_bytes_max = 4ull << 20;
-  // What the pools are reserved for (address space only). More connections fall back to the allocator.
-  uint32_t connections_max = 10'000;
-  uint32_t transactions_max = 262'144;
-  uint32_t large_heads_max = 512;  // heads over 4 KiB that wait for their end at one time
   // HTTP/2. A field list over header_bytes_max drops its message.
   uint32_t streams_max = 65'536;               // open at one time, in all
   uint32_t streams_per_connection_max = 1'024; // more are not followed
   uint64_t hpack_bytes_max = 64ull << 20;      // header tables in all
   uint32_t hpack_table_bytes_max = 64u << 10;  // of one table; entries past it are not kept
+  // What the pools are reserved for (address space only). More connections fall back to the allocator.
+  uint32_t connections_max = 10'000;
+  uint32_t transactions_max = 262'144;
+  uint32_t large_heads_max = 512;  // heads over 4 KiB that wait for their end at one time
 };
 
 struct DecodeBudget {
