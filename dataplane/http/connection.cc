@@ -250,8 +250,8 @@ void Connection::SwitchProtocol(Transaction* transaction, bool tunnel) {
 // 101 to "Upgrade: h2c" (RFC 7540, 3.2): the request, which must have been sent whole, is stream 1. False: it is
 // another protocol, or the bytes do not allow it.
 bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
-  if (!head.upgrade_h2c || !transaction->request_done || transaction->request_broken || transaction != first_) {
-    return false;
+  if (!head.upgrade_h2c || !transaction->request_done || transaction->request_broken || open_ != 1) {
+    return false;  // another request was pipelined behind it
   }
   core_->Count(HttpCounter::kUpgraded);
   core_->Count(Http2Counter::kUpgrades);
