@@ -28,6 +28,9 @@ class StreamObserver {
   virtual void OnStreamEnd(const StreamContext& at, bool from_client) = 0;
 };
 
+// HTTP/2's pools grow with the parsers: streams open at one time, and header tables, for each of them on average.
+inline constexpr uint32_t kStreamsPerParser = 8, kHpackBytesPerParser = 8u << 10;
+
 struct WorkerOptions {
   uint32_t flows_max = 262'144;
   uint32_t parsers_max = 10'000;       // flows that hold an HTTP parser at one time

@@ -169,7 +169,8 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     CollectFirstBytes(&direction, data);
     head = direction.first_bytes->bytes();
   }
-  HttpSniff sniff = SniffHttp1(head, side == 0);
+  HttpVersion version;
+  HttpSniff sniff = SniffHttp(head, side == 0, flow->mid_stream, &version);
   if (side == 0 && flow->proxied == nullptr && !flow->mid_stream) {
     const ProxyHeader header = ReadProxyHeader(head);
     switch (header.status) {
@@ -191,6 +192,8 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     if (held != 0) direction.first_bytes->size = static_cast<uint32_t>(held);
     Count(FlowCounter::kHttp);
     flow->protocol = Protocol::kHttp;
+    flow->http_version = version;
+    flow->http_client_first = side == 0;
     for (const int at_side : {1 - side, side}) {
       Segment* const first = std::exchange(flow->direction[at_side].first_bytes, nullptr);
       if (first == nullptr) continue;
@@ -274,7 +277,8 @@ bool FlowWorker::HasParser(Flow* flow) {
   if (flow->http != nullptr) return true;
   if (parsers_ < options_.parsers_max) {
     ++parsers_;
-    flow->http = MakeHttpConnection(http_shared_.get(), flow->exchanges_done);
+    flow->http = MakeHttpConnection(http_shared_.get(), flow->exchanges_done, flow->http_version,
+                                    flow->http_client_first);
     return true;
   }
   Count(FlowCounter::kParserPoolEmpty);

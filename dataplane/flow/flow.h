@@ -51,8 +51,10 @@ struct alignas(64) Flow {
   FlowKey key;
   FlowPhase phase = FlowPhase::kOpening;
   Protocol protocol = Protocol::kUndecided;
-  bool client_is_low = false;
-  bool client_known = false;
+  bool client_is_low : 1 = false;
+  bool client_known : 1 = false;
+  bool http_client_first : 1 = true;  // of kHttp2Joined: the side that was recognised
+  HttpVersion http_version : 2 = HttpVersion::kHttp1;  // to make a parser of
   uint64_t hash = 0;
   Flow* chain = nullptr;        // same bucket of the table
   int64_t last_ns = 0;          // of its latest packet

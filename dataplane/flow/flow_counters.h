@@ -49,7 +49,7 @@ enum class FlowCounter {
   kCutBytes,          // payload bytes that the capture left out (snap length)
   kReassemblyFull,    // holes given up because the bound on early bytes was reached; raise flow.reassembly_mib
   // Protocols.
-  kHttp,              // flows recognised as HTTP/1
+  kHttp,              // flows recognised as HTTP/1 or HTTP/2
   kTls,               // flows recognised as TLS; not decrypted
   kNotHttp,           // flows that are neither
   kProxied,           // connections that began with a PROXY header (version 1 or 2); llm.trusted_hops says whether its address is used

@@ -69,6 +69,7 @@ void FlowWorker::EmitRecord(Flow* flow) {
   record.bytes_from_server = flow->record_bytes[1];
   record.steps_count = flow->record_steps;
   record.ja4_hash = record.http2_hash = 0;
+  if (flow->http != nullptr) record.http2_hash = flow->http->http2_hash();
   record.tcp_hash = flow->tcp_hash;
   record.rtt_us = flow->rtt_us;
   record.exchanges = static_cast<uint32_t>(exchanges - flow->exchanges_told);

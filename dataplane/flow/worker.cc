@@ -44,6 +44,9 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
                                    .response_timeout_ns = options.response_timeout_ns,
+                                   .streams_max = std::max(kStreamsPerParser * options.parsers_max, 256u),
+                                   .hpack_bytes_max = std::max<uint64_t>(
+                                       uint64_t{kHpackBytesPerParser} * options.parsers_max, 1u << 20),
                                    .connections_max = options.parsers_max,
                                    .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)) {
@@ -258,7 +261,8 @@ void FlowWorker::LearnClient(Flow* flow, const Packet& packet, bool from_low) {
   bool sender_is_client = true;
   if ((packet.flags & kSyn) != 0) {
     sender_is_client = (packet.flags & kAck) == 0;
-  } else if (SniffHttp1(packet.payload, true) == HttpSniff::kHttp) {
+  } else if (SniffHttp1(packet.payload, true) == HttpSniff::kHttp ||
+             SniffHttp2(packet.payload, true) == HttpSniff::kHttp) {
     sender_is_client = true;
   } else if (SniffHttp1(packet.payload, false) == HttpSniff::kHttp) {
     sender_is_client = false;

@@ -38,6 +38,11 @@ class BlockPool {
     const auto* at = static_cast<const std::byte*>(block);
     return at >= memory_.get() && at < memory_.get() + block_bytes_ * blocks_max_;
   }
+  // The block that `at`, a place inside it, belongs to.
+  void* BlockOf(const void* at) const {
+    const size_t offset = static_cast<size_t>(static_cast<const std::byte*>(at) - memory_.get());
+    return memory_.get() + offset / block_bytes_ * block_bytes_;
+  }
   size_t taken() const { return taken_; }
   size_t block_bytes() const { return block_bytes_; }
 

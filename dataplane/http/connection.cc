@@ -16,26 +16,12 @@ constexpr HttpAnomalies kMakesAmbiguous =
 
 }  // namespace
 
-// The pool pointer stands before the object, so that delete finds its way home.
 void* Connection::operator new(size_t bytes, HttpCore* core) {
-  static_assert(sizeof(Connection) + 64 <= kBlockBytes);
-  void* block = core->connections.Take();
-  if (block == nullptr) block = ::operator new(bytes + 64, std::align_val_t{64});
-  *static_cast<HttpCore**>(block) = core;
-  return static_cast<std::byte*>(block) + 64;
+  static_assert(sizeof(Connection) + kConnectionBlockHead <= kConnectionBlockBytes);
+  return TakeConnectionBlock(core, bytes);
 }
-
-void Connection::operator delete(void* object) {
-  void* const block = static_cast<std::byte*>(object) - 64;
-  HttpCore* const core = *static_cast<HttpCore**>(block);
-  if (core->connections.Owns(block)) {
-    core->connections.Give(block);
-  } else {
-    ::operator delete(block, std::align_val_t{64});
-  }
-}
-
-void Connection::operator delete(void* object, HttpCore*) { operator delete(object); }
+void Connection::operator delete(void* object) { GiveConnectionBlock(object); }
+void Connection::operator delete(void* object, HttpCore*) { GiveConnectionBlock(object); }
 
 Connection::Connection(HttpCore* core, uint64_t first_index)
     : core_(core), request_(core, this, true), response_(core, this, false), next_index_(first_index) {}
@@ -46,21 +32,28 @@ Connection::~Connection() {
 
 size_t Connection::Feed(const StreamContext& at, bool from_client, Bytes data,
                         DecodeBudget* budget) {
+  if (http2_ != nullptr) return http2_->Feed(at, from_client, data, budget);
   at_ = &at;
-  return (from_client ? request_ : response_).Feed(data, budget);
+  const size_t used = (from_client ? request_ : response_).Feed(data, budget);
+  // What follows the answer that upgraded.
+  if (http2_ != nullptr && used < data.size()) return used + http2_->Feed(at, from_client, data.subspan(used), budget);
+  return used;
 }
 
 void Connection::Gap(const StreamContext& at, bool from_client, uint64_t skipped) {
+  if (http2_ != nullptr) return http2_->Gap(at, from_client, skipped);
   at_ = &at;
   (from_client ? request_ : response_).Gap(skipped);
 }
 
 void Connection::End(const StreamContext& at, bool from_client) {
+  if (http2_ != nullptr) return http2_->End(at, from_client);
   at_ = &at;
   (from_client ? request_ : response_).End();
 }
 
 void Connection::Close(const StreamContext& at, HttpEnd reason) {
+  if (http2_ != nullptr) return http2_->Close(at, reason);
   at_ = &at;
   while (first_ != nullptr) {
     Transaction* const transaction = first_;
@@ -73,6 +66,7 @@ void Connection::Close(const StreamContext& at, HttpEnd reason) {
 }
 
 void Connection::Tick(const StreamContext& at) {
+  if (http2_ != nullptr) return http2_->Tick(at);
   at_ = &at;
   for (Transaction* t = first_; t != nullptr; t = t->next) {
     if (!t->request_done) break;
@@ -83,6 +77,7 @@ void Connection::Tick(const StreamContext& at) {
 }
 
 int64_t Connection::next_deadline_ns() const {
+  if (http2_ != nullptr) return http2_->next_deadline_ns();
   for (const Transaction* t = first_; t != nullptr && t->request_done; t = t->next) {
     if (!t->ended) return t->awaited_since_ns + core_->limits.response_timeout_ns;
   }
@@ -210,6 +205,7 @@ MessageEvents::Answer Connection::OnResponse(Head* head) {
   core_->Count(HttpCounter::kResponses);
   core_->CountAll(head->anomalies | stops);
   Mark(t, head->anomalies | stops);
+  if (head->status == 101 && SwitchToHttp2(t, *head)) return {};
   if (!t->ended) {
     t->handle = core_->observer->OnResponseHead(*at_, t->handle, t->info.index,
                                                 {head->status, head->fields});
@@ -249,6 +245,31 @@ void Connection::SwitchProtocol(Transaction* transaction, bool tunnel) {
     request_.Stop();
     response_.Stop();
   }
+}
+
+// 101 to "Upgrade: h2c" (RFC 7540, 3.2): the request, which must have been sent whole, is stream 1. False: it is
+// another protocol, or the bytes do not allow it.
+bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
+  if (!head.upgrade_h2c || !transaction->request_done || transaction->request_broken || open_ != 1) {
+    return false;  // another request was pipelined behind it
+  }
+  core_->Count(HttpCounter::kUpgraded);
+  core_->Count(Http2Counter::kUpgrades);
+  using Start = Http2Reader::Start;
+  const bool preface_comes = request_.awaits_peer() || request_.at_rest();
+  http2_.reset(new (core_) Http2Connection(core_, next_index_, preface_comes ? Start::kPreface : Start::kJoined,
+                                           Start::kFrame));
+  if (!transaction->ended) {
+    if (transaction->handle != nullptr) {
+      core_->observer->OnSwitchedToHttp2(*at_, transaction->handle, transaction->info);
+    }
+    http2_->BeginUpgraded(*at_, transaction->handle, transaction->info, transaction->request,
+                          transaction->awaited_since_ns);
+  }
+  Remove(transaction);
+  request_.HandOver();
+  response_.HandOver();
+  return true;
 }
 
 void Connection::OnBody(bool is_request, Bytes data) {

@@ -1,7 +1,10 @@
 // The HTTP/1.x of one TCP connection: two MessageReaders, and the transactions in which requests and responses
-// are matched in order (RFC 9112, 9.3.2).
+// are matched in order (RFC 9112, 9.3.2). After an upgrade to HTTP/2 (h2c) an Http2Connection goes on.
 #pragma once
 
+#include <string_view>
+
+#include "dataplane/http/http2_connection.h"
 #include "dataplane/http/http_core.h"
 #include "dataplane/http/message_reader.h"
 
@@ -22,8 +25,6 @@ struct Transaction {
 
 class Connection final : public HttpConnection, private MessageEvents {
  public:
-  static constexpr size_t kBlockBytes = 1'024;  // of the pool: the object and its pool pointer
-
   Connection(HttpCore* core, uint64_t first_index);
   ~Connection() override;
   static void* operator new(size_t bytes, HttpCore* core);
@@ -36,11 +37,15 @@ class Connection final : public HttpConnection, private MessageEvents {
   void Close(const StreamContext& at, HttpEnd reason) override;
   void Tick(const StreamContext& at) override;
   int64_t next_deadline_ns() const override;
-  bool finished() const override { return request_.stopped() && response_.stopped() && finished_; }
-  bool idle() const override {
-    return first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
+  bool finished() const override {
+    if (http2_ != nullptr) return http2_->finished();
+    return request_.stopped() && response_.stopped() && finished_;
   }
-  uint64_t transactions() const override { return next_index_; }
+  bool idle() const override {
+    return http2_ == nullptr && first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
+  }
+  uint64_t transactions() const override { return http2_ != nullptr ? http2_->transactions() : next_index_; }
+  uint64_t http2_hash() const override { return http2_ != nullptr ? http2_->http2_hash() : 0; }
 
  private:
   Answer OnHead(bool is_request, Head* head) override;
@@ -61,6 +66,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   void Remove(Transaction* transaction);
   void FinishIfDone(Transaction* transaction);
   void SwitchProtocol(Transaction* transaction, bool tunnel);
+  bool SwitchToHttp2(Transaction* transaction, const Head& head);
   void GiveUp(HttpCounter why);
   static void Mark(Transaction* transaction, HttpAnomalies anomalies);
 
@@ -73,6 +79,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   uint32_t open_ = 0;
   bool request_closed_ = false, response_closed_ = false;  // Connection: close was said
   bool finished_ = false;
+  std::unique_ptr<Http2Connection> http2_;  // since the upgrade
 };
 
 }  // namespace stillwatch::dataplane

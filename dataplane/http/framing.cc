@@ -90,6 +90,10 @@ BodyPlan Plan(Head* head, BodyKind when_silent, HttpAnomalies* stops) {
 
 }  // namespace
 
+bool HasNoBody(uint16_t status, RequestTraits request) {
+  return request.head || (status >= 100 && status < 200) || status == 204 || status == 304;
+}
+
 BodyPlan PlanRequestBody(Head* head, HttpAnomalies* stops) {
   if (head->simple) return {};
   return Plan(head, BodyKind::kNone, stops);
@@ -98,10 +102,16 @@ BodyPlan PlanRequestBody(Head* head, HttpAnomalies* stops) {
 BodyPlan PlanResponseBody(Head* head, RequestTraits request, HttpAnomalies* stops) {
   const uint16_t status = head->status;
   const bool tunnel = request.connect && status >= 200 && status < 300;
-  if (request.head || tunnel || (status >= 100 && status < 200) || status == 204 || status == 304) {
-    return {};
-  }
+  if (tunnel || HasNoBody(status, request)) return {};
   return Plan(head, BodyKind::kUntilClose, stops);
+}
+
+BodyPlan PlanHttp2Body(const Head& head, RequestTraits request, bool ends, HttpAnomalies* stops) {
+  BodyPlan plan;
+  if (ends || (!head.is_request && HasNoBody(head.status, request))) return plan;
+  plan.kind = BodyKind::kUntilClose;
+  PlanDecoding(head, &plan, stops);
+  return plan;
 }
 
 }  // namespace stillwatch::dataplane

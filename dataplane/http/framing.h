@@ -27,8 +27,13 @@ struct RequestTraits {
   bool head = false, connect = false;
 };
 
+// A response that never has a body (RFC 9110, 6.4.1).
+bool HasNoBody(uint16_t status, RequestTraits request);
+
 // Both mark `head->anomalies` and add the stops (http.encoding_*, http.body_length_unknown) to `stops`.
 BodyPlan PlanRequestBody(Head* head, HttpAnomalies* stops);
 BodyPlan PlanResponseBody(Head* head, RequestTraits request, HttpAnomalies* stops);
+// HTTP/2 frames bodies itself: kUntilClose stands for the stream's end, kNone for no body (`ends`, or by status).
+BodyPlan PlanHttp2Body(const Head& head, RequestTraits request, bool ends, HttpAnomalies* stops);
 
 }  // namespace stillwatch::dataplane

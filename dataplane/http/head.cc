@@ -119,7 +119,12 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
       }
       break;
     case 7:
-      if (EqualsNoCase(name, "upgrade")) head->has_upgrade = true;
+      if (EqualsNoCase(name, "upgrade")) {
+        head->has_upgrade = true;
+        ForEachInList(value, [&](std::string_view protocol) {
+          if (EqualsNoCase(protocol, "h2c")) head->upgrade_h2c = true;
+        });
+      }
       break;
     case 10:
       if (EqualsNoCase(name, "connection")) {
@@ -391,6 +396,8 @@ LineKind ParseStartLine(std::string_view line, bool is_request, Head* head) {
   }
   return is_request ? RequestLine(line, head) : StatusLine(line, head);
 }
+
+void ReadFraming(std::string_view name, std::string_view value, Head* head) { ReadField(name, value, head); }
 
 void ParseFields(Bytes fields, HeadScratch* scratch, Head* head) {
   const std::string_view text = AsText(fields);

@@ -48,7 +48,7 @@ struct Head {
   bool has_transfer = false;
   CodingList transfer, content;
   bool connection_close = false, connection_keep_alive = false;
-  bool connection_upgrade = false, has_upgrade = false;
+  bool connection_upgrade = false, has_upgrade = false, upgrade_h2c = false;
   uint8_t hosts = 0;
 
   HttpAnomalies anomalies = 0;
@@ -79,6 +79,9 @@ LineKind ParseStartLine(std::string_view line, bool is_request, Head* head);
 
 // The fields behind a start line that was read into `head`: the rest of a section as found by FindSectionEnd.
 void ParseFields(Bytes fields, HeadScratch* scratch, Head* head);
+
+// What one field says about framing and coding.
+void ReadFraming(std::string_view name, std::string_view value, Head* head);
 
 // A trailer section, for its anomalies.
 HttpAnomalies CheckTrailers(Bytes section, HeadScratch* scratch);

@@ -1,4 +1,4 @@
-// Decodes the HTTP/1.x of one TCP connection, both directions, as a watcher: it never answers, and it
+// Decodes the HTTP/1.x or HTTP/2 of one TCP connection, both directions, as a watcher: it never answers, and it
 // must say "ambiguous" where two readings are possible. Owned by a worker, taken from its pool.
 //
 // Feed takes in-order bytes of one direction. It is resumable: it returns how many bytes it consumed, and
@@ -28,6 +28,11 @@ struct HttpLimits {
   uint64_t decoded_ratio_from = 4ull << 20;
   // A direction that lost track is searched this far for the next head; then the connection is given up.
   uint64_t resync_bytes_max = 4ull << 20;
+  // HTTP/2. A field list over header_bytes_max drops its message.
+  uint32_t streams_max = 65'536;               // open at one time, in all
+  uint32_t streams_per_connection_max = 1'024; // more are not followed
+  uint64_t hpack_bytes_max = 64ull << 20;      // header tables in all
+  uint32_t hpack_table_bytes_max = 64u << 10;  // of one table; entries past it are not kept
   // What the pools are reserved for (address space only). More connections fall back to the allocator.
   uint32_t connections_max = 10'000;
   uint32_t transactions_max = 262'144;
@@ -39,8 +44,16 @@ struct DecodeBudget {
 };
 
 enum class HttpSniff : uint8_t { kHttp, kNeedMore, kNotHttp };
+enum class HttpVersion : uint8_t {
+  kHttp1,
+  kHttp2,
+  kHttp2Joined,  // HTTP/2 first seen in the middle, at what looks like a frame
+};
 // Looks at the first bytes that one direction ever carried.
 HttpSniff SniffHttp1(Bytes head, bool from_client);
+HttpSniff SniffHttp2(Bytes head, bool from_client);
+// Either; `joined`: the bytes are a segment in the middle of a connection, where HTTP/2 is known by its frames only.
+HttpSniff SniffHttp(Bytes head, bool from_client, bool joined, HttpVersion* version);
 
 // Shared by the connections of one worker: limits, counters, decoder and buffer pools.
 class HttpShared {
@@ -75,9 +88,14 @@ class HttpConnection {
   virtual bool idle() const { return false; }
   // Transactions so far, and so the index of the next one.
   virtual uint64_t transactions() const = 0;
+  // Of an HTTP/2 client, by what it announces and in which order; 0: unknown.
+  virtual uint64_t http2_hash() const { return 0; }
 };
 
-// `shared` outlives the connection.
-std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared, uint64_t first_index = 0);
+// `shared` outlives the connection. Of kHttp2Joined the side `client_first` says begins with a frame; in the other
+// one a frame is searched for.
+std::unique_ptr<HttpConnection> MakeHttpConnection(HttpShared* shared, uint64_t first_index = 0,
+                                                   HttpVersion version = HttpVersion::kHttp1,
+                                                   bool client_first = true);
 
 }  // namespace stillwatch::dataplane

@@ -1,6 +1,7 @@
 // What the HTTP layer tells the layer above, transaction by transaction. Called on the worker's thread.
-// Views are valid during the call only. For one connection calls come in transaction order for each
-// direction; request and response of a transaction may interleave (a server may answer early).
+// Views are valid during the call only. For one HTTP/1 connection calls come in transaction order for each
+// direction; request and response of a transaction may interleave (a server may answer early). HTTP/2's streams
+// interleave: calls come in the order of the bytes, indexes in the order in which streams were opened.
 // The dialect layer (dataplane/llm) implements it; inspect implements it too.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "dataplane/http/http2_frame.h"
 #include "dataplane/llm/exchange.h"
 
 namespace stillwatch::dataplane {
@@ -20,11 +22,13 @@ struct HttpHeader {
 
 struct HttpRequestHead {
   std::string_view method, target, host;  // host: Host header or :authority, "" when absent
-  std::span<const HttpHeader> headers;
+  std::span<const HttpHeader> headers;  // without pseudo-header fields
+  uint8_t version = 1;                  // major
 };
 struct HttpResponseHead {
   uint16_t status = 0;
   std::span<const HttpHeader> headers;
+  uint8_t version = 1;
 };
 
 // Where a call stands: same for both directions of a flow.
@@ -56,6 +60,21 @@ struct HttpTransactionInfo {
   // The observer got less than the whole body: a bound, a gap in compressed data, corrupt compressed data,
   // or a coding that is not decoded (then it got nothing).
   bool request_body_cut = false, response_body_cut = false;
+  // HTTP/2 only: the stream, and the bytes of DATA as sent, before content decoding.
+  uint32_t stream_id = 0;
+  uint64_t request_data_bytes = 0, response_data_bytes = 0;
+};
+
+// What inspect wants to know of HTTP/2 frames; null in the daemon. OnFrame, then the payload in pieces, OnFrameFields
+// where a header block ended, OnFrameError where the frame is malformed, OnFrameEnd unless bytes are missing.
+class Http2FrameObserver {
+ public:
+  virtual ~Http2FrameObserver() = default;
+  virtual void OnFrame(const StreamContext& at, bool from_client, const Http2FrameHeader& header) = 0;
+  virtual void OnFramePayload(const StreamContext& at, bool from_client, Bytes data) = 0;
+  virtual void OnFrameFields(const StreamContext& at, bool from_client, std::span<const HttpHeader> fields) = 0;
+  virtual void OnFrameError(const StreamContext& at, bool from_client, Http2Error error) = 0;
+  virtual void OnFrameEnd(const StreamContext& at, bool from_client) = 0;
 };
 
 class HttpObserver {
@@ -79,6 +98,9 @@ class HttpObserver {
   virtual void OnResponseBody(const StreamContext& at, Handle handle, Bytes data) = 0;
   virtual void OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd end,
                                 const HttpTransactionInfo& info) = 0;
+  // The request was answered by 101 and goes on as HTTP/2's stream 1: the transaction's response is still to come.
+  virtual void OnSwitchedToHttp2(const StreamContext&, Handle, const HttpTransactionInfo&) {}
+  virtual Http2FrameObserver* frames() { return nullptr; }
 };
 
 }  // namespace stillwatch::dataplane

@@ -11,19 +11,14 @@ namespace stillwatch::dataplane {
 size_t MessageReader::Feed(Bytes data, DecodeBudget* budget) {
   const size_t given = data.size();
   if (given == 0) return 0;
-  if (byte_owed_) {
-    byte_owed_ = false;
+  if (body_.output_waits()) {
     data = data.subspan(1);
-    Bytes nothing;
-    if (inflater_.active() && !Decode(&nothing, budget)) {
-      byte_owed_ = true;
-      return 0;
-    }
+    if (!body_.Drain(core_, this, budget)) return 0;
     if (state_ == State::kLength && left_ == 0) EndMessage();
   }
   while (!data.empty() && Step(&data, budget)) {
   }
-  return given - data.size() - (byte_owed_ ? 1 : 0);
+  return given - data.size() - (body_.output_waits() ? 1 : 0);
 }
 
 // One step of the state machine. False: the budget is spent.
@@ -57,6 +52,8 @@ bool MessageReader::Step(Bytes* data, DecodeBudget* budget) {
       core_->Count(HttpCounter::kOpaqueBytes, data->size());
       *data = {};
       return true;
+    case State::kHandedOver:
+      return false;
   }
   return true;
 }
@@ -167,28 +164,20 @@ void MessageReader::WholeHead(Head* head, Bytes fields) {
   searched_bytes_ = 0;
   const MessageEvents::Answer answer = events_->OnHead(is_request_, head);
   section_.Clear();
-  if (state_ == State::kOpaque || state_ == State::kTunnelStart || answer.interim) return;
+  if (state_ == State::kOpaque || state_ == State::kTunnelStart || state_ == State::kHandedOver || answer.interim) {
+    return;
+  }
   BeginBody(answer);
 }
 
 void MessageReader::BeginBody(const MessageEvents::Answer& answer) {
   const BodyPlan& plan = answer.body;
-  deliver_ = answer.deliver && !plan.undecodable;
-  body_cut_ = plan.undecodable;
-  mislabelled_ = false;
-  body_bytes_ = coded_bytes_ = delivered_bytes_ = 0;
+  body_.Start(core_, plan, answer.deliver);
   left_ = plan.length;
   if (plan.kind == BodyKind::kNone || (plan.kind == BodyKind::kLength && left_ == 0)) {
     return EndMessage();
   }
   if (plan.kind == BodyKind::kUnknown) return Broken();
-  if (deliver_ && plan.decode_count > 0 &&
-      inflater_.Start(&core_->decoders, {plan.decode, plan.decode_count}) !=
-          Inflater::Begin::kReady) {
-    core_->Count(HttpCounter::kDecodersEmpty);
-    deliver_ = false;
-    body_cut_ = true;
-  }
   if (plan.kind == BodyKind::kChunked) chunks_ = ChunkedReader();
   state_ = plan.kind == BodyKind::kLength    ? State::kLength
            : plan.kind == BodyKind::kChunked ? State::kChunked
@@ -245,113 +234,16 @@ void MessageReader::TrailerStep(Bytes* data) {
   EndMessage();
 }
 
-// Hands on body bytes. False: the budget is spent; `*part` says what is left.
-bool MessageReader::Deliver(Bytes* part, DecodeBudget* budget) {
-  if (!deliver_) {
-    // Cut bodies count as far as they were decoded; those never decoded count as sent.
-    if (delivered_bytes_ == 0) body_bytes_ += part->size();
-    *part = {};
-    return true;
-  }
-  return inflater_.active() ? Decode(part, budget) : DeliverAsIs(part, budget);
-}
-
-bool MessageReader::DeliverAsIs(Bytes* part, DecodeBudget* budget) {
-  while (!part->empty()) {
-    const uint64_t room = core_->limits.decoded_body_bytes_max - delivered_bytes_;
-    if (room == 0) {
-      if (!body_cut_) core_->Count(HttpCounter::kDecodedTooLarge);
-      body_cut_ = true;
-      body_bytes_ += part->size();
-      *part = {};
-      return true;
-    }
-    const size_t bytes = std::min({uint64_t{part->size()}, budget->bytes_left, room,
-                                   uint64_t{kBodyCallMax}});
-    if (bytes == 0) return false;
-    events_->OnBody(is_request_, part->first(bytes));
-    *part = part->subspan(bytes);
-    budget->bytes_left -= bytes;
-    body_bytes_ += bytes;
-    delivered_bytes_ += bytes;
-  }
-  return true;
-}
-
-bool MessageReader::Decode(Bytes* in, DecodeBudget* budget) {
-  if (budget->bytes_left == 0) {
-    return false;
-  }
-  const size_t given = in->size();
-  for (;;) {
-    const size_t room = std::min<uint64_t>(core_->decoded.size(), budget->bytes_left);
-    const size_t before = in->size();
-    const size_t bytes = inflater_.Pull(in, {core_->decoded.data(), room});
-    coded_bytes_ += before - in->size();
-    body_bytes_ += bytes;
-    delivered_bytes_ += bytes;
-    budget->bytes_left -= bytes;
-    const bool goes_on = CheckDecoder();
-    if (bytes > 0) events_->OnBody(is_request_, {core_->decoded.data(), bytes});
-    if (!goes_on) {
-      *in = {};
-      return true;
-    }
-    if (bytes < room) return true;
-    if (budget->bytes_left == 0) {
-      // More may wait inside; when no input is left to hold back, one byte is owed.
-      byte_owed_ = in->empty() && given > 0;
-      return false;
-    }
-  }
-}
-
-// False: decoding stops here; the rest of the body is passed over.
-bool MessageReader::CheckDecoder() {
-  if (inflater_.mislabelled() && !mislabelled_) {
-    mislabelled_ = true;
-    events_->OnAnomalies(is_request_, AnomalyBit(HttpCounter::kEncodingMislabelled));
-  }
-  if (inflater_.failed()) {
-    StopDecoding(HttpCounter::kDecodeFailed);
-  } else if (body_bytes_ > core_->limits.decoded_body_bytes_max &&
-             !MutantIs("http.no_bomb_limit")) {
-    StopDecoding(HttpCounter::kDecodedTooLarge);
-  } else if (body_bytes_ > core_->limits.decoded_ratio_from &&
-             body_bytes_ / core_->limits.decoded_ratio_max > coded_bytes_) {
-    StopDecoding(HttpCounter::kDecodedRatio);
-  } else {
-    return true;
-  }
-  return false;
-}
-
-void MessageReader::StopDecoding(HttpCounter why) {
-  core_->Count(why);
-  body_cut_ = true;
-  deliver_ = false;
-  byte_owed_ = false;
-  delivered_bytes_ = std::max<uint64_t>(delivered_bytes_, 1);  // what follows does not count
-  inflater_.Stop(&core_->decoders);
-}
-
 // ---- ends
 
 void MessageReader::EndMessage() {
-  if (inflater_.active()) {
-    if (!inflater_.whole()) {
-      core_->Count(HttpCounter::kDecodeTruncated);
-      body_cut_ = true;
-    }
-    inflater_.Stop(&core_->decoders);
-  }
+  body_.End(core_);
   state_ = State::kHead;
   events_->OnMessageEnd(is_request_);
 }
 
 void MessageReader::Broken() {
-  inflater_.Stop(&core_->decoders);
-  byte_owed_ = false;
+  body_.Drop(core_);
   Lost();
   events_->OnBroken(is_request_);
 }
@@ -423,21 +315,19 @@ void MessageReader::EnterTunnel() {
 void MessageReader::Stop() {
   if (!section_.empty()) core_->Count(HttpCounter::kHeadTruncated);
   if (state_ == State::kLength || state_ == State::kChunked) core_->Count(HttpCounter::kBodyTruncated);
-  inflater_.Stop(&core_->decoders);
-  byte_owed_ = false;
+  body_.Drop(core_);
   section_.Clear();
   state_ = State::kOpaque;
 }
 
 void MessageReader::Gap(uint64_t skipped) {
   if (state_ == State::kOpaque || state_ == State::kOpaqueAwaiting || skipped == 0) return;
-  byte_owed_ = false;
   const bool in_body = state_ == State::kLength || state_ == State::kUntilClose ||
                        (state_ == State::kChunked && chunks_.in_data() &&
                         skipped <= chunks_.data_left());
   events_->OnGap(is_request_);
   core_->Count(in_body ? HttpCounter::kGapInBody : HttpCounter::kGapInHead);
-  if (in_body && inflater_.active()) StopDecoding(HttpCounter::kDecodeGap);
+  if (in_body) body_.Gap(core_);
   if (state_ == State::kLength) {
     const uint64_t inside = std::min(skipped, left_);
     left_ -= inside;

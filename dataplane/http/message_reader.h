@@ -3,8 +3,8 @@
 // Resumable at any byte and whenever the budget of decoded output is spent.
 #pragma once
 
+#include "dataplane/http/body_decoder.h"
 #include "dataplane/http/chunked.h"
-#include "dataplane/http/framing.h"
 #include "dataplane/http/http_core.h"
 #include "dataplane/http/resync.h"
 #include "dataplane/http/section_buffer.h"
@@ -37,12 +37,12 @@ class MessageEvents {
   ~MessageEvents() = default;
 };
 
-class MessageReader {
+class MessageReader final : private BodySink {
  public:
   MessageReader(HttpCore* core, MessageEvents* events, bool is_request)
       : core_(core), events_(events), is_request_(is_request), section_(core),
         resync_(is_request) {}
-  ~MessageReader() { inflater_.Stop(&core_->decoders); }
+  ~MessageReader() { body_.Drop(core_); }
 
   // As HttpConnection::Feed.
   size_t Feed(Bytes data, DecodeBudget* budget);
@@ -57,20 +57,24 @@ class MessageReader {
   void Resume();
   // A tunnel was opened: HTTP if it begins like it, else opaque.
   void EnterTunnel();
+  // Takes no byte more: another protocol's reader goes on.
+  void HandOver() { state_ = State::kHandedOver; }
 
   bool stopped() const { return state_ == State::kOpaque; }
+  // Waits for the peer's answer, and no byte has followed.
+  bool awaits_peer() const { return state_ == State::kAwaitPeer; }
   // Between messages, with nothing remembered of the last one.
   bool at_rest() const {
     return state_ == State::kHead && section_.empty() && !first_line_read_ && !found_by_search_;
   }
   // Of the message being read or just ended.
-  uint64_t body_bytes() const { return body_bytes_; }
-  bool body_cut() const { return body_cut_; }
+  uint64_t body_bytes() const { return body_.bytes(); }
+  bool body_cut() const { return body_.cut(); }
 
  private:
   enum class State : uint8_t {
     kHead, kLength, kUntilClose, kChunked, kTrailer, kResync, kAwaitPeer, kOpaqueAwaiting,
-    kTunnelStart, kOpaque
+    kTunnelStart, kOpaque, kHandedOver
   };
 
   bool Step(Bytes* data, DecodeBudget* budget);
@@ -86,11 +90,11 @@ class MessageReader {
   void Searched(size_t bytes);
   void FirstByte(uint8_t byte);
 
-  bool Deliver(Bytes* part, DecodeBudget* budget);
-  bool DeliverAsIs(Bytes* part, DecodeBudget* budget);
-  bool Decode(Bytes* in, DecodeBudget* budget);
-  bool CheckDecoder();
-  void StopDecoding(HttpCounter why);
+  bool Deliver(Bytes* part, DecodeBudget* budget) { return body_.Take(core_, this, part, budget); }
+  void OnBodyBytes(Bytes data) override { events_->OnBody(is_request_, data); }
+  void OnMislabelled() override {
+    events_->OnAnomalies(is_request_, AnomalyBit(HttpCounter::kEncodingMislabelled));
+  }
 
   void EndMessage();
   void Broken();
@@ -105,16 +109,13 @@ class MessageReader {
   bool first_line_read_ = false;  // of the head being collected: it is HTTP
   bool found_by_search_ = false;  // the head being collected
   bool tunnel_ = false;
-  bool deliver_ = false, body_cut_ = false, mislabelled_ = false;
-  bool byte_owed_ = false;        // the last byte taken was reported as not taken: output waits inside
   uint64_t left_ = 0;             // of a body of known length
-  uint64_t body_bytes_ = 0;       // decoded where it is decoded, else as sent
-  uint64_t coded_bytes_ = 0, delivered_bytes_ = 0;
   uint64_t searched_bytes_ = 0;   // since the last message
   SectionBuffer section_;
   ChunkedReader chunks_;
   ResyncScanner resync_;
-  Inflater inflater_;
+  // While its output waits, the last byte taken is reported as not taken.
+  BodyDecoder body_;
 };
 
 }  // namespace stillwatch::dataplane

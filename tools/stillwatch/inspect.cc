@@ -18,7 +18,7 @@ namespace {
 int Usage(const std::string& what) {
   std::fprintf(stderr,
                "stillwatch: %s\n"
-               "usage: stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] "
+               "usage: stillwatch inspect --layer http|http2|stream|exchange [--ignore-checksums] [--show-text] "
                "CAPTURE...\n",
                what.c_str());
   return kExitBadUsage;
@@ -58,11 +58,12 @@ int InspectMain(std::span<char*> args) {
       return Usage("unknown option " + std::string(word));
     }
   }
-  if (layer != "http" && layer != "stream" && layer != "exchange") {
+  if (layer != "http" && layer != "http2" && layer != "stream" && layer != "exchange") {
     return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
   }
   if (captures.empty()) return Usage("name a capture");
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
+                        : layer == "http2"  ? InspectHttp2(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)
                                             : InspectExchanges(captures, options, show_text);
   if (!status.ok()) return Complain(kExitUnreadable, status.message());

@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tools/stillwatch/capture_run.h"
+#include "tools/stillwatch/http2_json.h"
 #include "tools/stillwatch/json_line.h"
 
 namespace stillwatch {
@@ -43,6 +45,7 @@ class HttpLines final : public dataplane::HttpObserver {
     row->method = head.method;
     row->host = head.host;
     row->uri = head.target;
+    row->version = head.version;
     return row;
   }
   void OnRequestBody(const StreamContext&, Handle, Bytes) override {}
@@ -51,36 +54,56 @@ class HttpLines final : public dataplane::HttpObserver {
                         const dataplane::HttpResponseHead& head) override {
     auto* const row = handle == nullptr ? new Row : static_cast<Row*>(handle);
     row->status = head.status;
+    row->version = head.version;
     return row;
   }
   void OnResponseBody(const StreamContext&, Handle, Bytes) override {}
   void OnTransactionEnd(const StreamContext& at, Handle handle, dataplane::HttpEnd,
                         const dataplane::HttpTransactionInfo& info) override {
     const std::unique_ptr<Row> row(static_cast<Row*>(handle));
-    JsonLine line;
-    AddEndpoints(at, true, &line);
-    line.Text("method", row->method).Text("host", row->host).Text("uri", row->uri);
-    if (row->status < 0) {
-      line.Null("status");
-    } else {
-      line.Number("status", static_cast<uint64_t>(row->status));
-    }
-    line.Number("request_body_len", info.request_body_bytes)
-        .Number("response_body_len", info.response_body_bytes)
-        .Bool("complete", info.request_complete && info.response_complete)
-        .Print(out_);
+    Print(at, *row, info);
+  }
+  // The request as HTTP/1 saw it; its stream has a line of its own.
+  void OnSwitchedToHttp2(const StreamContext& at, Handle handle,
+                         const dataplane::HttpTransactionInfo& info) override {
+    Row& row = *static_cast<Row*>(handle);
+    row.status = 101;
+    dataplane::HttpTransactionInfo upgraded = info;
+    upgraded.response_complete = true;
+    Print(at, row, upgraded);
+    row.status = -1;
+    row.version = 2;
   }
 
  private:
   struct Row {
     std::string method, host, uri;
     int status = -1;
+    uint8_t version = 1;
   };
+
+  void Print(const StreamContext& at, const Row& row, const dataplane::HttpTransactionInfo& info) {
+    const bool http2 = row.version == 2;
+    JsonLine line;
+    AddEndpoints(at, true, &line);
+    line.Text("method", row.method).Text("host", row.host).Text("uri", row.uri);
+    if (row.status < 0) {
+      line.Null("status");
+    } else {
+      line.Number("status", static_cast<uint64_t>(row.status));
+    }
+    line.Number("request_body_len", http2 ? info.request_data_bytes : info.request_body_bytes)
+        .Number("response_body_len", http2 ? info.response_data_bytes : info.response_body_bytes)
+        .Bool("complete", info.request_complete && info.response_complete)
+        .Text("proto", http2 ? "http/2" : "http/1")
+        .Print(out_);
+  }
+
   std::FILE* const out_;
 };
 
 // Declines everything: the layers below HTTP are looked at.
-class NoHttp final : public dataplane::HttpObserver {
+class NoHttp : public dataplane::HttpObserver {
  public:
   Handle OnRequestHead(const StreamContext&, uint64_t,
                        const dataplane::HttpRequestHead&) override {
@@ -95,6 +118,75 @@ class NoHttp final : public dataplane::HttpObserver {
   void OnResponseBody(const StreamContext&, Handle, Bytes) override {}
   void OnTransactionEnd(const StreamContext&, Handle, dataplane::HttpEnd,
                         const dataplane::HttpTransactionInfo&) override {}
+};
+
+// --layer http2: a line a frame, collected until its end.
+class Http2Lines final : public NoHttp, private dataplane::Http2FrameObserver {
+ public:
+  explicit Http2Lines(std::FILE* out) : out_(out) {}
+  dataplane::Http2FrameObserver* frames() override { return this; }
+
+ private:
+  struct Frame {
+    dataplane::Http2FrameHeader header;
+    std::string payload;
+    std::vector<std::pair<std::string, std::string>> fields;
+    bool has_fields = false;
+    dataplane::Http2Error error = dataplane::Http2Error::kNone;
+  };
+  using Direction = std::pair<uint64_t, bool>;
+
+  void OnFrame(const StreamContext& at, bool from_client, const dataplane::Http2FrameHeader& header) override {
+    Frame& frame = open_[{at.flow_id, from_client}];
+    frame = {};
+    frame.header = header;
+  }
+  void OnFramePayload(const StreamContext& at, bool from_client, Bytes data) override {
+    open_[{at.flow_id, from_client}].payload += AsText(data);
+  }
+  void OnFrameFields(const StreamContext& at, bool from_client,
+                     std::span<const dataplane::HttpHeader> fields) override {
+    Frame& frame = open_[{at.flow_id, from_client}];
+    frame.has_fields = true;
+    for (const dataplane::HttpHeader& field : fields) frame.fields.emplace_back(field.name, field.value);
+  }
+  void OnFrameError(const StreamContext& at, bool from_client, dataplane::Http2Error error) override {
+    open_[{at.flow_id, from_client}].error = error;
+  }
+  void OnFrameEnd(const StreamContext& at, bool from_client) override {
+    const auto found = open_.find({at.flow_id, from_client});
+    if (found == open_.end()) return;
+    const Frame& frame = found->second;
+    JsonLine line;
+    AddEndpoints(at, from_client, &line);
+    line.Number("length", frame.header.length)
+        .Number("type", frame.header.type)
+        .Number("flags", frame.header.flags)
+        .Number("stream_identifier", frame.header.stream_id);
+    if (frame.error == dataplane::Http2Error::kNone) {
+      line.Raw("frame_payload", Http2PayloadJson(frame.header, frame.payload)).Null("error");
+    } else {
+      line.Null("frame_payload").Raw("error", "[" + std::to_string(static_cast<int>(frame.error)) + "]");
+    }
+    if (frame.has_fields) line.Raw("headers", FieldsJson(frame));
+    line.Print(out_);
+    open_.erase(found);
+  }
+
+  static std::string FieldsJson(const Frame& frame) {
+    std::string json = "[";
+    for (const auto& [name, value] : frame.fields) {
+      json += json.size() > 1 ? ",[" : "[";
+      AppendJsonText(name, &json);
+      json += ',';
+      AppendJsonText(value, &json);
+      json += ']';
+    }
+    return json + "]";
+  }
+
+  std::map<Direction, Frame> open_;
+  std::FILE* const out_;
 };
 
 // --layer stream
@@ -163,6 +255,13 @@ Status InspectHttp(std::span<const std::string> captures, const dataplane::Worke
                    std::FILE* out) {
   NoOutput output;
   HttpLines lines(out);
+  return RunCaptures(captures, options, &lines, &output, nullptr);
+}
+
+Status InspectHttp2(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                    std::FILE* out) {
+  NoOutput output;
+  Http2Lines lines(out);
   return RunCaptures(captures, options, &lines, &output, nullptr);
 }
 

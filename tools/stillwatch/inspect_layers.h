@@ -1,4 +1,4 @@
-// The http and stream layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
+// The http, http2 and stream layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
 // be opened.
 #pragma once
 
@@ -13,6 +13,8 @@ namespace stillwatch {
 
 Status InspectHttp(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
                    std::FILE* out);
+Status InspectHttp2(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                    std::FILE* out);
 Status InspectStreams(std::span<const std::string> captures,
                       const dataplane::WorkerOptions& options, std::FILE* out);
 

@@ -8,6 +8,7 @@
 #include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/fragment_joiner.h"
 #include "pipeline/policy/tunables.h"
+#include "dataplane/worker.h"
 
 namespace stillwatch {
 
@@ -18,6 +19,7 @@ constexpr uint64_t kFlowBytes = 512 + 64;  // the flow table's bound for an idle
 constexpr uint64_t kParserBytes =
     1 * kKib + 2 * 4 * kKib;           // one HTTP connection and a small message head each way
 constexpr uint64_t kLargeHeads = 512;  // messages at one time whose head is larger, a worker
+constexpr uint64_t kStreamBytes = 320;  // one HTTP/2 stream
 constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
 constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
@@ -66,6 +68,11 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "messages are not decoded"});
   table.push_back({"large message heads", "http.header_kib", Of(config.http.header_kib) * kKib,
                    kLargeHeads * workers, "http.head_buffers_empty", "messages are not decoded"});
+  table.push_back({"HTTP/2 streams", "http.parsers_max", kStreamBytes,
+                   dataplane::kStreamsPerParser * Of(config.http.parsers_max), "http2.streams_empty",
+                   "streams are not decoded"});
+  table.push_back({"HTTP/2 header tables", "http.parsers_max", dataplane::kHpackBytesPerParser,
+                   Of(config.http.parsers_max), "http2.hpack_memory_empty", "fields from a lost table are missing"});
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
                    Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});

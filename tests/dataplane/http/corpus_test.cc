@@ -14,7 +14,7 @@ namespace {
 std::vector<std::vector<uint8_t>> Corpus() {
   std::vector<std::vector<uint8_t>> out;
   for (const auto& entry :
-       std::filesystem::directory_iterator(STILLWATCH_SOURCE_DIR "/tests/data/http1/corpus")) {
+       std::filesystem::directory_iterator(STILLWATCH_SOURCE_DIR "/tests/data/" STILLWATCH_CORPUS)) {
     std::ifstream file(entry.path(), std::ios::binary);
     out.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }

@@ -96,7 +96,7 @@ std::vector<Row> Inspect(const fs::path& capture, bool ignore_checksums) {
 }
 
 const std::vector<string> kFields = {"method", "host", "uri", "status", "request_body_len",
-                                     "response_body_len"};
+                                     "response_body_len", "proto"};
 
 string Connection(const Row& row) {
   return row.at("src") + ":" + row.at("sport") + ">" + row.at("dst") + ":" + row.at("dport");
@@ -106,6 +106,7 @@ string Connection(const Row& row) {
 std::vector<string> Differences(const Row& expected, const Row& ours) {
   std::vector<string> fields;
   for (const string& field : kFields) {
+    if (!expected.contains(field)) continue;  // Zeek's rows say no proto
     const string& want = expected.at(field);
     if (want.empty() && field.ends_with("_len")) continue;
     // Zeek writes 0 where tshark writes nothing.
@@ -161,10 +162,7 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
     size_t number = 0;
     for (const Row& want : ReadCsv(folder / "requests.csv")) {
       ++number;
-      if (want.contains("proto") && want.at("proto") == "http/2") {
-        ++http2;
-        continue;
-      }
+      http2 += want.contains("proto") && want.at("proto") == "http/2";
       // The best of our rows of that connection that no other row has taken.
       auto [begin, end] = ours.equal_range(Connection(want));
       auto best = end;
@@ -187,7 +185,7 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
       ++rows_all;
       rows_met += differences.empty();
       for (const string& field : kFields) {
-        if (want.at(field).empty()) continue;
+        if (!want.contains(field) || want.at(field).empty()) continue;
         ++stated;
         stated_met += !missing && std::find(differences.begin(), differences.end(), field) ==
                                       differences.end();
@@ -199,7 +197,7 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
           if (excepted->second.find("no tunnel is recognised") != string::npos) {
             tunnelled += static_cast<size_t>(
                 std::count_if(kFields.begin(), kFields.end(),
-                              [&](const string& f) { return !want.at(f).empty(); }));
+                              [&](const string& f) { return want.contains(f) && !want.at(f).empty(); }));
           }
           exceptions.reasons.erase(excepted);
           continue;
@@ -215,9 +213,10 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
                   << reason;
   }
   EXPECT_GT(rows_all, 300u);
+  EXPECT_GE(http2, 11u);
   EXPECT_GT(stated_met * 100, (stated - tunnelled) * 99);
   std::printf("requests: of the values that the %zu rows state %zu of %zu read alike (%.2f %%); %zu of them stand "
-              "in tunnels that are not opened; %zu rows alike in what they leave empty as well; %zu HTTP/2 rows left out\n",
+              "in tunnels that are not opened; %zu rows alike in what they leave empty as well; %zu of HTTP/2\n",
               rows_all, stated_met, stated,
               100.0 * static_cast<double>(stated_met) / static_cast<double>(stated), tunnelled, rows_met, http2);
 }
