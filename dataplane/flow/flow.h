@@ -11,6 +11,7 @@
 #include "dataplane/http/http_connection.h"
 #include "dataplane/llm/flow_record.h"
 #include "dataplane/packet/flow_hash.h"
+#include "dataplane/tls/tls_connection.h"
 
 namespace stillwatch::dataplane {
 
@@ -20,7 +21,8 @@ enum class FlowPhase : uint8_t {
   kClosed,   // over; kept a little so that late copies do not look like a new flow
 };
 
-enum class Protocol : uint8_t { kUndecided, kHttp, kTls, kOther };
+// Of the bytes, or where they are TLS, of its content.
+enum class Protocol : uint8_t { kUndecided, kHttp, kOther };
 
 struct alignas(64) Direction {
   // The first cache line: all that an in-order segment needs.
@@ -64,6 +66,7 @@ struct alignas(64) Flow {
   Direction direction[2];       // [0]: from the client
 
   uint8_t sniffs = 0;           // segments that told no protocol
+  bool over_tls = false;        // the bytes are TLS
   bool syn_repeated = false;    // the handshake's time tells nothing
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow
   bool restart_from_low = false;
@@ -75,6 +78,8 @@ struct alignas(64) Flow {
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted
   uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
   Flow *timer_next = nullptr, *timer_before = nullptr;
+  TlsConnection* tls = nullptr;  // while there is something to learn from it
+  uint64_t ja4_hash = 0;
 };
 static_assert(sizeof(Reassembly) <= 40 && offsetof(Direction, hole_since_ns) <= 64);
 static_assert(offsetof(Flow, http) == 64 && offsetof(Flow, direction) == 128);

@@ -50,7 +50,7 @@ enum class FlowCounter {
   kReassemblyFull,    // holes given up because the bound on early bytes was reached; raise flow.reassembly_mib
   // Protocols.
   kHttp,              // flows recognised as HTTP/1
-  kTls,               // flows recognised as TLS; not decrypted
+  kTls,               // flows recognised as TLS; see tls.*
   kNotHttp,           // flows that are neither
   kParserPoolEmpty,   // times that an HTTP flow got no parser because http.parsers_max exchanges were open; looked for again later; raise http.parsers_max
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes

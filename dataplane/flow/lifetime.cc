@@ -51,6 +51,9 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
       EndSide(flow, side);
     }
   }
+  while (!RetryTls(flow, true)) {
+  }
+  DropTls(flow);
   DropParser(flow, reason);
   EmitRecord(flow);
   for (int side = 0; side < 2; ++side) {
@@ -93,6 +96,7 @@ int64_t FlowWorker::NextDeadline(const Flow& flow) const {
   if (flow.reset_ns != 0) next = std::min(next, flow.reset_ns + kResetWaitNs);
   if (flow.record != nullptr) next = std::min(next, flow.last_step_ns + kRecordQuietNs);
   if (flow.http != nullptr) next = std::min(next, flow.http->next_deadline_ns());
+  if (flow.tls != nullptr) next = std::min(next, flow.tls->next_deadline_ns());
   for (const Direction& direction : flow.direction) {
     if (!direction.acked && direction.stream.holds_early()) {
       next = std::min(next, direction.hole_since_ns + kHoleWaitNs);
@@ -117,6 +121,10 @@ void FlowWorker::OnTimer(Flow* flow) {
     SkipTo(flow, side, direction.stream.early_offset(), FlowCounter::kGapBytes);
     DeliverAll(flow, side);
   }
+  if (flow->tls != nullptr && flow->tls->next_deadline_ns() <= now_ns_) {
+    while (!RetryTls(flow, false)) {
+    }
+  }
   if (flow->http != nullptr && flow->http->next_deadline_ns() <= now_ns_) flow->http->Tick(At(*flow));
   const bool opening = flow->phase == FlowPhase::kOpening;
   if (past(flow->last_ns, opening ? options_.syn_idle_ns : options_.flow_idle_ns)) {
@@ -134,6 +142,8 @@ void FlowWorker::OnTimer(Flow* flow) {
 
 void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
   SetTime(packet, time_ns);
+  tls_.Poll(now_ns_);
+  tls_.Expire(now_ns_);
   due_.clear();
   wheel_.Advance(now_ns_, &due_);
   std::sort(due_.begin(), due_.end(), [](const Flow* a, const Flow* b) {

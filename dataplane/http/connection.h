@@ -37,6 +37,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   void Tick(const StreamContext& at) override;
   int64_t next_deadline_ns() const override;
   bool finished() const override { return request_.stopped() && response_.stopped() && finished_; }
+  bool tunnelled() const override { return finished_; }
   bool idle() const override {
     return first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
   }

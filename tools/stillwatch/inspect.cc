@@ -1,10 +1,12 @@
 #include "tools/stillwatch/inspect.h"
 
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "dataplane/tls/key_feed.h"
 #include "tools/stillwatch/capture_run.h"
 #include "tools/stillwatch/inspect_exchange.h"
 #include "tools/stillwatch/inspect_layers.h"
@@ -17,8 +19,8 @@ constexpr int kDone = 0, kUnreadable = 2, kUsage = 64;
 int Usage(const std::string& what) {
   std::fprintf(stderr,
                "stillwatch: %s\n"
-               "usage: stillwatch inspect --layer http|stream|exchange [--ignore-checksums] [--show-text] "
-               "CAPTURE...\n",
+               "usage: stillwatch inspect --layer http|stream|tls|exchange [--keylog FILE] [--ignore-checksums] "
+               "[--show-text] CAPTURE...\n",
                what.c_str());
   return kUsage;
 }
@@ -38,7 +40,7 @@ Status InspectExchanges(std::span<const std::string> captures, const dataplane::
 }  // namespace
 
 int InspectMain(std::span<char*> args) {
-  std::string layer;
+  std::string layer, key_log;
   std::vector<std::string> captures;
   dataplane::WorkerOptions options;
   bool show_text = false, words_only = false;
@@ -53,6 +55,9 @@ int InspectMain(std::span<char*> args) {
       layer = args[i];
     } else if (word.starts_with("--layer=")) {
       layer = word.substr(8);
+    } else if (word == "--keylog") {
+      if (++i == args.size()) return Usage("--keylog needs a file");
+      key_log = args[i];
     } else if (word == "--ignore-checksums") {
       options.ignore_checksums = true;
     } else if (word == "--show-text") {
@@ -61,12 +66,23 @@ int InspectMain(std::span<char*> args) {
       return Usage("unknown option " + std::string(word));
     }
   }
-  if (layer != "http" && layer != "stream" && layer != "exchange") {
+  if (layer != "http" && layer != "stream" && layer != "tls" && layer != "exchange") {
     return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
   }
   if (captures.empty()) return Usage("name a capture");
+  std::unique_ptr<dataplane::KeyFeed> keys;
+  if (!key_log.empty()) {
+    Result<std::unique_ptr<dataplane::KeyFeed>> read = dataplane::KeyFeed::ReadFile(key_log, 1);
+    if (!read.ok()) {
+      std::fprintf(stderr, "stillwatch: %s\n", read.message().c_str());
+      return kUnreadable;
+    }
+    keys = std::move(read).value();
+    options.tls.secrets = keys->ring(0);
+  }
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)
+                        : layer == "tls"    ? InspectTls(captures, options, stdout)
                                             : InspectExchanges(captures, options, show_text);
   if (status.ok()) return kDone;
   std::fprintf(stderr, "stillwatch: %s\n", status.message().c_str());

@@ -1,4 +1,4 @@
-// The http and stream layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
+// The http, stream and tls layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
 // be opened.
 #pragma once
 
@@ -15,5 +15,7 @@ Status InspectHttp(std::span<const std::string> captures, const dataplane::Worke
                    std::FILE* out);
 Status InspectStreams(std::span<const std::string> captures,
                       const dataplane::WorkerOptions& options, std::FILE* out);
+
+Status InspectTls(std::span<const std::string> captures, const dataplane::WorkerOptions& options, std::FILE* out);
 
 }  // namespace stillwatch
