@@ -133,5 +133,44 @@ TEST(InspectTls, ReadsHellosAsOthersDo) {
   std::printf("MEASURED tls hellos: %zu of %zu values of %zu rows alike, %zu excepted\n", alike, stated, rows_all, excepted);
 }
 
+// Requests inside TLS, read through the same parser as those in clear.
+TEST(InspectTls, RequestsInsideAreRead) {
+  size_t requests = 0;
+  for (const auto& entry : fs::directory_iterator(kData / "tls-keylog")) {
+    const fs::path folder = entry.path();
+    if (!fs::exists(folder / "requests.csv")) continue;
+    const auto keys = dataplane::KeyFeed::ReadFile(folder / "keylog.txt", 1);
+    dataplane::WorkerOptions options;
+    options.flows_max = 64;
+    options.ignore_checksums = true;
+    options.tls.secrets = keys.value()->ring(0);
+    char* text = nullptr;
+    size_t size = 0;
+    std::FILE* const out = open_memstream(&text, &size);
+    const std::vector<string> paths = {
+        (folder / (fs::exists(folder / "input.pcap") ? "input.pcap" : "input.pcapng")).string()};
+    ASSERT_TRUE(InspectHttp(paths, options, out).ok());
+    std::fclose(out);
+    std::istringstream lines(string(text, size));
+    std::free(text);
+    for (const Row& want : testing::ReadCsv(folder / "requests.csv")) {
+      if (want.contains("proto") && want.at("proto") == "http/2") continue;  // not this test's
+      ++requests;
+      string line;
+      ASSERT_TRUE(std::getline(lines, line)) << folder;
+      const json got = json::parse(line);
+      EXPECT_EQ(got["src"], want.at("src"));
+      EXPECT_EQ(got["method"], want.at("method")) << folder;
+      EXPECT_EQ(got["host"], want.at("host")) << folder;
+      EXPECT_EQ(got["uri"], want.at("uri")) << folder;
+      EXPECT_EQ(got["status"].dump(), want.at("status")) << folder;
+      if (!want.at("response_body_len").empty()) {
+        EXPECT_EQ(got["response_body_len"].dump(), want.at("response_body_len")) << folder;
+      }
+    }
+  }
+  EXPECT_EQ(requests, 4u);
+}
+
 }  // namespace
 }  // namespace stillwatch
