@@ -201,6 +201,11 @@ std::vector<std::string> LiveProblems(const Config& config) {
   if (config.privacy.salt.empty()) {
     problems.push_back("privacy.salt is empty; make one with `openssl rand -hex 8`");
   }
+  for (const std::string& uid : config.tls.keylog_uids) {
+    if (uid.empty() || uid.size() > 9 || uid.find_first_not_of("0123456789") != std::string::npos) {
+      problems.push_back("tls.keylog_uids: '" + uid + "' is no user number; `id -u NAME` prints it");
+    }
+  }
   return problems;
 }
 

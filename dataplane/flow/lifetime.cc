@@ -132,8 +132,10 @@ void FlowWorker::OnTimer(Flow* flow) {
     CloseFlow(flow, HttpEnd::kTimedOut);
     return ReleaseFlow(flow);
   }
-  if ((flow->reset_ns != 0 && past(flow->reset_ns, kResetWaitNs)) ||
-      (OverButForAcks(*flow) && past(flow->last_ns, kLingerNs))) {
+  // A connection that is over is kept while its secret may still come.
+  const bool waits = flow->tls != nullptr && flow->tls->waiting();
+  if (!waits && ((flow->reset_ns != 0 && past(flow->reset_ns, kResetWaitNs)) ||
+                 (OverButForAcks(*flow) && past(flow->last_ns, kLingerNs)))) {
     return CloseFlow(flow, HttpEnd::kFlowEnded);
   }
   if (flow->record != nullptr && past(flow->last_step_ns, kRecordQuietNs)) EmitRecord(flow);

@@ -51,6 +51,8 @@ class KeyFeed {
   void Start();
   SecretRing* ring(size_t worker) { return rings_[worker].get(); }
   const CounterBlock<KeyFeedCounter>& counters() const { return counters_; }
+  // How many sessions the rings can hold: for a file read whole, no fewer than it has.
+  size_t sessions_max() const { return options_.ring_secrets; }
   // False when the system let us not lock all rings in memory.
   bool locked() const;
 

@@ -28,6 +28,9 @@ class SecretStore {
   size_t size() const { return size_; }
   bool locked() const { return memory_.locked(); }
 
+  // What one session takes.
+  static constexpr size_t kSessionBytes = 320;
+
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr size_t kLabels = static_cast<size_t>(SecretLabel::kCount);
@@ -39,6 +42,8 @@ class SecretStore {
     uint8_t random[SessionSecret::kRandomBytes];
     uint8_t bytes[kLabels][SessionSecret::kBytesMax];
   };
+
+  static_assert(sizeof(Session) + sizeof(uint32_t) * 2 <= kSessionBytes);
 
   uint32_t& BucketOf(const uint8_t* random) { return buckets_[HashOf(random) & mask_]; }
   uint64_t HashOf(const uint8_t* random) const {

@@ -15,6 +15,7 @@ TlsCore::TlsCore(const TlsOptions& wanted, Salt salt, TlsObserver* observer_or_n
   secrets = std::make_unique<SecretStore>(options.secrets_max, options.secret_ttl_ns, DeriveSalt(salt, "client-random"));
   keys = std::make_unique<LockedSlab<TlsKeys>>(options.connections_max);
   plain.resize(kRecordMax);
+  counters.Set(TlsCounter::kUnlocked, secrets->locked() && keys->locked() ? 0 : 1);
 }
 
 TlsCore::~TlsCore() = default;

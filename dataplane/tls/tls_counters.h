@@ -33,6 +33,7 @@ enum class TlsCounter {
   kSecretNever,        // connections given up because no secret came within tls.secret_wait_s
   kWaitFull,           // connections given up because more came before their secret than is held; raise tls.wait_kib, tls.wait_mib
   kBadTag,             // directions no longer decrypted: a record did not open with its key
+  kUnlocked,           // gauge: workers whose secrets the system did not let be locked in memory; raise RLIMIT_MEMLOCK
   kGap,                // directions no longer decrypted: bytes are missing
   kCount
 };
@@ -42,6 +43,6 @@ inline constexpr CounterNames<TlsCounter> kTlsCounterNames{
     "tls.hello_too_large", "tls.hello_lost", "tls.record_malformed", "tls.connections_empty", "tls.buffers_empty",
     "tls.secrets", "tls.secrets_evicted", "tls.secrets_expired", "tls.decrypted", "tls.records_opened",
     "tls.content_bytes", "tls.key_updates", "tls.renegotiations", "tls.early_data_skipped", "tls.suite_refused",
-    "tls.keyed", "tls.secret_late", "tls.secret_never", "tls.wait_full", "tls.bad_tag", "tls.gap"};
+    "tls.keyed", "tls.secret_late", "tls.secret_never", "tls.wait_full", "tls.bad_tag", "tls.unlocked", "tls.gap"};
 
 }  // namespace stillwatch::dataplane

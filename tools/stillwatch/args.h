@@ -1,4 +1,4 @@
-// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR and the rest.
+// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR, --keylog FILE and the rest.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@
 namespace stillwatch {
 
 struct Args {
-  std::string config_file, out_dir;
+  std::string config_file, out_dir, key_log;
   bool accept_config = false;
   std::vector<std::string> sets, words;
 };

@@ -1,5 +1,6 @@
 #include "tools/stillwatch/inspect.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -79,6 +80,7 @@ int InspectMain(std::span<char*> args) {
     }
     keys = std::move(read).value();
     options.tls.secrets = keys->ring(0);
+    options.tls.secrets_max = std::max(options.tls.secrets_max, static_cast<uint32_t>(keys->sessions_max()));
   }
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)

@@ -15,7 +15,7 @@ constexpr char kUsage[] =
     "stillwatch: watches model API traffic inline and finds distillation campaigns\n"
     "\n"
     "  stillwatch run     --config FILE [--set KEY=VALUE]...\n"
-    "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR CAPTURE...\n"
+    "  stillwatch replay  --config FILE [--set KEY=VALUE]... [--keylog FILE] --out DIR CAPTURE...\n"
     "  stillwatch inspect --layer http|stream|tls|exchange [--keylog FILE] [--ignore-checksums] [--show-text] CAPTURE...\n"
     "  stillwatch doctor  --config FILE [--set KEY=VALUE]...\n"
     "  stillwatch config-reference      docs/config.md, from the schema\n"

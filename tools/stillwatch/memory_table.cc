@@ -5,6 +5,7 @@
 
 #include "dataplane/engine/stream_item.h"
 #include "dataplane/llm/flow_record.h"
+#include "dataplane/tls/tls_connection.h"
 
 namespace stillwatch {
 
@@ -54,6 +55,16 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
                    Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});
+  table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
+                   Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
+  table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),
+                   "tls.buffers_empty", "flows are not decrypted"});
+  if (!config.tls.keylog_file.empty() || !config.tls.keylog_socket.empty()) {
+    table.push_back({"session secrets", "tls.secrets_max", dataplane::SecretStore::kSessionBytes,
+                     workers * Of(config.tls.secrets_max), "tls.secrets_evicted", "the oldest unused secret is forgotten"});
+    table.push_back({"records without secret", "tls.wait_mib", kMib, Of(config.tls.wait_mib), "tls.wait_full",
+                     "flows are not decrypted"});
+  }
   table.push_back({"model API bodies", "llm.body_pool_mib", kMib, Of(config.llm.body_pool_mib),
                    "llm.body_pool_empty", "exchanges lack their text"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",

@@ -15,7 +15,7 @@ namespace stillwatch {
 
 namespace {
 
-constexpr char kUsage[] = "replay --config FILE [--set KEY=VALUE]... --out DIR CAPTURE...";
+constexpr char kUsage[] = "replay --config FILE [--set KEY=VALUE]... [--keylog FILE] --out DIR CAPTURE...";
 
 std::string Thousands(uint64_t number) {
   std::string text = std::to_string(number);
@@ -42,13 +42,16 @@ void PrintCampaigns(const pipeline::Pipeline& pipeline) {
   }
 }
 
-int Replay(const config::Config& config, const std::string& out_dir, const std::vector<std::string>& captures) {
+int Replay(const config::Config& config, const std::string& out_dir, const std::string& key_log,
+           const std::vector<std::string>& captures) {
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(captures);
   if (!port.ok()) return Complain(kExitUnreadable, port.message());
   Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeCpuBackend(BackendOptionsOf(config, secrets.value()));
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
+  Result<std::unique_ptr<dataplane::KeyFeed>> keys = CaptureKeys(config, key_log);
+  if (!keys.ok()) return Complain(kExitUnreadable, keys.message());
   const SystemClock clock;
   pipeline::NdjsonOptions ndjson;
   ndjson.dir = out_dir;
@@ -60,9 +63,11 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
                               backend.value().get(), sink.value().get(), &registry);
   PipelineConsumer consumer(&pipeline);
   dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
-                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value())));
+                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value()),
+                                          keys.value().get()));
   engine.RegisterCounters(&registry);
   port.value()->RegisterCounters(&registry);
+  if (keys.value() != nullptr) registry.Register(keys.value()->counters());
   if (Status started = engine.Start(); !started.ok()) return Complain(kExitFailed, started.message());
   engine.Drain(&consumer);
   if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
@@ -92,7 +97,8 @@ int ReplayMain(std::span<char*> words) {
   }
   const Result<config::Config> config = config::LoadConfig(args.value().config_file, args.value().sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
-  return Replay(config.value(), args.value().out_dir, args.value().words);
+  const std::string& key_log = args.value().key_log.empty() ? config.value().tls.keylog_file : args.value().key_log;
+  return Replay(config.value(), args.value().out_dir, key_log, args.value().words);
 }
 
 }  // namespace stillwatch
