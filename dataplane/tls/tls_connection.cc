@@ -430,7 +430,9 @@ bool TlsConnection::Key(int side) {
 
 void TlsConnection::ReadHandshake(int side, Bytes data) {
   Side& s = side_[side];
-  while (!data.empty() && s.stage != Stage::kOver) {
+  // What stands behind a hello that turns protection on, in its record, is nobody's.
+  const Stage stage = s.stage;
+  while (!data.empty() && s.stage == stage) {
     switch (s.handshake.Next(&data, &core_->buffers)) {
       case HandshakeReader::Result::kMore: break;
       case HandshakeReader::Result::kMessage: OnHandshake(side, s.handshake.type(), s.handshake.body()); break;

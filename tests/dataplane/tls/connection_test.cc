@@ -1,9 +1,14 @@
 // One TLS connection in pieces of any size, with secrets early, late and never, with bytes missing and wrong.
+#include <openssl/evp.h>
+
+#include <algorithm>
 #include <random>
 
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "base/endian.h"
+#include "dataplane/tls/key_schedule.h"
 #include "tests/dataplane/tls/harness.h"
 
 namespace stillwatch::testing {
@@ -232,6 +237,50 @@ TEST(TlsConnection, WithoutBuffersADirectionIsGivenUp) {
   }
   EXPECT_NE(harness.Counter(TlsCounter::kBuffersEmpty), 0u);
   EXPECT_EQ(harness.sink.content[0], "");
+}
+
+// A record as TLS 1.3 protects it, made by OpenSSL's encryption under the capture's own secret.
+std::string Protect(const dataplane::SessionSecret& secret, uint64_t sequence, const std::string& inner) {
+  const dataplane::Suite* const suite = dataplane::FindSuite(0x1301);
+  dataplane::RecordKeys keys{};
+  std::memcpy(keys.secret, secret.bytes, secret.size);
+  dataplane::DeriveTls13Keys(*suite, &keys);
+  StoreBe64(keys.iv + 4, LoadBe64(keys.iv + 4) ^ sequence);
+  const size_t size = inner.size() + 16;
+  std::string record = {23, 3, 3, static_cast<char>(size >> 8), static_cast<char>(size)};
+  record.resize(5 + size);
+  auto* const bytes = reinterpret_cast<uint8_t*>(record.data());
+  EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
+  int done = 0;
+  EVP_EncryptInit_ex(context, EVP_aes_128_gcm(), nullptr, keys.key, keys.iv);
+  EVP_EncryptUpdate(context, nullptr, &done, bytes, 5);
+  EVP_EncryptUpdate(context, bytes + 5, &done, AsBytes(inner).data(), static_cast<int>(inner.size()));
+  EVP_EncryptFinal_ex(context, bytes + 5 + done, &done);
+  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, bytes + 5 + inner.size());
+  EVP_CIPHER_CTX_free(context);
+  return record;
+}
+
+TEST(TlsConnection, PaddingIsNoContentAndAllPaddingIsAnError) {
+  const Whole whole = Load("illustrated-tls13-aes128");
+  const auto secret = std::find_if(whole.secrets.begin(), whole.secrets.end(),
+                                   [](const auto& s) { return s.label == SecretLabel::kClientTraffic; });
+  TlsHarness harness;
+  harness.Give(whole.secrets);
+  for (const Piece& piece : whole.pieces) {
+    if (!harness.sink.content[0].empty()) break;
+    harness.Feed(piece.from_client, piece.bytes);
+  }
+  ASSERT_EQ(harness.sink.content[0], "ping");
+  const std::string zeros(300, '\0');
+  harness.Feed(true, Protect(*secret, 1, "padded\x17" + zeros));
+  harness.Feed(true, Protect(*secret, 2, "\x17" + zeros));  // no content: padding alone
+  harness.Feed(true, Protect(*secret, 3, "after\x17"));
+  EXPECT_EQ(harness.sink.content[0], "pingpaddedafter");
+  harness.Feed(true, Protect(*secret, 4, zeros));
+  EXPECT_EQ(harness.Counter(TlsCounter::kRecordMalformed), 1u);
+  harness.Feed(true, Protect(*secret, 5, "never\x17"));
+  EXPECT_EQ(harness.sink.content[0], "pingpaddedafter");
 }
 
 TEST(TlsConnection, KeysAreWipedAtTheEnd) {
