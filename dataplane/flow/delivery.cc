@@ -25,7 +25,8 @@ LookResult FlowWorker::Pump() {
   do {
     if (!DeliverReady(flow, work_.side, &budget)) return LookResult::kMore;
   } while (work_.place && PlacePending());
-  if (flow->direction[0].ended && flow->direction[1].ended) {
+  const bool waits = flow->tls != nullptr && flow->tls->waiting();  // for a secret that may still come
+  if (flow->direction[0].ended && flow->direction[1].ended && !waits) {
     CloseFlow(flow, HttpEnd::kFlowEnded);
   } else if (OverButForAcks(*flow)) {
     ArmBy(flow, NextDeadline(*flow));
