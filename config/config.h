@@ -47,6 +47,12 @@ struct Config {
     int64_t parsers_max, decoders_max, header_kib, decoded_body_mib;
   } http;
   struct {
+    std::string keylog_file, keylog_socket;
+    std::vector<std::string> keylog_uids;
+    int64_t connections_max, buffers_max, secrets_max;
+    int64_t secret_wait_s, secret_ttl_s, wait_mib, wait_kib;
+  } tls;
+  struct {
     int64_t body_kib, body_pool_mib, trusted_hops, response_timeout_s;
     std::string credential_header;
   } llm;

@@ -307,6 +307,11 @@ std::vector<Problem> LiveProblems(const Config& config) {
   }
   CheckSecret("privacy.account_key", config.privacy.account_key, kAccountKeyBytesMin, &problems);
   CheckSecret("privacy.salt", config.privacy.salt, kSaltBytesMin, &problems);
+  for (const std::string& uid : config.tls.keylog_uids) {
+    if (uid.empty() || uid.size() > 9 || uid.find_first_not_of("0123456789") != std::string::npos) {
+      problems.push_back({"tls.keylog_uids", "holds '" + uid + "', which is no user number", "`id -u NAME` prints it"});
+    }
+  }
   return problems;
 }
 

@@ -72,6 +72,17 @@ const Key kSchema[] = {
     INT("http.header_kib", http.header_kib, "64", "KiB", 4, 1024, kRestart, "Largest message head; a longer one is passed over, counted, and the next head is searched for."),
     INT("http.decoded_body_mib", http.decoded_body_mib, "64", "MiB", 1, 4096, kRestart, "A body is decoded up to this size; the rest is counted only."),
 
+    TEXT("tls.keylog_file", tls.keylog_file, R"("")", kAny, kRestart, "File of session secrets in the form of SSLKEYLOGFILE, followed as it grows; empty: none. Without file and socket TLS is not decrypted."),
+    TEXT("tls.keylog_socket", tls.keylog_socket, R"("")", kAny, kRestart, "Unix socket on which the TLS terminator writes the same lines; empty: none."),
+    {"tls.keylog_uids", FIELD(tls.keylog_uids), "[]", "", 0, 0, kAny, kRestart, "User numbers whose programs may write to the socket, beside root and the daemon's own."},
+    INT("tls.connections_max", tls.connections_max, "10000", "flows", 16, 10000000, kRestart, "Connections that are read at one time: until their hellos, or to their end where they are decrypted."),
+    INT("tls.buffers_max", tls.buffers_max, "1024", "buffers", 4, 1000000, kRestart, "Records and hellos that wait for their last byte at one time, 18 KiB each."),
+    INT("tls.secrets_max", tls.secrets_max, "16384", "sessions", 16, 16777216, kRestart, "Sessions whose secrets are held until they are used, by each worker, in locked memory; the oldest makes room."),
+    INT("tls.secret_ttl_s", tls.secret_ttl_s, "3600", "s of traffic time", 1, 86400, kRestart, "Secrets that were not used are wiped after this (live; a capture's are kept)."),
+    INT("tls.secret_wait_s", tls.secret_wait_s, "10", "s of traffic time", 1, 600, kRestart, "Records wait so long for a secret that is late (live; a capture's secrets are there or never come)."),
+    INT("tls.wait_mib", tls.wait_mib, "64", "MiB in all", 1, 65536, kRestart, "Records that wait for their secret."),
+    INT("tls.wait_kib", tls.wait_kib, "256", "KiB a flow", 4, 65536, kRestart, "Such records of one flow; past it the flow is given up, counted."),
+
     INT("llm.body_kib", llm.body_kib, "1024", "KiB", 16, 65536, kRestart, "Of a larger JSON body only the front is parsed; the exchange is marked."),
     INT("llm.body_pool_mib", llm.body_pool_mib, "256", "MiB in all", 4, 65536, kRestart, "Bodies that are held at one time."),
     INT("llm.trusted_hops", llm.trusted_hops, "0", "proxies", 0, 16, kRestart, "How many entries of X-Forwarded-For or Forwarded, from the right, your own proxies wrote, a PROXY header (version 1 or 2) counted as the last one; 0: the packet's source is the client."),

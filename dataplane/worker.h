@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "dataplane/http/http_observer.h"
 #include "dataplane/port/frame.h"
+#include "dataplane/tls/tls_core.h"
 #include "dataplane/worker_output.h"
 
 namespace stillwatch::dataplane {
@@ -45,6 +46,7 @@ struct WorkerOptions {
   bool trust_proxy_header = false;     // a PROXY header names the client; else it is only passed over
   bool ignore_checksums = false;       // captures taken on the sending host
   Salt salt;                           // seeds flow hashes and flow ids
+  TlsOptions tls;
 };
 
 enum class LookResult : uint8_t { kDone, kMore };
@@ -62,8 +64,9 @@ class Worker {
   virtual void RegisterCounters(CounterRegistry* registry) = 0;
 };
 
-// `http` receives transactions, `output` flow records. `streams` may be null. All outlive the worker.
+// `http` receives transactions, `output` flow records. `streams` and `tls` may be null. All outlive the worker.
 std::unique_ptr<Worker> MakeWorker(const WorkerOptions& options, HttpObserver* http,
-                                   WorkerOutput* output, StreamObserver* streams = nullptr);
+                                   WorkerOutput* output, StreamObserver* streams = nullptr,
+                                   TlsObserver* tls = nullptr);
 
 }  // namespace stillwatch::dataplane

@@ -25,7 +25,8 @@ LookResult FlowWorker::Pump() {
   do {
     if (!DeliverReady(flow, work_.side, &budget)) return LookResult::kMore;
   } while (work_.place && PlacePending());
-  if (flow->direction[0].ended && flow->direction[1].ended) {
+  const bool waits = flow->tls != nullptr && flow->tls->waiting();  // for a secret that may still come
+  if (flow->direction[0].ended && flow->direction[1].ended && !waits) {
     CloseFlow(flow, HttpEnd::kFlowEnded);
   } else if (OverButForAcks(*flow)) {
     ArmBy(flow, NextDeadline(*flow));
@@ -143,19 +144,25 @@ void FlowWorker::DeliverAll(Flow* flow, int side) {
 size_t FlowWorker::Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
   size_t used = data.size();
   const bool new_chunk = !work_.in_chunk;
-  if (flow->protocol == Protocol::kUndecided) {
-    if (new_chunk) NoteStep(flow, side, static_cast<uint32_t>(data.size()));
-    used = Recognise(flow, side, data, budget);
-  } else if (flow->protocol == Protocol::kHttp) {
-    if (new_chunk) NoteStep(flow, side, static_cast<uint32_t>(data.size()));
-    used = FeedHttp(flow, side, data, budget);
-  } else if (flow->protocol == Protocol::kTls) {
-    flow->direction[side].tls.Feed(data, [&](uint32_t record) { NoteStep(flow, side, record); });
-  } else {
+  if (!flow->over_tls && flow->protocol != Protocol::kUndecided && new_chunk && BeginsTlsInside(flow, side, data)) {
+    DropParser(flow, HttpEnd::kUpgraded);
     NoteStep(flow, side, static_cast<uint32_t>(data.size()));
+    used = BeginTls(flow, side, data, budget);
+  } else if (flow->over_tls) {
+    used = FeedTls(flow, side, data, budget);
+  } else {
+    if (new_chunk) NoteStep(flow, side, static_cast<uint32_t>(data.size()));
+    used = DeliverContent(flow, side, data, budget);
   }
   if (streams_ != nullptr) streams_->OnStreamBytes(At(*flow), side == 0, 0, data.first(used));
   return used;
+}
+
+// The same for bytes in clear, or decrypted ones.
+size_t FlowWorker::DeliverContent(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
+  if (flow->protocol == Protocol::kUndecided) return Recognise(flow, side, data, budget);
+  if (flow->protocol == Protocol::kHttp) return FeedHttp(flow, side, data, budget);
+  return data.size();
 }
 
 size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget) {
@@ -171,7 +178,7 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
   }
   HttpVersion version;
   HttpSniff sniff = SniffHttp(head, side == 0, flow->mid_stream, &version);
-  if (side == 0 && flow->proxied == nullptr && !flow->mid_stream) {
+  if (side == 0 && flow->proxied == nullptr && !flow->mid_stream && !flow->over_tls) {
     const ProxyHeader header = ReadProxyHeader(head);
     switch (header.status) {
       case ProxyStatus::kNone: break;
@@ -203,9 +210,10 @@ size_t FlowWorker::Recognise(Flow* flow, int side, Bytes data, DecodeBudget* bud
     return flow->protocol == Protocol::kHttp ? FeedHttp(flow, side, data, budget) : data.size();
   }
   // A handshake record, or in the middle of a connection any record.
-  if (BeginsTlsRecord(head) && (head[0] == 22 || flow->mid_stream)) {
-    BeginTls(flow, side, data);
-    return data.size();
+  if (!flow->over_tls &&
+      ((BeginsTlsRecord(head) && (head[0] == 22 || flow->mid_stream)) || (side == 0 && BeginsSsl2Hello(head)))) {
+    if (held != 0) direction.first_bytes->size = static_cast<uint32_t>(held);
+    return BeginTls(flow, side, data, budget);
   }
   if (flow->mid_stream && ++flow->sniffs < kSniffsMax) {
     DropFirstBytes(&direction);
@@ -253,23 +261,6 @@ size_t FlowWorker::CollectFirstBytes(Direction* direction, Bytes data) {
   std::memcpy(segment.data + segment.size, data.data(), take);
   segment.size += static_cast<uint32_t>(take);
   return take;
-}
-
-// The bytes held so far were noted as steps when they came; records that end in them are not noted again.
-void FlowWorker::BeginTls(Flow* flow, int side, Bytes data) {
-  Count(FlowCounter::kTls);
-  flow->protocol = Protocol::kTls;
-  for (const int at_side : {1 - side, side}) {
-    Direction& direction = flow->direction[at_side];
-    const auto no_step = [](uint32_t) {};
-    if (direction.stream.next_offset() != 0 && direction.first_bytes == nullptr) direction.tls.Gap();
-    if (direction.first_bytes == nullptr) continue;
-    if (at_side == 1 - side) direction.tls.Feed(direction.first_bytes->bytes(), no_step);
-    segments_.Give(direction.first_bytes);
-    direction.first_bytes = nullptr;
-    if (at_side == side) direction.tls.Gap();
-  }
-  flow->direction[side].tls.Feed(data, [](uint32_t) {});
 }
 
 // False when no parser is left: the flow's protocol is looked for again at later segments.
@@ -334,13 +325,18 @@ void FlowWorker::SkipTo(Flow* flow, int side, uint64_t offset, FlowCounter bytes
   direction.hole_since_ns = now_ns_;  // of the next hole, should there be one
   direction.tls.Gap();
   DropFirstBytes(&direction);
-  if (flow->protocol == Protocol::kUndecided) flow->mid_stream = true;
-  if (flow->protocol == Protocol::kHttp && HasParser(flow)) flow->http->Gap(At(*flow), side == 0, skipped);
+  if (flow->over_tls) {
+    GapTls(flow, side);
+  } else {
+    if (flow->protocol == Protocol::kUndecided) flow->mid_stream = true;
+    if (flow->protocol == Protocol::kHttp && HasParser(flow)) flow->http->Gap(At(*flow), side == 0, skipped);
+  }
   if (streams_ != nullptr) streams_->OnStreamBytes(At(*flow), side == 0, skipped, {});
 }
 
 void FlowWorker::EndSide(Flow* flow, int side) {
   flow->direction[side].ended = true;
+  if (flow->over_tls) return EndTls(flow, side);
   if (flow->http != nullptr) flow->http->End(At(*flow), side == 0);
 }
 

@@ -12,6 +12,7 @@
 #include "dataplane/http/http_connection.h"
 #include "dataplane/llm/flow_record.h"
 #include "dataplane/packet/flow_hash.h"
+#include "dataplane/tls/tls_connection.h"
 
 namespace stillwatch::dataplane {
 
@@ -21,7 +22,8 @@ enum class FlowPhase : uint8_t {
   kClosed,   // over; kept a little so that late copies do not look like a new flow
 };
 
-enum class Protocol : uint8_t { kUndecided, kHttp, kTls, kOther };
+// Of the bytes, or where they are TLS, of its content.
+enum class Protocol : uint8_t { kUndecided, kHttp, kOther };
 
 // Of a connection that began with a PROXY header.
 struct ProxiedClient {
@@ -79,6 +81,7 @@ struct alignas(64) Flow {
   bool reset_seq_known = false;
   bool reset_doubted = false;   // after the end its sender acknowledged what it cannot have seen before
   uint8_t sniffs = 0;           // segments that told no protocol
+  bool over_tls = false;        // the bytes are TLS
   bool syn_repeated = false;    // the handshake's time tells nothing
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow
   bool restart_from_low = false;
@@ -91,6 +94,8 @@ struct alignas(64) Flow {
   ProxiedClient* proxied = nullptr;
   uint32_t timer_second = 0;    // where the wheel holds it; 0: nowhere
   Flow *timer_next = nullptr, *timer_before = nullptr;
+  TlsConnection* tls = nullptr;  // while there is something to learn from it
+  uint64_t ja4_hash = 0;
 };
 static_assert(sizeof(Reassembly) <= 40 && offsetof(Direction, hole_since_ns) <= 64);
 static_assert(offsetof(Flow, http) == 64 && offsetof(Flow, direction) == 128);

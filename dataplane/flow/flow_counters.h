@@ -50,7 +50,7 @@ enum class FlowCounter {
   kReassemblyFull,    // holes given up because the bound on early bytes was reached; raise flow.reassembly_mib
   // Protocols.
   kHttp,              // flows recognised as HTTP/1 or HTTP/2
-  kTls,               // flows recognised as TLS; not decrypted
+  kTls,               // flows recognised as TLS; see tls.*
   kNotHttp,           // flows that are neither
   kProxied,           // connections that began with a PROXY header (version 1 or 2); llm.trusted_hops says whether its address is used
   kProxyMalformed,    // connections that began with a PROXY header that contradicts the protocol; not looked into

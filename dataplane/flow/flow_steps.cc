@@ -68,8 +68,8 @@ void FlowWorker::EmitRecord(Flow* flow) {
   record.bytes_from_client = flow->record_bytes[0];
   record.bytes_from_server = flow->record_bytes[1];
   record.steps_count = flow->record_steps;
-  record.ja4_hash = record.http2_hash = 0;
-  if (flow->http != nullptr) record.http2_hash = flow->http->http2_hash();
+  record.ja4_hash = flow->ja4_hash;
+  record.http2_hash = flow->http != nullptr ? flow->http->http2_hash() : 0;
   record.tcp_hash = flow->tcp_hash;
   record.rtt_us = flow->rtt_us;
   record.exchanges = static_cast<uint32_t>(exchanges - flow->exchanges_told);
@@ -82,6 +82,7 @@ void FlowWorker::EmitRecord(Flow* flow) {
 
 // Where the flow stands at the packet or tick at hand. Valid until the next call.
 const StreamContext& FlowWorker::At(const Flow& flow) {
+  at_.ja4_hash = flow.ja4_hash;
   if (at_.flow_id == flow.id && at_.packet == packet_ && at_.time_ns == now_ns_) return at_;
   const FlowKey& key = flow.key;
   at_.flow_id = flow.id;

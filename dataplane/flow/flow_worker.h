@@ -1,5 +1,5 @@
 // The worker of worker.h: decode, flow table, TCP reassembly, protocol recognition, and the HTTP decoder of each
-// flow. Four files share it: worker.cc (packets to flows), delivery.cc (bytes to protocols), lifetime.cc (ends and
+// flow. Five files share it: worker.cc (packets to flows), delivery.cc (bytes to protocols), tls_delivery.cc (TLS), lifetime.cc (ends and
 // timeouts), flow_steps.cc (flow records).
 //
 // Policies, where RFC 9293 leaves a watcher a choice:
@@ -29,10 +29,10 @@
 
 namespace stillwatch::dataplane {
 
-class FlowWorker final : public Worker {
+class FlowWorker final : public Worker, private TlsSink {
  public:
   FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,
-             StreamObserver* streams);
+             StreamObserver* streams, TlsObserver* tls);
   ~FlowWorker() override;
 
   void Expect(const Frame& frame) override;
@@ -97,6 +97,7 @@ class FlowWorker final : public Worker {
   bool DeliverReady(Flow* flow, int side, DecodeBudget* budget);
   void DeliverAll(Flow* flow, int side);
   size_t Deliver(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  size_t DeliverContent(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   size_t Recognise(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   size_t BeginProxied(Flow* flow, const ProxyHeader& header, size_t held, Bytes data, DecodeBudget* budget);
   size_t PassProxyHeader(Flow* flow, Bytes data, DecodeBudget* budget);
@@ -107,7 +108,16 @@ class FlowWorker final : public Worker {
   void DropParser(Flow* flow, HttpEnd reason);
   size_t FeedHttp(Flow* flow, int side, Bytes data, DecodeBudget* budget);
   void FeedHttpWhole(Flow* flow, int side, Bytes data);
-  void BeginTls(Flow* flow, int side, Bytes data);
+  size_t BeginTls(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  size_t FeedTls(Flow* flow, int side, Bytes data, DecodeBudget* budget);
+  void GapTls(Flow* flow, int side);
+  void EndTls(Flow* flow, int side);
+  bool RetryTls(Flow* flow, bool last);
+  void AfterTls(Flow* flow);
+  void DropTls(Flow* flow);
+  bool BeginsTlsInside(Flow* flow, int side, Bytes data);
+  size_t OnTlsContent(bool from_client, Bytes data) override;
+  void OnTlsEnd(bool from_client, bool lost) override;
   void SkipTo(Flow* flow, int side, uint64_t offset, FlowCounter bytes_counter);
   void EndSide(Flow* flow, int side);
 
@@ -140,6 +150,9 @@ class FlowWorker final : public Worker {
   FragmentJoiner fragments_;
   Frame joined_;  // lent by fragments_ until the next look
   std::unique_ptr<HttpShared> http_shared_;
+  TlsCore tls_;
+  Flow* tls_flow_ = nullptr;              // whose TLS is being read
+  DecodeBudget* tls_budget_ = nullptr;
   uint32_t parsers_ = 0;
   uint64_t packet_ = 0;
   int64_t now_ns_ = 0;

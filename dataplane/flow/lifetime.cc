@@ -51,6 +51,9 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
       EndSide(flow, side);
     }
   }
+  while (!RetryTls(flow, true)) {
+  }
+  DropTls(flow);
   DropParser(flow, reason);
   EmitRecord(flow);
   for (int side = 0; side < 2; ++side) {
@@ -94,6 +97,7 @@ int64_t FlowWorker::NextDeadline(const Flow& flow) const {
   if (flow.reset_ns != 0) next = std::min(next, flow.reset_ns + kResetWaitNs);
   if (flow.record != nullptr) next = std::min(next, flow.last_step_ns + kRecordQuietNs);
   if (flow.http != nullptr) next = std::min(next, flow.http->next_deadline_ns());
+  if (flow.tls != nullptr) next = std::min(next, flow.tls->next_deadline_ns());
   for (const Direction& direction : flow.direction) {
     if (!direction.acked && direction.stream.holds_early()) {
       next = std::min(next, direction.hole_since_ns + kHoleWaitNs);
@@ -118,6 +122,10 @@ void FlowWorker::OnTimer(Flow* flow) {
     SkipTo(flow, side, direction.stream.early_offset(), FlowCounter::kGapBytes);
     DeliverAll(flow, side);
   }
+  if (flow->tls != nullptr && flow->tls->next_deadline_ns() <= now_ns_) {
+    while (!RetryTls(flow, false)) {
+    }
+  }
   if (flow->http != nullptr && flow->http->next_deadline_ns() <= now_ns_) flow->http->Tick(At(*flow));
   const bool opening = flow->phase == FlowPhase::kOpening;
   if (past(flow->last_ns, opening ? options_.syn_idle_ns : options_.flow_idle_ns)) {
@@ -125,8 +133,10 @@ void FlowWorker::OnTimer(Flow* flow) {
     CloseFlow(flow, HttpEnd::kTimedOut);
     return ReleaseFlow(flow);
   }
-  if ((flow->reset_ns != 0 && past(flow->reset_ns, kResetWaitNs)) ||
-      (OverButForAcks(*flow) && past(flow->last_ns, kLingerNs))) {
+  // A connection that is over is kept while its secret may still come.
+  const bool waits = flow->tls != nullptr && flow->tls->waiting();
+  if (!waits && ((flow->reset_ns != 0 && past(flow->reset_ns, kResetWaitNs)) ||
+                 (OverButForAcks(*flow) && past(flow->last_ns, kLingerNs)))) {
     return CloseFlow(flow, HttpEnd::kFlowEnded);
   }
   if (flow->record != nullptr && past(flow->last_step_ns, kRecordQuietNs)) EmitRecord(flow);
@@ -135,6 +145,8 @@ void FlowWorker::OnTimer(Flow* flow) {
 
 void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
   SetTime(packet, time_ns);
+  tls_.Poll(now_ns_);
+  tls_.Expire(now_ns_);
   due_.clear();
   wheel_.Advance(now_ns_, &due_);
   std::sort(due_.begin(), due_.end(), [](const Flow* a, const Flow* b) {

@@ -28,7 +28,7 @@ static_assert(CounterOf(DecodeStatus::kFragment) == FlowCounter::kFragment &&
 }  // namespace
 
 FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,
-                       StreamObserver* streams)
+                       StreamObserver* streams, TlsObserver* tls)
     : options_(options),
       output_(output),
       streams_(streams),
@@ -49,19 +49,24 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                        uint64_t{kHpackBytesPerParser} * options.parsers_max, 1u << 20),
                                    .connections_max = options.parsers_max,
                                    .transactions_max = std::max(options.flows_max, 1024u)},
-                                  http)) {
+                                  http)),
+      tls_(options.tls, options.salt, tls) {
   due_.reserve(options.flows_max);
 }
 
 FlowWorker::~FlowWorker() {
   // Parsers use http_shared_, so they go first. Nothing is told: Finish does that.
-  table_.ForEach([](Flow* flow) { flow->http.reset(); });
+  table_.ForEach([this](Flow* flow) {
+    flow->http.reset();
+    DropTls(flow);
+  });
 }
 
 void FlowWorker::RegisterCounters(CounterRegistry* registry) {
   registry->Register(counters_);
   registry->Register(fragments_.counters());
   http_shared_->RegisterCounters(registry);
+  tls_.RegisterCounters(registry);
 }
 
 // All but the TCP checksum; for TCP the flow's key and hash too.
@@ -128,6 +133,7 @@ LookResult FlowWorker::Look(const Frame& frame) {
     joined_.bytes = {};
   }
   Count(FlowCounter::kPackets);
+  tls_.Poll(now_ns_);
   Expected& found = TakeExpected(frame);
   DecodeStatus status = found.status;
   if (status == DecodeStatus::kFragment) {
@@ -266,6 +272,8 @@ void FlowWorker::LearnClient(Flow* flow, const Packet& packet, bool from_low) {
     sender_is_client = true;
   } else if (SniffHttp1(packet.payload, false) == HttpSniff::kHttp) {
     sender_is_client = false;
+  } else if (const HandshakeSide hello = SniffHello(packet.payload); hello != HandshakeSide::kUnknown) {
+    sender_is_client = hello == HandshakeSide::kClient;
   } else {
     sender_is_client = packet.src_port >= packet.dst_port;
   }
@@ -394,8 +402,8 @@ bool FlowWorker::ContradictsReset(const Flow& flow, int side, const Packet& pack
 }
 
 std::unique_ptr<Worker> MakeWorker(const WorkerOptions& options, HttpObserver* http, WorkerOutput* output,
-                                   StreamObserver* streams) {
-  return std::make_unique<FlowWorker>(options, http, output, streams);
+                                   StreamObserver* streams, TlsObserver* tls) {
+  return std::make_unique<FlowWorker>(options, http, output, streams, tls);
 }
 
 }  // namespace stillwatch::dataplane

@@ -41,6 +41,7 @@ class Connection final : public HttpConnection, private MessageEvents {
     if (http2_ != nullptr) return http2_->finished();
     return request_.stopped() && response_.stopped() && finished_;
   }
+  bool tunnelled() const override { return http2_ == nullptr && finished_; }
   bool idle() const override {
     return http2_ == nullptr && first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
   }

@@ -83,6 +83,8 @@ class HttpConnection {
   virtual int64_t next_deadline_ns() const = 0;
   // No HTTP will be decoded any more on this connection (upgraded, or not HTTP after all).
   virtual bool finished() const = 0;
+  // What follows is another protocol's, or HTTP through a tunnel (CONNECT).
+  virtual bool tunnelled() const { return false; }
   // Both directions stand between messages and no transaction is open: the object may be destroyed without
   // Close, and another take over (MakeHttpConnection with transactions() as first index).
   virtual bool idle() const { return false; }

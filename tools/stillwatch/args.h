@@ -1,4 +1,4 @@
-// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR, replay's
+// The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR, --keylog FILE, replay's
 // --edges FILE and --record-edges FILE, and the rest.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace stillwatch {
 
 struct Args {
-  std::string config_file, out_dir, edges_file, record_edges_file, replication = "3";
+  std::string config_file, out_dir, edges_file, record_edges_file, key_log, replication = "3";
   bool accept_config = false;
   std::vector<std::string> sets, words;
 };

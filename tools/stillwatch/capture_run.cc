@@ -11,11 +11,11 @@ using dataplane::LookResult;
 
 Status RunCaptures(std::span<const std::string> paths, const dataplane::WorkerOptions& options,
                    dataplane::HttpObserver* http, dataplane::WorkerOutput* output,
-                   dataplane::StreamObserver* streams) {
+                   dataplane::StreamObserver* streams, dataplane::TlsObserver* tls) {
   auto opened = dataplane::OpenCaptures(paths);
   if (!opened.ok()) return opened.error();
   auto& port = *opened.value();
-  const auto worker = dataplane::MakeWorker(options, http, output, streams);
+  const auto worker = dataplane::MakeWorker(options, http, output, streams, tls);
   uint64_t packet = 0;
   int64_t time_ns = 0, next_tick_ns = INT64_MIN;
   Frame frames[dataplane::kBurstMax];

@@ -140,9 +140,17 @@ Status Daemon::OpenPorts() {
 Status Daemon::StartThreads() {
   slot_ = quiescent_.AddSlot("detection", false);
   quiescent_.Publish(generation_.load());
+  Result<std::unique_ptr<dataplane::KeyFeed>> keys = LiveKeys(config_);
+  if (!keys.ok()) return keys.error();
+  keys_ = std::move(keys).value();
+  if (keys_ != nullptr) {
+    registry_.Register(keys_->counters());
+    if (!keys_->locked()) Log(LogLevel::kWarning, "session secrets may be swapped out: RLIMIT_MEMLOCK is too low");
+    keys_->Start();
+  }
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
-      DecoderFactory(WorkerOptionsOf(config_, secrets_), LlmOptionsOf(config_, secrets_)), &clock_);
+      DecoderFactory(WorkerOptionsOf(config_, secrets_), LlmOptionsOf(config_, secrets_), keys_.get()), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
   outputs_->Start();

@@ -95,6 +95,7 @@ class Daemon {
   std::unique_ptr<dataplane::FailOpen> fail_open_;
   dataplane::Heart own_heart_;  // of ports without the programme
   std::unique_ptr<dataplane::InlinePair> ports_;
+  std::unique_ptr<dataplane::KeyFeed> keys_;  // null: nothing is decrypted
   std::unique_ptr<dataplane::Engine> engine_;
 
   std::mutex requests_mutex_, running_mutex_;

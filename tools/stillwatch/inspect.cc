@@ -1,12 +1,15 @@
 #include "tools/stillwatch/inspect.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "dataplane/tls/key_feed.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/capture_run.h"
 #include "tools/stillwatch/inspect_exchange.h"
@@ -18,8 +21,8 @@ namespace {
 int Usage(const std::string& what) {
   std::fprintf(stderr,
                "stillwatch: %s\n"
-               "usage: stillwatch inspect --layer http|http2|stream|exchange [--ignore-checksums] [--show-text] "
-               "CAPTURE...\n",
+               "usage: stillwatch inspect --layer http|http2|stream|tls|exchange [--keylog FILE] [--ignore-checksums] "
+               "[--show-text] CAPTURE...\n",
                what.c_str());
   return kExitBadUsage;
 }
@@ -35,7 +38,7 @@ Status InspectExchanges(std::span<const std::string> captures, const dataplane::
 }  // namespace
 
 int InspectMain(std::span<char*> args) {
-  std::string layer;
+  std::string layer, key_log;
   std::vector<std::string> captures;
   dataplane::WorkerOptions options;
   bool show_text = false, words_only = false;
@@ -50,6 +53,9 @@ int InspectMain(std::span<char*> args) {
       layer = args[i];
     } else if (word.starts_with("--layer=")) {
       layer = word.substr(8);
+    } else if (word == "--keylog") {
+      if (++i == args.size()) return Usage("--keylog needs a file");
+      key_log = args[i];
     } else if (word == "--ignore-checksums") {
       options.ignore_checksums = true;
     } else if (word == "--show-text") {
@@ -58,13 +64,22 @@ int InspectMain(std::span<char*> args) {
       return Usage("unknown option " + std::string(word));
     }
   }
-  if (layer != "http" && layer != "http2" && layer != "stream" && layer != "exchange") {
+  if (layer != "http" && layer != "http2" && layer != "stream" && layer != "tls" && layer != "exchange") {
     return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
   }
   if (captures.empty()) return Usage("name a capture");
+  std::unique_ptr<dataplane::KeyFeed> keys;
+  if (!key_log.empty()) {
+    Result<std::unique_ptr<dataplane::KeyFeed>> read = dataplane::KeyFeed::ReadFile(key_log, 1);
+    if (!read.ok()) return Complain(kExitUnreadable, read.message());
+    keys = std::move(read).value();
+    options.tls.secrets = keys->ring(0);
+    options.tls.secrets_max = std::max(options.tls.secrets_max, static_cast<uint32_t>(keys->sessions_max()));
+  }
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
                         : layer == "http2"  ? InspectHttp2(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)
+                        : layer == "tls"    ? InspectTls(captures, options, stdout)
                                             : InspectExchanges(captures, options, show_text);
   if (!status.ok()) return Complain(kExitUnreadable, status.message());
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) {

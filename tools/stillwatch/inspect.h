@@ -1,4 +1,4 @@
-// stillwatch inspect --layer http|http2|stream|exchange [--ignore-checksums] [--show-text] CAPTURE...
+// stillwatch inspect --layer http|http2|stream|tls|exchange [--keylog FILE] [--ignore-checksums] [--show-text] CAPTURE...
 //
 // Prints what the decoder understood of captures, one JSON object a line, in the order in which things ended:
 //   http      {src, sport, dst, dport, method, host, uri, status, request_body_len, response_body_len, complete,
@@ -12,7 +12,11 @@
 //             that ends a header block. Frames with missing bytes have no line.
 //   stream    {src, sport, dst, dport, bytes, gaps, sha256} for each TCP direction that carried anything: payload
 //             bytes in order, holes left out and counted.
+//   tls       {src, sport, dst, dport, sni, ja3, ja4, alpn, client_version, ech, early_data, resumes, malformed}
+//             for each ClientHello, and {version, cipher, ja3s, server_alpn, retry} when its ServerHello was seen.
+//             alpn: the names with commas between. Versions and cipher are their numbers.
 //   exchange  model API exchanges (inspect_exchange.h).
+// With --keylog the http and exchange layers look into TLS whose secrets FILE has (lines of SSLKEYLOGFILE).
 // Bytes that are not UTF-8 are printed as the code point of the same number (\u00NN), so that nothing is lost
 // to the eye; control characters likewise.
 #pragma once

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/stillwatch/capture_run.h"
@@ -243,6 +244,60 @@ class StreamLines final : public dataplane::StreamObserver {
   std::FILE* const out_;
 };
 
+// --layer tls
+class TlsLines final : public dataplane::TlsObserver {
+ public:
+  explicit TlsLines(std::FILE* out) : out_(out) {}
+  void OnClientHello(const StreamContext& at, const dataplane::ClientHello& hello, std::string_view ja3,
+                     std::string_view ja4) override {
+    Connection& connection = connections_[at.flow_id];
+    Print(&connection);
+    JsonLine& line = connection.line;
+    AddEndpoints(at, true, &line);
+    std::string alpn;
+    dataplane::ForEachAlpn(hello.alpn, [&](std::string_view name) {
+      if (!alpn.empty()) alpn += ',';
+      alpn += name;
+    });
+    line.Text("sni", hello.sni).Text("ja3", ja3).Text("ja4", ja4).Text("alpn", alpn);
+    line.Number("client_version", hello.version_best)
+        .Bool("ech", hello.ech)
+        .Bool("early_data", hello.early_data)
+        .Bool("resumes", hello.resumes)
+        .Bool("malformed", hello.malformed);
+    connection.pending = true;
+  }
+  void OnServerHello(const StreamContext& at, const dataplane::ServerHello& hello, std::string_view ja3s) override {
+    Connection& connection = connections_[at.flow_id];
+    if (!connection.pending) return;
+    connection.line.Number("version", hello.version_chosen)
+        .Number("cipher", hello.cipher)
+        .Text("ja3s", ja3s)
+        .Text("server_alpn", hello.alpn)
+        .Bool("retry", hello.retry);
+    Print(&connection);
+  }
+  void OnTlsContent(const StreamContext&, bool, Bytes) override {}
+  // Hellos that got no answer.
+  void PrintRest() {
+    for (auto& [id, connection] : connections_) Print(&connection);
+    connections_.clear();
+  }
+
+ private:
+  struct Connection {
+    JsonLine line;
+    bool pending = false;
+  };
+  void Print(Connection* connection) {
+    if (!std::exchange(connection->pending, false)) return;
+    connection->line.Print(out_);
+  }
+
+  std::map<uint64_t, Connection> connections_;
+  std::FILE* const out_;
+};
+
 class NoOutput final : public dataplane::WorkerOutput {
  public:
   void OnExchange(const dataplane::ExchangeView&) override {}
@@ -271,6 +326,15 @@ Status InspectStreams(std::span<const std::string> captures,
   NoHttp http;
   StreamLines lines(out);
   const Status status = RunCaptures(captures, options, &http, &output, &lines);
+  lines.PrintRest();
+  return status;
+}
+
+Status InspectTls(std::span<const std::string> captures, const dataplane::WorkerOptions& options, std::FILE* out) {
+  NoOutput output;
+  NoHttp http;
+  TlsLines lines(out);
+  const Status status = RunCaptures(captures, options, &http, &output, nullptr, &lines);
   lines.PrintRest();
   return status;
 }

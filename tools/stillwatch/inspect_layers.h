@@ -1,4 +1,4 @@
-// The http, http2 and stream layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
+// The http, http2, stream and tls layers of inspect: lines as inspect.h describes them, to `out`. Fail when a capture cannot
 // be opened.
 #pragma once
 
@@ -17,5 +17,7 @@ Status InspectHttp2(std::span<const std::string> captures, const dataplane::Work
                     std::FILE* out);
 Status InspectStreams(std::span<const std::string> captures,
                       const dataplane::WorkerOptions& options, std::FILE* out);
+
+Status InspectTls(std::span<const std::string> captures, const dataplane::WorkerOptions& options, std::FILE* out);
 
 }  // namespace stillwatch

@@ -9,6 +9,7 @@
 #include "dataplane/packet/fragment_joiner.h"
 #include "pipeline/policy/tunables.h"
 #include "dataplane/worker.h"
+#include "dataplane/tls/tls_connection.h"
 
 namespace stillwatch {
 
@@ -19,13 +20,13 @@ constexpr uint64_t kFlowBytes = 512 + 64;  // the flow table's bound for an idle
 constexpr uint64_t kParserBytes =
     1 * kKib + 2 * 4 * kKib;           // one HTTP connection and a small message head each way
 constexpr uint64_t kLargeHeads = 512;  // messages at one time whose head is larger, a worker
-constexpr uint64_t kStreamBytes = 320;  // one HTTP/2 stream
+constexpr uint64_t kHttp2StreamBytes = 320;  // one HTTP/2 stream
 constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
 constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
-constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kStreamBytes = 512;
+constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kEventStreamBytes = 512;
 constexpr uint64_t kSharedFragmentBytes = 64, kDoorkeeperBytes = 8;  // pipeline/evidence/fragment_table.h
 
 uint64_t Of(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
@@ -68,7 +69,7 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "messages are not decoded"});
   table.push_back({"large message heads", "http.header_kib", Of(config.http.header_kib) * kKib,
                    kLargeHeads * workers, "http.head_buffers_empty", "messages are not decoded"});
-  table.push_back({"HTTP/2 streams", "http.parsers_max", kStreamBytes,
+  table.push_back({"HTTP/2 streams", "http.parsers_max", kHttp2StreamBytes,
                    dataplane::kStreamsPerParser * Of(config.http.parsers_max), "http2.streams_empty",
                    "streams are not decoded"});
   table.push_back({"HTTP/2 header tables", "http.parsers_max", dataplane::kHpackBytesPerParser,
@@ -76,12 +77,22 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
                    Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});
+  table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
+                   Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
+  table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),
+                   "tls.buffers_empty", "flows are not decrypted"});
+  if (!config.tls.keylog_file.empty() || !config.tls.keylog_socket.empty()) {
+    table.push_back({"session secrets", "tls.secrets_max", dataplane::SecretStore::kSessionBytes,
+                     workers * Of(config.tls.secrets_max), "tls.secrets_evicted", "the oldest unused secret is forgotten"});
+    table.push_back({"records without secret", "tls.wait_mib", kMib, Of(config.tls.wait_mib), "tls.wait_full",
+                     "flows are not decrypted"});
+  }
   table.push_back({"model API bodies", "llm.body_pool_mib", kMib, Of(config.llm.body_pool_mib),
                    "llm.body_pool_empty", "exchanges lack their text"});
   const dataplane::LlmOptions llm;
   table.push_back({"exchanges in flight", "", kExchangeBytes, llm.exchanges_max * workers, "llm.exchange_pool_empty",
                    "model requests are not looked at"});
-  table.push_back({"streamed responses", "", kStreamBytes, llm.streams_max * workers, "llm.stream_pool_empty",
+  table.push_back({"streamed responses", "", kEventStreamBytes, llm.streams_max * workers, "llm.stream_pool_empty",
                    "streamed responses are not read"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
                    "older prompts are compared no more"});

@@ -18,7 +18,7 @@ namespace stillwatch {
 namespace {
 
 constexpr char kUsage[] =
-    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--record-edges FILE] CAPTURE... | --edges FILE)";
+    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--record-edges FILE] CAPTURE... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
   std::string text = std::to_string(number);
@@ -93,26 +93,28 @@ int ReplayEdges(const config::Config& config, const std::string& out_dir, const 
   return kExitDone;
 }
 
-int Replay(const config::Config& config, const std::string& out_dir, const std::string& record_edges,
-           const std::vector<std::string>& captures) {
+int Replay(const config::Config& config, const Args& given) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Complain(kExitUnreadable, memory.message());
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
-  Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(captures);
+  Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(given.words);
   if (!port.ok()) return Complain(kExitUnreadable, port.message());
+  Result<std::unique_ptr<dataplane::KeyFeed>> keys =
+      CaptureKeys(config, given.key_log.empty() ? config.tls.keylog_file : given.key_log);
+  if (!keys.ok()) return Complain(kExitUnreadable, keys.message());
   CounterRegistry registry;
   Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry);
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
   const SystemClock clock;
-  Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, out_dir, clock);
+  Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, given.out_dir, clock);
   if (!outputs.ok()) return Complain(kExitUnreadable, outputs.message());
   outputs.value()->RegisterCounters(&registry);
   pipeline::PipelineOptions options = PipelineOptionsOf(config, secrets.value(), outputs.value()->epoch(), 1);
   std::unique_ptr<pipeline::EdgeRecorder> recorder;
-  if (!record_edges.empty()) {
-    auto created = pipeline::EdgeRecorder::Create(record_edges, options.salt);
+  if (!given.record_edges_file.empty()) {
+    auto created = pipeline::EdgeRecorder::Create(given.record_edges_file, options.salt);
     if (!created.ok()) return Complain(kExitUnreadable, created.message());
     recorder = std::move(created).value();
     options.edge_recorder = recorder.get();
@@ -122,9 +124,11 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
   dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
-                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value())));
+                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value()),
+                                          keys.value().get()));
   engine.RegisterCounters(&registry);
   port.value()->RegisterCounters(&registry);
+  if (keys.value() != nullptr) registry.Register(keys.value()->counters());
   if (Status started = engine.Start(); !started.ok()) return Complain(kExitFailed, started.message());
   engine.Drain(&consumer);
   if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
@@ -136,7 +140,7 @@ int Replay(const config::Config& config, const std::string& out_dir, const std::
   PrintCampaigns(pipeline);
   std::printf("verdicts and evidence: %s\n",
               outputs.value()->files().PathOf(pipeline::Topic::kCampaignVerdict).c_str());
-  if (Status written = WriteCounters(out_dir, counters); !written.ok()) return Complain(kExitFailed, written.message());
+  if (Status written = WriteCounters(given.out_dir, counters); !written.ok()) return Complain(kExitFailed, written.message());
   return kExitDone;
 }
 
@@ -155,7 +159,7 @@ int ReplayMain(std::span<char*> words) {
   const Result<config::Config> config = config::LoadConfig(given.config_file, given.sets);
   if (!config.ok()) return Complain(kExitUnreadable, config.message());
   if (from_edges) return ReplayEdges(config.value(), given.out_dir, given.edges_file);
-  return Replay(config.value(), given.out_dir, given.record_edges_file, given.words);
+  return Replay(config.value(), given);
 }
 
 }  // namespace stillwatch

@@ -1,6 +1,7 @@
 #include "tools/stillwatch/settings.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/bytes.h"
 #include "base/text/token_hash.h"
@@ -77,6 +78,15 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
   options.response_timeout_ns = config.llm.response_timeout_s * kNsPerSecond;
   options.trust_proxy_header = config.llm.trusted_hops > 0;
   options.ignore_checksums = config.ports.ignore_checksums;
+  options.tls.connections_max = As<uint32_t>(std::max<int64_t>(16, config.tls.connections_max / workers));
+  options.tls.buffers_max = As<uint32_t>(std::max<int64_t>(4, config.tls.buffers_max / workers));
+  options.tls.secrets_max = As<uint32_t>(config.tls.secrets_max);  // each may be any worker's
+  options.tls.wait_bytes_max = As<uint64_t>(config.tls.wait_mib << 20) / As<uint64_t>(workers);
+  options.tls.wait_flow_bytes_max = As<uint64_t>(config.tls.wait_kib << 10);
+  if (config.ports.mode != "replay") {
+    options.tls.secret_ttl_ns = config.tls.secret_ttl_s * kNsPerSecond;
+    options.tls.secret_wait_ns = config.tls.secret_wait_s * kNsPerSecond;
+  }
   options.salt = secrets.salt;
   return options;
 }
@@ -171,9 +181,32 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   return options;
 }
 
-dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm) {
-  return [worker, llm](size_t, dataplane::WorkerOutput* output) {
-    return std::make_unique<Decoder>(worker, llm, output);
+Result<std::unique_ptr<dataplane::KeyFeed>> LiveKeys(const config::Config& config) {
+  if (config.tls.keylog_file.empty() && config.tls.keylog_socket.empty()) return std::unique_ptr<dataplane::KeyFeed>();
+  dataplane::KeyFeedOptions options;
+  options.file = config.tls.keylog_file;
+  options.socket = config.tls.keylog_socket;
+  for (const std::string& uid : config.tls.keylog_uids) {
+    options.uids.push_back(static_cast<uint32_t>(std::strtoul(uid.c_str(), nullptr, 10)));
+  }
+  options.workers = As<size_t>(std::max<int64_t>(1, config.threads.workers));
+  return dataplane::KeyFeed::Open(options);
+}
+
+Result<std::unique_ptr<dataplane::KeyFeed>> CaptureKeys(const config::Config& config, const std::string& file) {
+  if (file.empty()) return std::unique_ptr<dataplane::KeyFeed>();
+  return dataplane::KeyFeed::ReadFile(file, As<size_t>(std::max<int64_t>(1, config.threads.workers)));
+}
+
+dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm,
+                                        dataplane::KeyFeed* keys) {
+  return [worker, llm, keys](size_t index, dataplane::WorkerOutput* output) {
+    dataplane::WorkerOptions options = worker;
+    if (keys != nullptr) {
+      options.tls.secrets = keys->ring(index);
+      options.tls.secrets_max = std::max(options.tls.secrets_max, static_cast<uint32_t>(keys->sessions_max()));
+    }
+    return std::make_unique<Decoder>(options, llm, output);
   };
 }
 

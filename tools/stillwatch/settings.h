@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/llm/llm_observer.h"
+#include "dataplane/tls/key_feed.h"
 #include "dataplane/worker.h"
 #include "gpu/backend.h"
 #include "pipeline/pipeline.h"
@@ -38,7 +39,13 @@ pipeline::Tunables TunablesOf(const config::Config& config);
 pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
                                             uint64_t generation);
 
-// Workers that decode model API traffic: each with its own dialect observer.
-dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm);
+// Where session secrets come from; null when the configuration names no source.
+Result<std::unique_ptr<dataplane::KeyFeed>> LiveKeys(const config::Config& config);
+// All of a file, for captures; null when `file` is empty.
+Result<std::unique_ptr<dataplane::KeyFeed>> CaptureKeys(const config::Config& config, const std::string& file);
+
+// Workers that decode model API traffic: each with its own dialect observer, and its ring of `keys` (may be null).
+dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm,
+                                        dataplane::KeyFeed* keys = nullptr);
 
 }  // namespace stillwatch

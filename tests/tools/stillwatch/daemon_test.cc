@@ -2,10 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -111,6 +116,52 @@ TEST_F(DaemonTest, AReloadReachesEveryThreadAndLosesNoPacket) {
   EXPECT_THAT(AuditActions(), ElementsAre("start", "reload", "reload", "reload", "reload", "reload"));
   // Frames of no model API: there is no traffic time to speak of, so the box's clock.
   for (const json& record : daemon_->Records("audit")) EXPECT_GT(record["event_time"].get<std::string>(), "2026-");
+}
+
+// Deployment 2: two terminators, one writes its secrets to a file that the box follows, the other's come by the
+// socket when the connection is over.
+TEST_F(DaemonTest, LooksIntoTlsWithSecretsOfTheTerminator) {
+  const std::string file = *daemon_ / "keys.txt", late_file = *daemon_ / "late.txt", socket_path = *daemon_ / "feed.sock";
+  std::ofstream(file).flush();
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig(
+      "tls.toml", {"tls.keylog_file = \"" + file + "\"", "tls.keylog_socket = \"" + socket_path + "\""})));
+  const std::string pem = *daemon_ / "server.pem";
+  ASSERT_EQ(lab_->server.Run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=terminator -keyout " + pem +
+                             ".key -out " + pem + " 2>/dev/null"), 0);
+  std::vector<pid_t> servers;
+  for (const auto& [port, keys] : {std::pair("8443", file), std::pair("8444", late_file)}) {
+    servers.push_back(lab_->server.Spawn({"openssl", "s_server", "-quiet", "-www", "-accept", port, "-cert", pem, "-key",
+                                          pem + ".key", "-keylogfile", keys}));
+    const std::string get = std::string("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | openssl s_client -quiet -connect 10.77.0.2:") +
+                            port + " >/dev/null 2>&1";
+      EXPECT_TRUE(WaitFor([&] { return lab_->client.Run(get) == 0; })) << port;
+  }
+  // Traffic time stands still on a silent wire: somebody else knocks at a closed port meanwhile.
+  const auto becomes = [&](const std::string& counter, uint64_t value) {
+    return WaitFor([&] {
+      lab_->client.Run("bash -c 'exec 3<>/dev/tcp/10.77.0.2/9' 2>/dev/null");
+      return daemon_->Counter(counter) == value;
+    });
+  };
+  EXPECT_TRUE(becomes("tls.decrypted", 1));
+  EXPECT_TRUE(becomes("tls.client_hellos", 2));
+  EXPECT_EQ(daemon_->Counter("tls.secret_never"), 0u);
+  const int feed = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket_path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(connect(feed, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const std::string lines = stillwatch::testing::ReadAll(late_file);
+  EXPECT_EQ(write(feed, lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
+  close(feed);
+  EXPECT_TRUE(becomes("http.requests", 2));
+  EXPECT_EQ(daemon_->Counter("tls.decrypted"), 2u);
+  EXPECT_EQ(daemon_->Counter("tls.bad_tag"), 0u);
+  for (const pid_t server : servers) {
+    kill(server, SIGKILL);
+    waitpid(server, nullptr, 0);
+  }
+  EXPECT_EQ(daemon_->Stop(), 0);
 }
 
 TEST_F(DaemonTest, WhatAReloadMayNotDoIsRefusedWhole) {

@@ -264,5 +264,26 @@ TEST_F(ReplayTest, ACaptureThatEndsEarlyIsSaidOnce) {
   }
 }
 
+// Session secrets reach every worker, by the option or by the configuration.
+TEST_F(ReplayTest, LooksIntoTlsWithAKeyLog) {
+  const std::string folder = kData + "tls-keylog/hotplace-curl_http1_tls12/";
+  const std::string capture = folder + "input.pcapng", keys = folder + "keylog.txt";
+  for (const char* workers : {"0", "2"}) {
+    const testing::TempFolder out;
+    const std::vector<std::string> sets = {std::string("threads.workers=") + workers, "ports.ignore_checksums=true"};
+    ASSERT_EQ(Replay(out.path(), {"--keylog", keys, capture}, sets).exit, 0);
+    EXPECT_EQ(CountersIn(out.path())["tls.decrypted"], 1u) << workers;
+    EXPECT_EQ(CountersIn(out.path())["http.requests"], 1u) << workers;
+  }
+  const testing::TempFolder out;
+  ASSERT_EQ(Replay(out.path(), {capture}, {"tls.keylog_file=" + keys, "ports.ignore_checksums=true"}).exit, 0);
+  EXPECT_EQ(CountersIn(out.path())["http.requests"], 1u);
+  const testing::TempFolder blind;
+  ASSERT_EQ(Replay(blind.path(), {capture}, {"ports.ignore_checksums=true"}).exit, 0);
+  EXPECT_EQ(CountersIn(blind.path())["http.requests"], 0u);
+  EXPECT_EQ(CountersIn(blind.path())["tls.client_hellos"], 1u);
+  ExpectOneError(Replay(out.path(), {"--keylog", folder + "none.txt", capture}), 2, "none.txt");
+}
+
 }  // namespace
 }  // namespace stillwatch
