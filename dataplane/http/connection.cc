@@ -247,10 +247,10 @@ void Connection::SwitchProtocol(Transaction* transaction, bool tunnel) {
   }
 }
 
-// 101 to "Upgrade: h2c" (RFC 7540, 3.2): the request, which must have been sent whole, is stream 1. False: it is
+// 101 to "Upgrade: h2c" (RFC 7540, 3.2): the request, which must have been seen whole, is stream 1. False: it is
 // another protocol, or the bytes do not allow it.
 bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
-  if (!head.upgrade_h2c || !transaction->request_done || transaction->request_broken || open_ != 1) {
+  if (!head.upgrade_h2c || !transaction->info.request_complete || transaction->request_broken || open_ != 1) {
     return false;  // another request was pipelined behind it
   }
   core_->Count(HttpCounter::kUpgraded);
