@@ -148,9 +148,11 @@ Status Daemon::StartThreads() {
     if (!keys_->locked()) Log(LogLevel::kWarning, "session secrets may be swapped out: RLIMIT_MEMLOCK is too low");
     keys_->Start();
   }
+  dataplane::LlmOptions llm = LlmOptionsOf(config_, secrets_);
+  llm.generation = &generation_;
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
-      DecoderFactory(WorkerOptionsOf(config_, secrets_), LlmOptionsOf(config_, secrets_), keys_.get()), &clock_);
+      DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get()), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
   outputs_->Start();
@@ -265,7 +267,9 @@ void Daemon::NoteCoverage() {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
   }
   const bool bypassed = fail_open_ != nullptr && fail_open_->bypass();
-  pipeline_->SetCoverage(skipped, bypassed || skipped != skipped_);
+  const auto gpu = counters.find("gpu.degraded");
+  const bool gpu_gone = gpu != counters.end() && gpu->second != 0;
+  pipeline_->SetCoverage(skipped, bypassed || gpu_gone || skipped != skipped_);
   skipped_ = skipped;
 }
 

@@ -123,8 +123,11 @@ int Replay(const config::Config& config, const Args& given) {
   pipeline::Pipeline pipeline(std::move(options), backend.value().get(), outputs.value().get(), &registry);
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
+  static constexpr std::atomic<uint64_t> kGeneration{1};
+  dataplane::LlmOptions llm = LlmOptionsOf(config, secrets.value());
+  llm.generation = &kGeneration;
   dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
-                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), LlmOptionsOf(config, secrets.value()),
+                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), llm,
                                           keys.value().get()));
   engine.RegisterCounters(&registry);
   port.value()->RegisterCounters(&registry);
