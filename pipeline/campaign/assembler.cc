@@ -87,8 +87,30 @@ std::vector<Seed> SplitGroup(const Group& group, const Tunables& tunables) {
     std::sort(seed.accounts.begin(), seed.accounts.end());
     std::sort(part.cores.begin(), part.cores.end());
     for (uint32_t core : part.cores) seed.anchors.push_back(group.cores.cores[core].anchor);
+    for (uint32_t m : part.members) {
+      const GroupMember& member = group.members[m];
+      for (const Hit& hit : member.hits) {
+        if (!std::binary_search(part.cores.begin(), part.cores.end(), hit.core)) continue;
+        seed.requests.push_back({member.account, hit.time_s, hit.text_hash});
+      }
+    }
+    std::sort(seed.requests.begin(), seed.requests.end());
   }
   return seeds;
+}
+
+// One campaign found from two seeds: keep the larger.
+void AddGroup(Group group, const Tunables& tunables, std::vector<Group>* groups) {
+  for (Group& other : *groups) {
+    const size_t common = CommonMembers(group, other);
+    if (common * 100 < group.members.size() * tunables.merge_percent ||
+        common * 100 < other.members.size() * tunables.merge_percent) {
+      continue;
+    }
+    if (group.members.size() > other.members.size()) other = std::move(group);
+    return;
+  }
+  groups->push_back(std::move(group));
 }
 
 }  // namespace
@@ -158,31 +180,20 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
   const Population population = MakePopulation(profiles.all());
-  // Seeds found by splitting are appended and tried like the others, once.
-  const size_t proposed = seeds.size();
-  for (size_t i = 0; i < seeds.size(); ++i) {
-    std::optional<Group> group = FitGroup(population, seeds[i], tunables);
+  for (const Seed& seed : seeds) {
+    std::optional<Group> group = FitGroup(population, seed, tunables);
     if (!group) continue;
-    if (i < proposed) {
-      std::vector<Seed> parts = SplitGroup(*group, tunables);
-      if (!parts.empty()) {
-        seeds.insert(seeds.end(), std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end()));
-        continue;
-      }
+    // Two campaigns that one seed had joined: each must stand alone, and what does not is no group.
+    std::vector<Group> parts;
+    const std::vector<Seed> split = SplitGroup(*group, tunables);
+    for (const Seed& part : split) {
+      if (std::optional<Group> alone = FitGroup(population, part, tunables)) AddGroup(std::move(*alone), tunables, &parts);
     }
-    // One campaign found from two seeds: keep the larger.
-    bool merged = false;
-    for (Group& other : groups) {
-      const size_t common = CommonMembers(*group, other);
-      if (common * 100 < group->members.size() * tunables.merge_percent ||
-          common * 100 < other.members.size() * tunables.merge_percent) {
-        continue;
-      }
-      if (group->members.size() > other.members.size()) other = std::move(*group);
-      merged = true;
-      break;
+    if (split.empty()) {
+      AddGroup(std::move(*group), tunables, &groups);
+      continue;
     }
-    if (!merged) groups.push_back(std::move(*group));
+    for (Group& part : parts) AddGroup(std::move(part), tunables, &groups);
   }
   for (Group& group : groups) MeasureGroup(population, tunables, &group);
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {

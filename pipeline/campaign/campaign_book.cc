@@ -61,29 +61,47 @@ std::vector<Seed> CampaignBook::Seeds(const ProfileTable& profiles) const {
     if (campaign->stage != Stage::kSuspected && campaign->stage != Stage::kConfirmed) continue;
     Seed& seed = seeds.emplace_back();
     for (const GroupMember& member : campaign->group.members) {
-      if (const Profile* profile = profiles.Find(member.id)) seed.accounts.push_back(profiles.IndexOf(profile));
+      const Profile* profile = profiles.Find(member.id);
+      if (profile == nullptr) continue;
+      const uint32_t account = profiles.IndexOf(profile);
+      seed.accounts.push_back(account);
+      for (const Hit& hit : member.hits) seed.requests.push_back({account, hit.time_s, hit.text_hash});
     }
     std::sort(seed.accounts.begin(), seed.accounts.end());
+    std::sort(seed.requests.begin(), seed.requests.end());
     for (const Core& core : campaign->group.cores.cores) seed.anchors.push_back(core.anchor);  // sorted
   }
   return seeds;
 }
 
-// The oldest campaign that shares most members, at least a third of the smaller side.
-Campaign* CampaignBook::Match(const Group& group, const std::vector<Campaign*>& taken) {
-  const std::vector<AccountId> ids = MemberIds(group);
-  Campaign* best = nullptr;
-  size_t best_common = 0;
-  for (const auto& campaign : campaigns_) {
-    if (campaign->stage == Stage::kClosed || !campaign->superseded_by.empty()) continue;
-    if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
-    const std::vector<AccountId> before = MemberIds(campaign->group);
-    const size_t common = Common(ids, before);
-    const bool same_core = campaign->founding_anchor == group.founding_anchor;
-    if (common * 3 < std::min(ids.size(), before.size()) && !same_core) continue;
-    if (best == nullptr || common > best_common) best = campaign.get(), best_common = common;
+// For each group the campaign of before that it is, if any: at least a third of the smaller side in common, or the
+// founding core. Pairs with most members in common first, so that a small group takes no large one's record.
+std::vector<Campaign*> CampaignBook::Match(const std::vector<Group>& groups) const {
+  struct Pair {
+    size_t common, campaign, group;
+  };
+  std::vector<Pair> pairs;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const std::vector<AccountId> ids = MemberIds(groups[g]);
+    for (size_t c = 0; c < campaigns_.size(); ++c) {
+      const Campaign& campaign = *campaigns_[c];
+      if (campaign.stage == Stage::kClosed || !campaign.superseded_by.empty()) continue;
+      const std::vector<AccountId> before = MemberIds(campaign.group);
+      const size_t common = Common(ids, before);
+      const bool same_core = campaign.founding_anchor == groups[g].founding_anchor;
+      if (common * 3 >= std::min(ids.size(), before.size()) || same_core) pairs.push_back({common, c, g});
+    }
   }
-  return best;
+  std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+    return a.common != b.common ? a.common > b.common : a.campaign < b.campaign;  // then the older
+  });
+  std::vector<Campaign*> result(groups.size(), nullptr);
+  for (const Pair& pair : pairs) {
+    Campaign* campaign = campaigns_[pair.campaign].get();
+    if (result[pair.group] != nullptr || std::find(result.begin(), result.end(), campaign) != result.end()) continue;
+    result[pair.group] = campaign;
+  }
+  return result;
 }
 
 void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables) {
@@ -115,9 +133,10 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
 
 void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judgements, int64_t now_s,
                           const Tunables& tunables, uint64_t* dropped) {
+  const std::vector<Campaign*> matches = Match(groups);
   std::vector<Campaign*> taken;
   for (size_t i = 0; i < groups.size(); ++i) {
-    Campaign* campaign = Match(groups[i], taken);
+    Campaign* campaign = matches[i];
     if (campaign == nullptr) {
       if (!Observable(judgements[i])) continue;
       if (campaigns_.size() >= campaigns_max_) {

@@ -56,7 +56,7 @@ class CampaignBook {
 
  private:
   std::string IdOf(uint32_t anchor) const;
-  Campaign* Match(const Group& group, const std::vector<Campaign*>& taken);
+  std::vector<Campaign*> Match(const std::vector<Group>& groups) const;
   static void Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables);
 
   const Salt salt_;

@@ -49,6 +49,11 @@ class Fit {
     std::vector<RequestRef> linked;
     for (const RequestRef& ref : population_.requests) {
       if (!is_member_[ref.account]) continue;
+      if (!seed.requests.empty()) {
+        const RequestName name{ref.account, ref.request->time_s, ref.request->text_hash};
+        if (std::binary_search(seed.requests.begin(), seed.requests.end(), name)) linked.push_back(ref);
+        continue;
+      }
       for (uint32_t fragment : ref.request->shingles()) {
         if (!std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment)) continue;
         linked.push_back(ref);
@@ -167,7 +172,7 @@ class Fit {
       const RequestRef& ref = population_.requests[i];
       const std::span<const uint32_t> held = Held(i);
       if (held.empty()) continue;
-      Hit hit{RequestIndex(ref), 0, 0, 0};
+      Hit hit{RequestIndex(ref), 0, 0, 0, ref.request->time_s, ref.request->text_hash};
       int32_t best = 0, pairs_of_words = 0;
       for (uint32_t core : held) {
         const int32_t nats = CoreNats(core, Count(own.cores, core), own.requests);

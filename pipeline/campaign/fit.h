@@ -23,9 +23,16 @@ struct Population {
 };
 Population MakePopulation(std::span<const Profile> profiles);
 
+// A remembered request, also after it moved within its profile.
+struct RequestName {
+  uint32_t account, time_s, text_hash;
+  auto operator<=>(const RequestName&) const = default;
+};
+
 struct Seed {
-  std::vector<uint32_t> accounts;  // sorted
-  std::vector<uint32_t> anchors;   // fragments named by the edges, sorted
+  std::vector<uint32_t> accounts;    // sorted
+  std::vector<uint32_t> anchors;     // fragments named by the edges, sorted
+  std::vector<RequestName> requests;  // of a campaign of before: its hits, sorted. Else empty: all with an anchor
 };
 
 // Nothing when fewer than group_accounts_min owners remain.

@@ -16,6 +16,7 @@ struct Hit {
   uint32_t core;          // the core that says most
   int32_t content_nats;
   int32_t tuple_nats;
+  uint32_t time_s, text_hash;  // of the request: its index is good for one evaluation only
 };
 
 struct GroupMember {

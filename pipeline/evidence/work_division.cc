@@ -48,7 +48,8 @@ uint64_t PairsAcrossOwners(const std::vector<Keyed>& sorted, SameKey same) {
 }
 
 // How often a payload fragment of an item comes back in other items: of the same owner, and of the owner
-// that follows in order, the same number of items looked at.
+// that follows in order, the same number of items looked at. The median over owners: a few who repeat themselves
+// (a harness, a job) do not speak for the others.
 void MeasureContinuity(std::span<const WorkItem> items, WorkDivision* result) {
   std::vector<uint32_t> order(items.size());
   std::iota(order.begin(), order.end(), 0);
@@ -61,7 +62,12 @@ void MeasureContinuity(std::span<const WorkItem> items, WorkDivision* result) {
     i = end;
   }
   constexpr size_t kItemsMax = 12;  // of one owner, so that one owner cannot set the share
-  uint64_t own = 0, own_of = 0, other = 0, other_of = 0;
+  uint64_t own_all = 0, other_all = 0;  // fragments compared
+  std::vector<uint32_t> own_ppm, other_ppm;  // by owner
+  const auto note = [](uint64_t hits, uint64_t of, uint64_t* all, std::vector<uint32_t>* ppm) {
+    *all += of;
+    if (of != 0) ppm->push_back(static_cast<uint32_t>(hits * 1'000'000 / of));
+  };
   const auto shared = [&](const WorkItem& a, const WorkItem& b, uint64_t* hits, uint64_t* of) {
     if (a.text == b.text) return;
     for (uint32_t fragment : a.payload) {
@@ -73,6 +79,7 @@ void MeasureContinuity(std::span<const WorkItem> items, WorkDivision* result) {
     const auto [begin, end] = owners[o];
     const auto [next_begin, next_end] = owners[(o + 1) % owners.size()];
     const size_t mine = std::min(end - begin, kItemsMax), theirs = std::min(next_end - next_begin, kItemsMax);
+    uint64_t own = 0, own_of = 0, other = 0, other_of = 0;
     for (size_t i = 0; i < mine; ++i) {
       for (size_t j = 0; j < mine; ++j) {
         if (j != i) shared(items[order[begin + i]], items[order[begin + j]], &own, &own_of);
@@ -81,11 +88,19 @@ void MeasureContinuity(std::span<const WorkItem> items, WorkDivision* result) {
         shared(items[order[begin + i]], items[order[next_begin + j]], &other, &other_of);
       }
     }
+    note(own, own_of, &own_all, &own_ppm);
+    note(other, other_of, &other_all, &other_ppm);
   }
+  const auto median = [](std::vector<uint32_t>& values) {
+    if (values.empty()) return 0u;
+    const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+  };
   constexpr uint64_t kComparedMin = 400;  // fragments, before a share means anything
-  result->continuity_known = own_of >= kComparedMin && other_of >= kComparedMin;
-  if (own_of != 0) result->own_ppm = static_cast<uint32_t>(own * 1'000'000 / own_of);
-  if (other_of != 0) result->other_ppm = static_cast<uint32_t>(other * 1'000'000 / other_of);
+  result->continuity_known = own_all >= kComparedMin && other_all >= kComparedMin;
+  result->own_ppm = median(own_ppm);
+  result->other_ppm = median(other_ppm);
 }
 
 }  // namespace
