@@ -250,7 +250,9 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + j.evidence.work / 2);
   j.distillation_like = ProbabilityOf(tunables.prior_distillation + j.evidence.content + j.evidence.work +
                                       j.evidence.elicitation + j.evidence.stack / 2);
-  if (j.families < 2) j.distillation_like = std::min(j.distillation_like, 32'768u);
+  // Shared prompts and parameters say who goes together; that outputs are harvested, only work or elicitation say.
+  const bool harvests = j.evidence.work > 0 || j.evidence.elicitation > 0;
+  if (j.families < 2 || !harvests) j.distillation_like = std::min(j.distillation_like, 32'768u);
 
   // P(group wrong) n + sum of (1 - p_i) given that the group is right; two Poisson deviations on top.
   const uint64_t n = group.members.size();
