@@ -53,7 +53,8 @@ struct Tunables {
   uint32_t merge_percent = 30;          // two groups are one when each admits this share of the other
 
   // --- Layer 3: division of work ------------------------------------------------------------------
-  uint32_t collision_one_in = 64;       // unrelated people who share a prompt share the task: p2
+  uint32_t collision_one_in = 512;      // unrelated people who share a phrase seldom share the task: p2, a guess on the
+                                        // careful side until it is measured on the live population
   uint32_t collision_expected_min = 3;  // below, the deficit says nothing
   uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
   uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
