@@ -67,6 +67,7 @@ class WorkerDriver {
     options.parsers_max = 32;
     options.decoders_max = 4;
     options.reassembly_bytes_max = 4u << 20;
+    options.tls.connections_max = 32, options.tls.buffers_max = 16, options.tls.wait_bytes_max = 1u << 20;
     return options;
   }
 

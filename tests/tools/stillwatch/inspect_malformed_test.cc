@@ -25,7 +25,11 @@ void RunAndCheck(const fs::path& capture, Run&& run) {
   size_t size = 0;
   std::FILE* const out = open_memstream(&text, &size);
   dataplane::WorkerOptions options;
+  // Small pools: a sanitizer touches what is reserved, and there are thousands of captures.
   options.flows_max = 4'096;
+  options.parsers_max = 256, options.decoders_max = 16;
+  options.reassembly_bytes_max = 8u << 20;
+  options.tls.connections_max = 256, options.tls.buffers_max = 32, options.tls.wait_bytes_max = 1u << 20;
   options.ignore_checksums = true;
   const std::vector<string> paths = {capture.string()};
   const Status status = run(paths, options, out);
@@ -52,6 +56,8 @@ TEST(InspectMalformed, NoCaptureCrashesIt) {
     RunAndCheck(entry.path(), [](std::span<const string> paths, const dataplane::WorkerOptions& options, std::FILE* out) {
       InspectExchangeOptions exchange;
       exchange.show_text = true;
+      exchange.llm.body_pool_bytes = 16u << 20;
+      exchange.llm.exchanges_max = 256, exchange.llm.streams_max = 32;
       exchange.out = out;
       const auto inspector = MakeExchangeInspector(exchange);
       return RunCaptures(paths, options, inspector->http(), inspector->output(), nullptr);
