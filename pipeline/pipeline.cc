@@ -49,8 +49,6 @@ AccountId IdOf(const ExchangeHeader& h) {
   return id;
 }
 
-bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
-
 uint64_t OwnerOf(const Profile& profile) {
   if (profile.organisation != 0) return profile.organisation;
   uint64_t account;

@@ -58,7 +58,7 @@ const Campaign* CampaignBook::Find(std::string_view id) const {
 std::vector<Seed> CampaignBook::Seeds(const ProfileTable& profiles) const {
   std::vector<Seed> seeds;
   for (const auto& campaign : campaigns_) {
-    if (campaign->stage != Stage::kSuspected && campaign->stage != Stage::kConfirmed) continue;
+    if (!IsLive(*campaign)) continue;
     Seed& seed = seeds.emplace_back();
     for (const GroupMember& member : campaign->group.members) {
       const Profile* profile = profiles.Find(member.id);

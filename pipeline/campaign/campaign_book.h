@@ -36,6 +36,8 @@ struct Campaign {
   uint64_t exposure = 0;        // hits before the first record
 };
 
+inline bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
+
 class CampaignBook {
  public:
   CampaignBook(Salt salt, uint32_t campaigns_max)

@@ -465,8 +465,8 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
 void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeline::AccountDirectory> directory,
                       uint64_t generation) {
   Post([this, config, directory, generation] {
+    pipeline_->SwapDirectory(directory);  // before the policy, whose advice rests on who owns what
     pipeline_->SwapPolicy(PolicyOptionsOf(config, secrets_), generation);
-    pipeline_->SwapDirectory(directory);
     pipeline_->SetTunables(TunablesOf(config));
     pipeline_->SetTopics(config.detect.request_sketches, config.detect.account_profiles);
   });
