@@ -84,14 +84,9 @@ class CpuBackend final : public Backend {
 
 Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options, bool scalar,
                                                   CounterBlock<GpuCounter>* counters) {
-  Result<RarityTable> rarity = options.rarity_table_path.empty()
-                                   ? RarityTable::BuiltIn(options.salt)
-                                   : RarityTable::Load(options.rarity_table_path, options.salt);
+  Result<RarityTable> rarity = RarityTable::Open(options.rarity_table_path, options.salt);
   if (!rarity.ok()) return rarity.error();
-  Result<EmbeddingTable> embedding =
-      options.embedding_table_path.empty()
-          ? EmbeddingTable::BuiltIn()
-          : EmbeddingTable::Load(options.embedding_table_path, options.salt);
+  Result<EmbeddingTable> embedding = EmbeddingTable::Open(options.embedding_table_path, options.salt);
   if (!embedding.ok()) return embedding.error();
   Result<Representatives> representatives = Representatives::Make(
       options.representatives_max, scalar ? ScalarDotKernel() : BestDotKernel());

@@ -88,14 +88,9 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
   Result<std::unique_ptr<Backend>> twin = MakeCpuTwin(options, &backend->counters_);
   if (!twin.ok()) return twin;
   backend->twin_ = std::move(twin).value();
-  Result<RarityTable> rarity = options.rarity_table_path.empty()
-                                   ? RarityTable::BuiltIn(options.salt)
-                                   : RarityTable::Load(options.rarity_table_path, options.salt);
+  Result<RarityTable> rarity = RarityTable::Open(options.rarity_table_path, options.salt);
   if (!rarity.ok()) return rarity.error();
-  Result<EmbeddingTable> embedding =
-      options.embedding_table_path.empty()
-          ? EmbeddingTable::BuiltIn()
-          : EmbeddingTable::Load(options.embedding_table_path, options.salt);
+  Result<EmbeddingTable> embedding = EmbeddingTable::Open(options.embedding_table_path, options.salt);
   if (!embedding.ok()) return embedding.error();
   if (Status taken = backend->TakeMemory(rarity.value().bytes(), embedding.value().bytes());
       !taken.ok()) {

@@ -40,6 +40,8 @@ struct ListedVector {
 class EmbeddingTable {
  public:
   static Result<EmbeddingTable> Load(const std::string& path, Salt salt);
+  // What an option names: "" is the built-in one.
+  static Result<EmbeddingTable> Open(const std::string& path, Salt salt) { return path.empty() ? BuiltIn() : Load(path, salt); }
   static Result<EmbeddingTable> BuiltIn();
 
   EmbeddingView view() const { return {reinterpret_cast<const int8_t*>(rows_.data()), row_mask_}; }

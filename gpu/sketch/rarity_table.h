@@ -29,6 +29,8 @@ std::span<const ListedToken> BuiltInRarityList();
 class RarityTable {
  public:
   static Result<RarityTable> Load(const std::string& path, Salt salt);
+  // What an option names: "" is the built-in one.
+  static Result<RarityTable> Open(const std::string& path, Salt salt) { return path.empty() ? BuiltIn(salt) : Load(path, salt); }
   static Result<RarityTable> BuiltIn(Salt salt);
   // Fails when a class is 0 or a text is not exactly one token. `id` is what
   // SketchVersions::rarity_id will say.
