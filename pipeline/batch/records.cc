@@ -96,8 +96,10 @@ void FillEvidence(const Campaign& campaign, const RecordContext& context, v1::Ca
                                 Count(c.benign_hits) + " of " + Count(c.benign_requests) + " requests match",
                             out));
   AddEvidence(campaign, 3, "division_of_work", v1::FAMILY_WORK, raw.work, c.payload_pairs,
-              "under the same core, payloads of different accounts met " + Count(c.collisions) + " times where " +
-                  Count(c.expected_q8 / 256) + " were expected of unrelated people; one payload came under two cores from two accounts " +
+              Count(c.continuity.returning) + " of " + Count(c.continuity.compared) +
+                  " accounts come back to subjects of their own; of other accounts, by as many requests, " +
+                  Count(c.cohort.returning) + " of " + Count(c.cohort.compared) + " do. Payloads of different accounts met " +
+                  Count(c.collisions) + " times in " + Count(c.payload_pairs) + " pairs; one payload came under two cores from two accounts " +
                   Count(c.crossing_pairs) + " times",
               out);
   AddEvidence(campaign, 5, "elicitation", v1::FAMILY_CONTENT, raw.elicitation, c.eliciting_hits,
@@ -114,13 +116,14 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
                          v1::CampaignVerdict* out) {
   const GroupCounts& c = campaign.group.counts;
   if (!owners_known) out->add_counter_evidence("ownership unknown: one customer with many keys would look alike");
-  if (!c.continuity_known) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
+  if (c.continuity.compared == 0) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
   if (c.benign_requests < 1000) {
     out->add_counter_evidence("only " + Count(c.benign_requests) + " requests outside the group to compare with");
   }
   if (campaign.judgement.families < 2) out->add_counter_evidence("fewer than two families of evidence are strong");
-  out->add_counter_evidence("the chance that unrelated people's payloads meet is a configured value (1 in " +
-                            Count(context.tunables->collision_one_in) + "), not measured on this traffic");
+  if (c.cohort.compared < context.tunables->cohort_owners_min) {
+    out->add_counter_evidence("too few other accounts to say how people come back to their subjects here");
+  }
   for (const LookAlike& check : campaign.judgement.checks) {
     if (check.verdict == Verdict::kFailed) {
       out->add_counter_evidence("looks like " + std::string(check.name) + ": " + check.text);

@@ -70,6 +70,7 @@ class Fit {
     for (const RequestRef& ref : linked) owners += ref.owner != last, last = ref.owner;
     const uint32_t share = (owners * tunables_.carrying_owner_percent + 99) / 100;
     cores_ = FindCores(linked, {.owners_min = std::max(tunables_.core_owners_min, share),
+                                .requests_min = static_cast<uint32_t>(linked.size() / tunables_.class_payloads_max),
                                 .texts_min = tunables_.core_texts_min,
                                 .merge_percent = tunables_.core_merge_percent,
                                 .entries_max = tunables_.index_entries_max});
@@ -94,6 +95,9 @@ class Fit {
       cores_.AddCoresOf(*ref.request, &held_);
       held_start_.push_back(static_cast<uint32_t>(held_.size()));
     }
+    PublicCores public_cores(population_.likeness, n);
+    for (size_t i = 0; i < population_.requests.size(); ++i) public_cores.Note(population_.requests[i], Held(i));
+    is_public_ = public_cores.Find(tunables_);
     std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
     uint32_t tuple_owner = UINT32_MAX;
     std::vector<uint32_t> seen;  // tuples of this owner
@@ -126,6 +130,7 @@ class Fit {
   }
 
   int32_t CoreNats(uint32_t core, uint32_t own, uint32_t own_requests) const {
+    if (is_public_[core]) return 0;
     const uint64_t with = group_with_core_[core] - own, of = group_requests_ - own_requests;
     const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
                          LnRatioQ8(2ull * outside_with_core_[core] + 1, 2ull * outside_requests_ + 2);
@@ -363,6 +368,7 @@ class Fit {
   std::vector<bool> is_member_, is_suspect_, was_member_;
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests
   CoreSet cores_;
+  std::vector<bool> is_public_;               // by core
   std::vector<uint32_t> held_, held_start_;   // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
   uint32_t group_requests_ = 0, outside_requests_ = 0;
@@ -374,9 +380,10 @@ class Fit {
 }  // namespace
 
 Population MakePopulation(std::span<const Profile> profiles) {
-  Population population{profiles, {}, {}, 0};
+  Population population{profiles, {}, {}, 0, {}};
   population.owner_of = OwnerIndexes(profiles, &population.owners);
   population.requests = AllRequests(profiles, population.owner_of);
+  population.likeness = LikenessOf(population.requests);
   return population;
 }
 

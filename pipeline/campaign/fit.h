@@ -10,6 +10,7 @@
 
 #include "pipeline/campaign/group.h"
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/public_core.h"
 #include "pipeline/policy/tunables.h"
 
 namespace stillwatch::pipeline {
@@ -20,6 +21,7 @@ struct Population {
   std::vector<uint32_t> owner_of;   // by account
   std::vector<RequestRef> requests;  // sorted by owner
   uint32_t owners = 0;
+  Likeness likeness;  // of its owners, by client
 };
 Population MakePopulation(std::span<const Profile> profiles);
 

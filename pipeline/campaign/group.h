@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/work_division.h"
 #include "pipeline/profile/profile.h"
 
 namespace stillwatch::pipeline {
@@ -47,10 +48,9 @@ struct GroupCounts {
   // Division of work.
   uint64_t payload_pairs = 0;      // of different owners under one core
   uint64_t collisions = 0;         // ... with equal payload
-  uint64_t expected_q8 = 0;        // collisions expected of unrelated people
   uint32_t crossing_pairs = 0;     // one payload under two cores, two owners
-  uint32_t continuity_own_ppm = 0, continuity_other_ppm = 0;  // payload fragments that come back
-  bool continuity_known = false;
+  Continuity continuity;           // of the group's owners
+  Continuity cohort;               // of owners outside, by as many requests each
 };
 
 struct GroupEvidence {

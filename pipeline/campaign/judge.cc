@@ -12,6 +12,8 @@ namespace stillwatch::pipeline {
 namespace {
 
 constexpr uint32_t kSecondsPerDay = 86'400;
+// An owner's choice may be so much likelier than outside without saying anything: people are another crowd than machines.
+constexpr int32_t kOtherCrowd = 177;  // ln 2
 
 const RememberedRequest& RequestOf(const Population& population, const GroupMember& member, const Hit& hit) {
   return population.profiles[member.account].requests[hit.request];
@@ -36,6 +38,35 @@ std::vector<WorkItem> WorkItems(const Population& population, const Group& group
   return items;
 }
 
+// Hits of the member in the middle.
+size_t MedianHits(const Group& group) {
+  std::vector<size_t> hits;
+  for (const GroupMember& member : group.members) hits.push_back(member.hits.size());
+  const auto middle = hits.begin() + static_cast<ptrdiff_t>(hits.size() / 2);
+  std::nth_element(hits.begin(), middle, hits.end());
+  return *middle;
+}
+
+// What owners outside ask first in a conversation, as work items without the group's cores: the cohort that its
+// continuity is held against. At most so many owners, spread evenly over all.
+std::vector<WorkItem> CohortItems(const Population& population, const Group& group) {
+  constexpr uint32_t kOwnersMax = 2'000;
+  std::vector<bool> mine(population.owners, false);
+  for (const GroupMember& member : group.members) mine[member.owner] = true;
+  const uint32_t step = population.owners / kOwnersMax + 1;
+  std::vector<WorkItem> items;
+  for (const RequestRef& ref : population.requests) {
+    if (mine[ref.owner] || ref.owner % step != 0 || (ref.request->flags & kConversation) != 0) continue;
+    WorkItem item{ref.owner, 0, ref.request->text_hash, {}};
+    for (uint32_t fragment : ref.request->shingles()) {
+      if (group.cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
+    }
+    std::sort(item.payload.begin(), item.payload.end());
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
 // Of the hits' client choices, counted once an owner, against everyone outside: log likelihood ratio less
 // what the choice of the values costs. `given` conditions (parameters given the model).
 int32_t ConcentrationNats(const std::map<std::pair<uint32_t, uint32_t>, uint32_t>& inside,
@@ -52,7 +83,7 @@ int32_t ConcentrationNats(const std::map<std::pair<uint32_t, uint32_t>, uint32_t
     nats += static_cast<int64_t>(n) * (LnRatioQ8(n, inside_of[key.first]) - LnRatioQ8(2 * seen + 1, 2 * of + 2));
     total += n;
   }
-  nats -= static_cast<int64_t>(inside.size()) * LnQ8(total + 1);
+  nats -= static_cast<int64_t>(inside.size()) * LnQ8(total + 1) + int64_t{total} * kOtherCrowd;
   return SaturateQ8(std::max<int64_t>(nats, 0));
 }
 
@@ -184,12 +215,11 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   const WorkDivision work = MeasureWorkDivision(items, tunables);
   counts.payload_pairs = work.pairs;
   counts.collisions = work.collisions;
-  counts.expected_q8 = work.expected_q8;
   counts.crossing_pairs = static_cast<uint32_t>(std::min<uint64_t>(work.crossing, UINT32_MAX));
-  counts.continuity_own_ppm = work.own_ppm;
-  counts.continuity_other_ppm = work.other_ppm;
-  counts.continuity_known = work.continuity_known;
-  group->evidence.work = work.nats;
+  const size_t items_each = MedianHits(*group);
+  counts.continuity = MeasureContinuity(items, items_each, tunables);
+  counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, tunables);
+  group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
   std::vector<int32_t> scores;
   for (const GroupMember& member : group->members) scores.push_back(member.score);
@@ -209,7 +239,7 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   };
 
   if (check("classroom", c.hits != 0, c.equal_pairs * tunables.equal_text_one_in > c.hit_pairs ||
-                c.collisions * tunables.collision_one_in > c.payload_pairs,
+                c.collisions * tunables.class_payloads_max > c.payload_pairs,
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
                 Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
                 " pairs of payloads")) {
@@ -219,7 +249,9 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
             Share(c.payload_hits, c.hits) + " matching requests carry a payload of their own")) {
     j.evidence.content = j.evidence.work = 0;
   }
-  if (check("shared_app", true, c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners,
+  // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt.
+  if (check("shared_app", true, (c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners) &&
+                j.evidence.work < tunables.family_nats,
             std::to_string(c.templates) + " prompt cores; " + Share(c.mixing_owners, c.owners) +
                 " accounts use two or more of them")) {
     j.evidence.content /= 2;
@@ -230,11 +262,8 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     j.evidence.content /= 2;
     j.evidence.work = 0;
   }
-  if (check("own_subjects", c.continuity_known,
-            c.continuity_own_ppm > static_cast<uint64_t>(tunables.continuity_ratio) * std::max(c.continuity_other_ppm, 5'000u),
-            "payload words come back " + std::to_string(c.continuity_own_ppm / 1000) +
-                " times in 1,000 within an account and " + std::to_string(c.continuity_other_ppm / 1000) +
-                " times between accounts")) {
+  if (check("own_subjects", c.continuity.compared != 0, KeepsSubjects(c.continuity),
+            Share(c.continuity.returning, c.continuity.compared) + " accounts come back to subjects of their own")) {
     j.evidence.content /= 2;
     j.evidence.work = 0;
   }
@@ -251,7 +280,7 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   j.distillation_like = ProbabilityOf(tunables.prior_distillation + j.evidence.content + j.evidence.work +
                                       j.evidence.elicitation + j.evidence.stack / 2);
   // Shared prompts and parameters say who goes together; that outputs are harvested, only work or elicitation say.
-  const bool harvests = j.evidence.work > 0 || j.evidence.elicitation > 0;
+  const bool harvests = j.evidence.work >= tunables.harvest_nats || j.evidence.elicitation >= tunables.harvest_nats;
   if (j.families < 2 || !harvests) j.distillation_like = std::min(j.distillation_like, 32'768u);
 
   // P(group wrong) n + sum of (1 - p_i) given that the group is right; two Poisson deviations on top.

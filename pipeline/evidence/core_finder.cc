@@ -14,21 +14,18 @@ namespace {
 
 struct Use {
   uint32_t owners = 0;
+  uint32_t requests = 0;
   uint32_t last_owner = UINT32_MAX;
   uint32_t texts_count = 0;
   uint32_t texts[3] = {};  // the first distinct ones
 
   void Note(uint32_t owner, uint32_t text) {
     owners += owner != last_owner;
+    ++requests;
     last_owner = owner;
     if (texts_count == 3 || std::find(texts, texts + texts_count, text) != texts + texts_count) return;
     texts[texts_count++] = text;
   }
-};
-
-struct Meeting {
-  uint32_t owners = 0;
-  uint32_t last_owner = UINT32_MAX;
 };
 
 // What is used too seldom to matter stays out of the tables: small counters, shared by hash. They can only
@@ -92,10 +89,10 @@ uint32_t RootOf(std::vector<uint32_t>* parent, uint32_t x) {
   return x;
 }
 
-// The fragments that enough owners use, sorted, by how many owners each, and where the requests hold them:
+// The fragments that enough owners use, sorted, in how many requests each, and where the requests hold them:
 // every fragment of a request is looked up once, later steps work on numbers.
 struct KeptFragments {
-  std::vector<uint32_t> fragments, owners;
+  std::vector<uint32_t> fragments, requests;
   std::vector<uint32_t> runs, run_start;  // indexes into `fragments`, in text order, by request
 
   std::span<const uint32_t> run(size_t i) const { return {runs.data() + run_start[i], run_start[i + 1] - run_start[i]}; }
@@ -138,7 +135,7 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
   for (uint32_t number = 0; number < uses.size(); ++number) {
     const Use& use = uses[number];
     if (use.owners < options.owners_min || use.owners > options.owners_max ||
-        use.texts_count < std::min(options.texts_min, 3u)) {
+        use.requests < options.requests_min || use.texts_count < std::min(options.texts_min, 3u)) {
       continue;
     }
     order.push_back({numbers.fragments()[number], number});
@@ -148,7 +145,7 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
   for (const auto& [fragment, number] : order) {
     index_of[number] = static_cast<uint32_t>(kept.fragments.size());
     kept.fragments.push_back(fragment);
-    kept.owners.push_back(uses[number].owners);
+    kept.requests.push_back(uses[number].requests);
   }
   // Numbers to indexes, those of others out.
   uint32_t to = 0;
@@ -167,52 +164,42 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
 }
 
 // Union of neighbours in a run (next and next but one, so that one stray word does not part it) that meet in
-// enough owners; the root of each set is its smallest.
+// enough of their requests; the root of each set is its smallest. By requests, not by owners: where every account
+// uses every template, a phrase that two templates share would make them one.
 std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent) {
   struct Bounds {
-    uint32_t owners;  // a pair meets in no more owners than use its rarer fragment
-    uint32_t needed;  // ... and must meet in so many of the more common one's
+    uint32_t requests;  // a pair meets in no more requests than hold its rarer fragment
+    uint32_t needed;    // ... and must meet in so many of the more common one's
   };
   std::vector<Bounds> bounds;
-  bounds.reserve(kept.owners.size());
-  for (uint32_t owners : kept.owners) {
-    bounds.push_back({owners, static_cast<uint32_t>((uint64_t{owners} * merge_percent + 99) / 100)});
+  bounds.reserve(kept.requests.size());
+  for (uint32_t held : kept.requests) {
+    bounds.push_back({held, static_cast<uint32_t>((uint64_t{held} * merge_percent + 99) / 100)});
   }
   SmallCounters counters(kept.runs.size());
-  std::vector<uint64_t> keys;          // of the pairs that may merge
-  std::vector<uint32_t> key_start{0};  // by request
+  std::vector<uint64_t> keys;  // of the pairs that may merge, as often as they meet
   for (size_t r = 0; r < requests.size(); ++r) {
     const std::span<const uint32_t> run = kept.run(r);
     for (size_t i = 0; i + 1 < run.size(); ++i) {
       for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
         const Bounds a = bounds[run[i]], b = bounds[run[j]];
-        if (std::min(a.owners, b.owners) < std::max(a.needed, b.needed)) continue;
+        if (std::min(a.requests, b.requests) < std::max(a.needed, b.needed)) continue;
         keys.push_back(static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]));
         counters.Add(Mix64(keys.back()));
       }
     }
-    key_start.push_back(static_cast<uint32_t>(keys.size()));
   }
-  uint32_t needed_least = UINT32_MAX;
-  for (const Bounds& b : bounds) needed_least = std::min(needed_least, b.needed);
-  FlatMap<Meeting> meetings;
-  std::vector<std::pair<uint64_t, uint32_t>> pairs;  // key, owners needed
-  for (size_t r = 0; r < requests.size(); ++r) {
-    for (uint32_t i = key_start[r]; i < key_start[r + 1]; ++i) {
-      const uint64_t key = keys[i], hash = Mix64(key);
-      if (!counters.Reaches(hash, needed_least)) continue;
-      const uint32_t needed = std::max(bounds[key >> 32].needed, bounds[static_cast<uint32_t>(key)].needed);
-      if (!counters.Reaches(hash, needed)) continue;
-      Meeting& meeting = meetings[key];
-      if (meeting.owners == 0) pairs.push_back({key, needed});
-      meeting.owners += meeting.last_owner != requests[r].owner;
-      meeting.last_owner = requests[r].owner;
-    }
+  FlatMap<uint32_t> meetings;
+  std::vector<std::pair<uint64_t, uint32_t>> pairs;  // key, requests needed
+  for (uint64_t key : keys) {
+    const uint32_t needed = std::max(bounds[key >> 32].needed, bounds[static_cast<uint32_t>(key)].needed);
+    if (!counters.Reaches(Mix64(key), needed)) continue;
+    if (meetings[key]++ == 0) pairs.push_back({key, needed});
   }
   std::vector<uint32_t> parent(kept.fragments.size());
   std::iota(parent.begin(), parent.end(), 0);
   for (const auto& [key, needed] : pairs) {
-    if (meetings.Find(key)->owners < needed || MutantIs("detect.merge_nothing")) continue;
+    if (*meetings.Find(key) < needed || MutantIs("detect.merge_nothing")) continue;
     const uint32_t ra = RootOf(&parent, static_cast<uint32_t>(key >> 32)), rb = RootOf(&parent, static_cast<uint32_t>(key));
     parent[std::max(ra, rb)] = std::min(ra, rb);
   }

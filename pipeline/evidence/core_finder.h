@@ -1,5 +1,5 @@
-// Finds cores: runs of fragments that recur together in the instructions of unrelated owners. Fragments
-// that meet in most of their owners' requests are one core (so a rigid sentence counts once, not once for
+// Finds cores: runs of fragments that recur together in the instructions of unrelated owners. Neighbours
+// that meet in most of their requests are one core (so a rigid sentence counts once, not once for
 // each of its words), whatever a slot between them holds. Used on the whole population (layer 1) and on
 // the requests of one proposed group (the fit). Deterministic: cores come sorted by anchor.
 #pragma once
@@ -23,6 +23,7 @@ struct RequestRef {
 struct CoreOptions {
   uint32_t owners_min = 3;
   uint32_t owners_max = UINT32_MAX;
+  uint32_t requests_min = 0;
   uint32_t texts_min = 3;
   uint32_t merge_percent = 60;
   uint32_t entries_max = 4u << 20;  // above: fragments are sampled by hash

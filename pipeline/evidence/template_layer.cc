@@ -7,6 +7,7 @@
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/label_propagation.h"
+#include "pipeline/evidence/public_core.h"
 
 namespace stillwatch::pipeline {
 
@@ -34,7 +35,7 @@ struct Holdings {
 bool Apart(uint32_t a, uint32_t b) { return (a & ~b) != 0 && (b & ~a) != 0; }
 
 Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const Profile> profiles,
-                         const CoreSet& cores, uint32_t cores_max) {
+                         const CoreSet& cores, const std::vector<bool>& is_public, uint32_t cores_max) {
   Holdings result;
   std::vector<Holding> mine;
   for (size_t i = 0; i < requests.size();) {
@@ -44,7 +45,7 @@ Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const P
     for (; i < requests.size() && requests[i].account == account; ++i) {
       const uint32_t bit = static_cast<uint32_t>(requests[i].request - profiles[account].requests);
       for (uint32_t core : cores.held(i)) {
-        if (cores.cores[core].fragments >= 2) mine.push_back({core, 1u << bit});
+        if (cores.cores[core].fragments >= 2 && !is_public[core]) mine.push_back({core, 1u << bit});
       }
     }
     std::sort(mine.begin(), mine.end(), [](const Holding& a, const Holding& b) { return a.core < b.core; });
@@ -260,7 +261,12 @@ TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const T
   result.cores = static_cast<uint32_t>(cores.cores.size());
   result.sampled_one_in = cores.sampled_one_in;
 
-  const Holdings holdings = CollectHoldings(requests, profiles, cores, tunables.account_cores_max);
+  PublicCores public_cores(LikenessOf(requests), cores.cores.size());
+  for (size_t i = 0; i < requests.size(); ++i) public_cores.Note(requests[i], cores.held(i));
+  const std::vector<bool> is_public = public_cores.Find(tunables);
+  result.public_cores = static_cast<uint32_t>(std::count(is_public.begin(), is_public.end(), true));
+
+  const Holdings holdings = CollectHoldings(requests, profiles, cores, is_public, tunables.account_cores_max);
   const std::vector<WeightedEdge> links =
       LinkCores(holdings, cores, owners, VolumesOf(requests, cores), tunables);
   result.links = static_cast<uint32_t>(links.size());

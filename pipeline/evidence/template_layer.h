@@ -18,6 +18,7 @@ namespace stillwatch::pipeline {
 struct TemplateLayerResult {
   std::vector<EdgeRecord> edges;  // sorted by (a, b)
   uint32_t cores = 0;             // found in the population
+  uint32_t public_cores = 0;      // of these; they link nobody
   uint32_t links = 0;             // of cores
   uint32_t bundles = 0;
   uint32_t sampled_one_in = 1;

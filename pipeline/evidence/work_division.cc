@@ -47,63 +47,87 @@ uint64_t PairsAcrossOwners(const std::vector<Keyed>& sorted, SameKey same) {
   return pairs;
 }
 
-// How often a payload fragment of an item comes back in other items: of the same owner, and of the owner
-// that follows in order, the same number of items looked at. The median over owners: a few who repeat themselves
-// (a harness, a job) do not speak for the others.
-void MeasureContinuity(std::span<const WorkItem> items, WorkDivision* result) {
-  std::vector<uint32_t> order(items.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return items[a].owner < items[b].owner; });
-  std::vector<std::pair<size_t, size_t>> owners;  // ranges in `order`
-  for (size_t i = 0; i < order.size();) {
+// Fragments that more than half of an owner's items hold, sorted: a habit of wording.
+std::vector<uint32_t> HabitsOf(std::span<const WorkItem* const> mine) {
+  std::vector<uint32_t> all, habits;
+  for (const WorkItem* item : mine) all.insert(all.end(), item->payload.begin(), item->payload.end());
+  std::sort(all.begin(), all.end());
+  for (size_t i = 0; i < all.size();) {
     size_t end = i;
-    while (end < order.size() && items[order[end]].owner == items[order[i]].owner) ++end;
-    owners.push_back({i, end});
+    while (end < all.size() && all[end] == all[i]) ++end;
+    if ((end - i) * 2 > mine.size() && mine.size() > 2) habits.push_back(all[i]);
     i = end;
   }
-  constexpr size_t kItemsMax = 12;  // of one owner, so that one owner cannot set the share
-  uint64_t own_all = 0, other_all = 0;  // fragments compared
-  std::vector<uint32_t> own_ppm, other_ppm;  // by owner
-  const auto note = [](uint64_t hits, uint64_t of, uint64_t* all, std::vector<uint32_t>* ppm) {
-    *all += of;
-    if (of != 0) ppm->push_back(static_cast<uint32_t>(hits * 1'000'000 / of));
-  };
-  const auto shared = [&](const WorkItem& a, const WorkItem& b, uint64_t* hits, uint64_t* of) {
-    if (a.text == b.text) return;
+  return habits;
+}
+
+// Fragments of one list of items that come back in another one.
+struct Recurrence {
+  uint64_t hits = 0, of = 0;
+
+  void Compare(const WorkItem& a, const WorkItem& b, std::span<const uint32_t> habits) {
+    if (&a == &b || a.text == b.text) return;
     for (uint32_t fragment : a.payload) {
-      ++*of;
-      *hits += std::binary_search(b.payload.begin(), b.payload.end(), fragment);
+      if (std::binary_search(habits.begin(), habits.end(), fragment)) continue;
+      ++of;
+      hits += std::binary_search(b.payload.begin(), b.payload.end(), fragment);
     }
-  };
-  for (size_t o = 0; o < owners.size() && owners.size() > 1; ++o) {
-    const auto [begin, end] = owners[o];
-    const auto [next_begin, next_end] = owners[(o + 1) % owners.size()];
-    const size_t mine = std::min(end - begin, kItemsMax), theirs = std::min(next_end - next_begin, kItemsMax);
-    uint64_t own = 0, own_of = 0, other = 0, other_of = 0;
-    for (size_t i = 0; i < mine; ++i) {
-      for (size_t j = 0; j < mine; ++j) {
-        if (j != i) shared(items[order[begin + i]], items[order[begin + j]], &own, &own_of);
-      }
-      for (size_t j = 0; j < theirs; ++j) {
-        shared(items[order[begin + i]], items[order[next_begin + j]], &other, &other_of);
-      }
-    }
-    note(own, own_of, &own_all, &own_ppm);
-    note(other, other_of, &other_all, &other_ppm);
   }
-  const auto median = [](std::vector<uint32_t>& values) {
-    if (values.empty()) return 0u;
-    const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-  };
-  constexpr uint64_t kComparedMin = 400;  // fragments, before a share means anything
-  result->continuity_known = own_all >= kComparedMin && other_all >= kComparedMin;
-  result->own_ppm = median(own_ppm);
-  result->other_ppm = median(other_ppm);
+  uint32_t ppm() const { return of == 0 ? 0 : static_cast<uint32_t>(hits * 1'000'000 / of); }
+};
+
+uint32_t MedianOf(std::vector<uint32_t>& values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 }  // namespace
+
+Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, const Tunables& tunables) {
+  constexpr size_t kItemsMax = 12;        // bounds the pairs of one owner
+  constexpr uint64_t kComparedMin = 24;   // fragments of one owner, before its share means anything
+  constexpr uint32_t kFloorPpm = 5'000;   // so many come back by chance at least: below that a ratio is noise
+  items_max = std::min(items_max, kItemsMax);
+  std::vector<const WorkItem*> order;
+  for (const WorkItem& item : items) order.push_back(&item);
+  std::stable_sort(order.begin(), order.end(), [](const WorkItem* a, const WorkItem* b) { return a->owner < b->owner; });
+  std::vector<std::span<const WorkItem* const>> owners;
+  for (size_t i = 0; i < order.size();) {
+    size_t end = i;
+    while (end < order.size() && order[end]->owner == order[i]->owner) ++end;
+    if (end - i >= 2) owners.push_back(std::span(order).subspan(i, std::min(end - i, items_max)));
+    i = end;
+  }
+  Continuity result;
+  std::vector<uint32_t> own_ppm, other_ppm;
+  for (size_t o = 0; o < owners.size() && owners.size() > 1; ++o) {
+    const auto mine = owners[o], theirs = owners[(o + 1) % owners.size()];
+    const std::vector<uint32_t> habits = HabitsOf(mine);
+    Recurrence own, other;
+    for (const WorkItem* item : mine) {
+      for (const WorkItem* again : mine) own.Compare(*item, *again, habits);
+      for (const WorkItem* foreign : theirs) other.Compare(*item, *foreign, habits);
+    }
+    if (own.of < kComparedMin || other.of < kComparedMin) continue;
+    ++result.compared;
+    result.returning += own.hits >= 2 && own.ppm() > uint64_t{tunables.continuity_ratio} * std::max(other.ppm(), kFloorPpm);
+    own_ppm.push_back(own.ppm()), other_ppm.push_back(other.ppm());
+  }
+  result.own_ppm = MedianOf(own_ppm);
+  result.other_ppm = MedianOf(other_ppm);
+  return result;
+}
+
+int32_t DealerNats(const Continuity& group, const Continuity& cohort, const Tunables& tunables) {
+  if (cohort.compared < tunables.cohort_owners_min || group.compared == 0) return 0;
+  if (KeepsSubjects(group) && !MutantIs("detect.work_ignores_people")) return 0;
+  const uint64_t expected_q8 = uint64_t{group.compared} * cohort.returning * 256 / cohort.compared;
+  return std::min(DeficitNats(group.returning, expected_q8), tunables.work_nats_max);
+}
+
+bool KeepsSubjects(const Continuity& group) { return group.returning * 2 > group.compared; }
 
 WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables& tunables) {
   WorkDivision result;
@@ -128,17 +152,6 @@ WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables
       keyed, [](const Keyed& a, const Keyed& b) { return a.core == b.core && a.payload == b.payload; });
   result.crossing = same_payload - same_both;
 
-  MeasureContinuity(items, &result);
-  // One fragment in ten thousand comes back by chance at least: below that a ratio is noise.
-  constexpr uint32_t kFloorPpm = 5'000;
-  result.people = result.continuity_known &&
-                  result.own_ppm > static_cast<uint64_t>(tunables.continuity_ratio) *
-                                       std::max(result.other_ppm, kFloorPpm);
-  result.expected_q8 = result.pairs * 256 / std::max(tunables.collision_one_in, 1u);
-  if (result.expected_q8 >= tunables.collision_expected_min * 256ull &&
-      (!result.people || MutantIs("detect.work_ignores_people"))) {
-    result.nats = std::min(DeficitNats(result.collisions, result.expected_q8), tunables.work_nats_max);
-  }
   return result;
 }
 

@@ -31,12 +31,16 @@ struct Tunables {
   uint32_t core_owners_min = 3;         // owners that must share a fragment before it counts
   uint32_t core_texts_min = 3;          // distinct texts among them: copies of one text are no template
   uint32_t core_owner_share_max = 3;    // a fragment of more than 1/3 of all owners is everyone's
-  uint32_t core_merge_percent = 60;     // fragments that meet in this share of owners are one core
+  uint32_t core_merge_percent = 40;     // neighbours that meet in this share of their requests are one core
   uint32_t account_cores_max = 48;      // cores of one account that are paired, half rare, half common; bounds the work
   uint32_t link_owners_min = 3;         // owners that must hold both cores of a link
   int32_t link_nats = Nats(50);         // a link of two cores, against independent use
   uint32_t volume_factor_max = 4;       // busy accounts hold many cores: corrects by at most this
   uint32_t edge_neighbours = 6;         // edges an account gets for each core (kNN, not a clique)
+
+  // --- Public cores -------------------------------------------------------------------------------
+  uint32_t public_owners_min = 6;       // owners from which their likeness can be told
+  uint32_t public_likeness_percent = 200;  // of the pairs of clients that are alike in the population: up to this it is everybody's
 
   // --- Group: fit and growth ----------------------------------------------------------------------
   uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
@@ -53,9 +57,8 @@ struct Tunables {
   uint32_t merge_percent = 30;          // two groups are one when each admits this share of the other
 
   // --- Layer 3: division of work ------------------------------------------------------------------
-  uint32_t collision_one_in = 512;      // unrelated people who share a phrase seldom share the task: p2, a guess on the
-                                        // careful side until it is measured on the live population
-  uint32_t collision_expected_min = 3;  // below, the deficit says nothing
+  uint32_t cohort_owners_min = 30;      // owners outside, before the group's continuity can be held against theirs
+  uint32_t class_payloads_max = 64;     // as many pairs with equal payload as so few distinct ones would give: a class, a benchmark
   uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
   uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
 
@@ -64,6 +67,7 @@ struct Tunables {
 
   // --- Families, labels ---------------------------------------------------------------------------
   int32_t family_nats = Nats(46);       // two families this strong, or the verdict stays at observe
+  int32_t harvest_nats = Nats(23);      // work or elicitation must say so much, or nothing says that outputs are harvested
   int32_t content_nats_max = Nats(100);  // caps: no family decides alone
   int32_t work_nats_max = Nats(70);
   int32_t stack_nats_max = Nats(60);

@@ -1,0 +1,93 @@
+#include "pipeline/evidence/public_core.h"
+
+#include <algorithm>
+
+#include "base/mutant.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+// Pairs of equal values in a sorted list.
+uint64_t EqualPairs(std::span<const uint32_t> sorted) {
+  uint64_t pairs = 0;
+  for (size_t i = 0; i < sorted.size();) {
+    size_t end = i;
+    while (end < sorted.size() && sorted[end] == sorted[i]) ++end;
+    const uint64_t n = end - i;
+    pairs += n * (n - 1) / 2;
+    i = end;
+  }
+  return pairs;
+}
+
+// Of choices, one an owner. `values` is scratch.
+template <typename Choices>
+Likeness Count(const Choices& choices, std::vector<uint32_t>* values) {
+  Likeness likeness;
+  const uint64_t n = choices.size();
+  likeness.pairs = n * (n - (n != 0)) / 2;
+  for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
+    values->clear();
+    for (const auto& entry : choices) values->push_back(entry.choice.values[feature]);
+    std::sort(values->begin(), values->end());
+    likeness.equal_pairs[feature] = EqualPairs(*values);
+  }
+  return likeness;
+}
+
+}  // namespace
+
+ClientChoice ChoiceOf(const RememberedRequest& request) {
+  return {{static_cast<uint32_t>(request.model) << 16 | request.parameters, request.model, request.stack}};
+}
+
+Likeness LikenessOf(std::span<const RequestRef> requests) {
+  struct Owner {
+    ClientChoice choice;
+  };
+  std::vector<Owner> owners;
+  uint32_t last = UINT32_MAX;
+  for (const RequestRef& ref : requests) {
+    if (ref.owner == last) continue;
+    last = ref.owner;
+    owners.push_back({ChoiceOf(*ref.request)});
+  }
+  std::vector<uint32_t> values;
+  return Count(owners, &values);
+}
+
+void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
+  for (uint32_t core : cores) {
+    if (last_owner_[core] == ref.owner) continue;
+    last_owner_[core] = ref.owner;
+    uses_.push_back({core, ChoiceOf(*ref.request)});
+  }
+}
+
+std::vector<bool> PublicCores::Find(const Tunables& tunables) {
+  std::stable_sort(uses_.begin(), uses_.end(), [](const Use& a, const Use& b) { return a.core < b.core; });
+  std::vector<bool> is_public(last_owner_.size(), false);
+  if (population_.pairs == 0) return is_public;
+  std::vector<uint32_t> values;
+  for (size_t i = 0; i < uses_.size();) {
+    size_t end = i;
+    while (end < uses_.size() && uses_[end].core == uses_[i].core) ++end;
+    if (end - i >= tunables.public_owners_min) {
+      const Likeness likeness = Count(std::span(uses_).subspan(i, end - i), &values);
+      bool alike = false;
+      for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
+        // As many equal pairs as so many owners of the population would have; twice that, and two pairs, is chance
+        // or a crowd of another kind.
+        const uint64_t expected_q8 = likeness.pairs * (population_.equal_pairs[feature] * 256 / population_.pairs);
+        const uint64_t bound_q8 = std::max(expected_q8 * tunables.public_likeness_percent / 100, expected_q8 + 512);
+        alike |= likeness.equal_pairs[feature] * 256 > bound_q8;
+      }
+      is_public[uses_[i].core] = !alike && !MutantIs("detect.no_public_cores");
+    }
+    i = end;
+  }
+  return is_public;
+}
+
+}  // namespace stillwatch::pipeline

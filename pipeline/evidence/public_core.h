@@ -1,0 +1,56 @@
+// Public cores, the live rule: a core is everybody's when those who use it are as unlike one another as any
+// accounts of this population. Likeness is counted in pairs of owners, which needs no size of its own: how many
+// pairs send the core with the same model and parameters, to the same model, or by the same client family, against
+// the share of all pairs of owners that do (Simpson's index; the Renyi entropy of order 2). What people pass on
+// (phrases, prompt packs, viral prompts, famous jailbreaks) is sent with each one's own client and settings; a
+// campaign has to vary all of them to look so. Frequency plays no part: the biggest campaigns are more frequent than any
+// framework. Integers only; batch thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "pipeline/evidence/core_finder.h"
+#include "pipeline/policy/tunables.h"
+
+namespace stillwatch::pipeline {
+
+// What of a request tells clients apart.
+struct ClientChoice {
+  static constexpr size_t kFeatures = 3;
+  std::array<uint32_t, kFeatures> values = {};  // model with parameters, model, client family
+};
+ClientChoice ChoiceOf(const RememberedRequest& request);
+
+// How alike the owners of a list of requests are, by feature: pairs of owners with the same value, and all pairs.
+struct Likeness {
+  std::array<uint64_t, ClientChoice::kFeatures> equal_pairs = {};
+  uint64_t pairs = 0;
+};
+
+// An owner counts by the first of its requests. `requests` sorted by owner.
+Likeness LikenessOf(std::span<const RequestRef> requests);
+
+// Collects who holds which core, then answers for each. Owners must come one after another.
+class PublicCores {
+ public:
+  PublicCores(const Likeness& population, size_t cores) : population_(population), last_owner_(cores, UINT32_MAX) {}
+
+  void Note(const RequestRef& ref, std::span<const uint32_t> cores);
+  // By core: true when it is public. Cores of fewer than public_owners_min owners are not: too few to tell.
+  std::vector<bool> Find(const Tunables& tunables);
+
+ private:
+  struct Use {
+    uint32_t core;
+    ClientChoice choice;
+  };
+
+  const Likeness population_;
+  std::vector<uint32_t> last_owner_;  // by core
+  std::vector<Use> uses_;
+};
+
+}  // namespace stillwatch::pipeline
