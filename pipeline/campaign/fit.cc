@@ -86,6 +86,7 @@ class Fit {
       cores_.CoresOf(*ref.request, &held);
       for (uint32_t core : held) ++group_with_core_[core];
     }
+    tuples_alike_ = MoreAlike(LikenessOf(linked), population_.likeness, ClientChoice::kSettings, tunables_);
     outside_with_core_.assign(n, 0);
     outside_requests_ = 0;
     outside_tuples_.clear(), outside_models_.clear();
@@ -98,6 +99,7 @@ class Fit {
     PublicCores public_cores(population_.likeness, n);
     for (size_t i = 0; i < population_.requests.size(); ++i) public_cores.Note(population_.requests[i], Held(i));
     is_public_ = public_cores.Find(tunables_);
+    KeepTied();
     std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
     uint32_t tuple_owner = UINT32_MAX;
     std::vector<uint32_t> seen;  // tuples of this owner
@@ -115,6 +117,33 @@ class Fit {
       for (uint32_t core : Held(i)) {
         if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
         if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
+      }
+    }
+  }
+
+  // A public core whose owners share another core far beyond chance is not everybody's after all.
+  void KeepTied() {
+    const size_t n = cores_.cores.size();
+    constexpr size_t kCoresMax = 512;
+    if (n > kCoresMax) return;
+    std::vector<uint32_t> together(n * n, 0), holders(n, 0), mine;
+    for (size_t i = 0; i < population_.requests.size();) {
+      const uint32_t owner = population_.requests[i].owner;
+      mine.clear();
+      for (; i < population_.requests.size() && population_.requests[i].owner == owner; ++i) {
+        mine.insert(mine.end(), Held(i).begin(), Held(i).end());
+      }
+      std::sort(mine.begin(), mine.end());
+      mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
+      for (uint32_t a : mine) {
+        ++holders[a];
+        for (uint32_t b : mine) together[a * n + b] += a != b;
+      }
+    }
+    for (size_t a = 0; a < n; ++a) {
+      for (size_t b = 0; b < n && is_public_[a]; ++b) {
+        const uint64_t expected_q8 = uint64_t{holders[a]} * holders[b] * 256 / population_.owners;
+        is_public_[a] = together[a * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
       }
     }
   }
@@ -138,8 +167,10 @@ class Fit {
     return std::clamp(nats, 0, SaturateQ8(std::min<int64_t>(words * tunables_.fragment_nats_max, tunables_.core_nats_max)));
   }
 
-  // Parameters given the model: which model is asked says little, how it is asked says more.
+  // Parameters given the model: which model is asked says little, how it is asked says more. Nothing where the group has
+  // no settings of its own: then who asks otherwise has borrowed nothing.
   int32_t TupleNats(uint32_t tuple, const Own& own) const {
+    if (!tuples_alike_) return 0;
     const uint32_t model = tuple >> 16;
     const uint64_t with = Count(group_tuples_, tuple) - Count(own.tuples, tuple);
     const uint64_t of = Count(group_models_, model) - Count(own.models, model);
@@ -369,6 +400,7 @@ class Fit {
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests
   CoreSet cores_;
   std::vector<bool> is_public_;               // by core
+  bool tuples_alike_ = false;                 // the group's owners use the same model and parameters more than others do
   std::vector<uint32_t> held_, held_start_;   // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
   uint32_t group_requests_ = 0, outside_requests_ = 0;

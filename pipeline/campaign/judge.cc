@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/hash.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/work_division.h"
 
@@ -23,15 +24,18 @@ const RememberedRequest& RequestOf(const Population& population, const GroupMemb
 // to a few of the accounts is payload: the fit keeps cores of a good share of the owners only.)
 std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
   std::vector<WorkItem> items;
+  std::vector<uint32_t> held;
   for (const GroupMember& member : group.members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
-      WorkItem item{member.owner, hit.core, request.text_hash, {}};
+      WorkItem item{member.owner, hit.core, request.text_hash, {}, 0};
       for (uint32_t fragment : request.shingles()) {
         if (group.cores.CoreOfFragment(fragment) != UINT32_MAX) continue;
         item.payload.push_back(fragment);
       }
       std::sort(item.payload.begin(), item.payload.end());
+      group.cores.CoresOf(request, &held);
+      for (uint32_t core : held) item.cores_held = Mix64(item.cores_held + core + 1);
       items.push_back(std::move(item));
     }
   }
@@ -57,7 +61,7 @@ std::vector<WorkItem> CohortItems(const Population& population, const Group& gro
   std::vector<WorkItem> items;
   for (const RequestRef& ref : population.requests) {
     if (mine[ref.owner] || ref.owner % step != 0 || (ref.request->flags & kConversation) != 0) continue;
-    WorkItem item{ref.owner, 0, ref.request->text_hash, {}};
+    WorkItem item{ref.owner, 0, ref.request->text_hash, {}, 0};
     for (uint32_t fragment : ref.request->shingles()) {
       if (group.cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
     }
@@ -217,8 +221,8 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   counts.collisions = work.collisions;
   counts.crossing_pairs = static_cast<uint32_t>(std::min<uint64_t>(work.crossing, UINT32_MAX));
   const size_t items_each = MedianHits(*group);
-  counts.continuity = MeasureContinuity(items, items_each, tunables);
-  counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, tunables);
+  counts.continuity = MeasureContinuity(items, items_each, false, tunables);
+  counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, true, tunables);
   group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
   std::vector<int32_t> scores;
@@ -245,10 +249,6 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
                 " pairs of payloads")) {
     j.evidence.content = j.evidence.work = 0;
   }
-  if (check("same_question", c.hits != 0, c.payload_hits * 100ull < c.hits * tunables.payload_percent_min,
-            Share(c.payload_hits, c.hits) + " matching requests carry a payload of their own")) {
-    j.evidence.content = j.evidence.work = 0;
-  }
   // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt.
   if (check("shared_app", true, (c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners) &&
                 j.evidence.work < tunables.family_nats,
@@ -257,7 +257,8 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     j.evidence.content /= 2;
     j.evidence.work = 0;
   }
-  if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max,
+  if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max &&
+                j.evidence.work < tunables.family_nats,
             Share(c.conversation_hits, c.hits) + " matching requests continue a conversation")) {
     j.evidence.content /= 2;
     j.evidence.work = 0;

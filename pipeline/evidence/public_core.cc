@@ -57,6 +57,13 @@ Likeness LikenessOf(std::span<const RequestRef> requests) {
   return Count(owners, &values);
 }
 
+bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables) {
+  if (population.pairs == 0) return false;
+  const uint64_t expected_q8 = some.pairs * (population.equal_pairs[feature] * 256 / population.pairs);
+  const uint64_t bound_q8 = std::max(expected_q8 * tunables.public_likeness_percent / 100, expected_q8 + 512);
+  return some.equal_pairs[feature] * 256 > bound_q8;
+}
+
 void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
   for (uint32_t core : cores) {
     if (last_owner_[core] == ref.owner) continue;
@@ -77,11 +84,7 @@ std::vector<bool> PublicCores::Find(const Tunables& tunables) {
       const Likeness likeness = Count(std::span(uses_).subspan(i, end - i), &values);
       bool alike = false;
       for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
-        // As many equal pairs as so many owners of the population would have; twice that, and two pairs, is chance
-        // or a crowd of another kind.
-        const uint64_t expected_q8 = likeness.pairs * (population_.equal_pairs[feature] * 256 / population_.pairs);
-        const uint64_t bound_q8 = std::max(expected_q8 * tunables.public_likeness_percent / 100, expected_q8 + 512);
-        alike |= likeness.equal_pairs[feature] * 256 > bound_q8;
+        alike |= MoreAlike(likeness, population_, feature, tunables);
       }
       is_public[uses_[i].core] = !alike && !MutantIs("detect.no_public_cores");
     }

@@ -19,7 +19,7 @@ namespace stillwatch::pipeline {
 
 // What of a request tells clients apart.
 struct ClientChoice {
-  static constexpr size_t kFeatures = 3;
+  enum Feature : size_t { kSettings, kModel, kClient, kFeatures };
   std::array<uint32_t, kFeatures> values = {};  // model with parameters, model, client family
 };
 ClientChoice ChoiceOf(const RememberedRequest& request);
@@ -32,6 +32,10 @@ struct Likeness {
 
 // An owner counts by the first of its requests. `requests` sorted by owner.
 Likeness LikenessOf(std::span<const RequestRef> requests);
+
+// Whether owners are alike in a feature beyond what chance or another crowd of people would give: more than
+// public_likeness_percent of the population's equal pairs, and two pairs more.
+bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables);
 
 // Collects who holds which core, then answers for each. Owners must come one after another.
 class PublicCores {

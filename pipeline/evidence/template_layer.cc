@@ -35,7 +35,7 @@ struct Holdings {
 bool Apart(uint32_t a, uint32_t b) { return (a & ~b) != 0 && (b & ~a) != 0; }
 
 Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const Profile> profiles,
-                         const CoreSet& cores, const std::vector<bool>& is_public, uint32_t cores_max) {
+                         const CoreSet& cores, uint32_t cores_max) {
   Holdings result;
   std::vector<Holding> mine;
   for (size_t i = 0; i < requests.size();) {
@@ -45,7 +45,7 @@ Holdings CollectHoldings(std::span<const RequestRef> requests, std::span<const P
     for (; i < requests.size() && requests[i].account == account; ++i) {
       const uint32_t bit = static_cast<uint32_t>(requests[i].request - profiles[account].requests);
       for (uint32_t core : cores.held(i)) {
-        if (cores.cores[core].fragments >= 2 && !is_public[core]) mine.push_back({core, 1u << bit});
+        if (cores.cores[core].fragments >= 2) mine.push_back({core, 1u << bit});
       }
     }
     std::sort(mine.begin(), mine.end(), [](const Holding& a, const Holding& b) { return a.core < b.core; });
@@ -111,7 +111,8 @@ uint64_t ExpectedTogetherQ8(const CoreSet& cores, const Volumes& volumes, uint32
 
 // Pairs of cores that go together over owners.
 std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cores, uint32_t owners,
-                                    const Volumes& volumes, const Tunables& tunables) {
+                                    const Volumes& volumes, const std::vector<bool>& is_public,
+                                    const Tunables& tunables) {
   struct Together {
     uint32_t owners = 0;
     uint32_t last_owner = UINT32_MAX;
@@ -137,6 +138,7 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
     const uint32_t seen = together.Find(key)->owners;
     if (seen < tunables.link_owners_min) continue;
     const uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
+    if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
     const int32_t nats = ExcessNats(seen, expected_q8);
     if (nats >= tunables.link_nats) links.push_back({a, b, nats});
   }
@@ -266,9 +268,9 @@ TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const T
   const std::vector<bool> is_public = public_cores.Find(tunables);
   result.public_cores = static_cast<uint32_t>(std::count(is_public.begin(), is_public.end(), true));
 
-  const Holdings holdings = CollectHoldings(requests, profiles, cores, is_public, tunables.account_cores_max);
+  const Holdings holdings = CollectHoldings(requests, profiles, cores, tunables.account_cores_max);
   const std::vector<WeightedEdge> links =
-      LinkCores(holdings, cores, owners, VolumesOf(requests, cores), tunables);
+      LinkCores(holdings, cores, owners, VolumesOf(requests, cores), is_public, tunables);
   result.links = static_cast<uint32_t>(links.size());
   std::vector<uint32_t> bundle_of_core = PropagateLabels(result.cores, links);
   std::vector<bool> linked(result.cores, false);

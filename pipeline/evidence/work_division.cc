@@ -13,9 +13,9 @@ namespace stillwatch::pipeline {
 
 namespace {
 
-// Equal payloads: the same text, or the same fragments; empty payloads are all equal.
+// Equal payloads: the same fragments, or, of requests that are cores and nothing else (a grid dealt out), the same cores.
 uint64_t PayloadKey(const WorkItem& item, uint32_t fragments_min) {
-  if (item.payload.size() < fragments_min) return 0;
+  if (item.payload.size() < fragments_min) return item.cores_held | 1;
   uint64_t key = 0x243f6a8885a308d3ull;
   for (uint32_t fragment : item.payload) key = Mix64(key + fragment);
   return key | 1;
@@ -85,7 +85,7 @@ uint32_t MedianOf(std::vector<uint32_t>& values) {
 
 }  // namespace
 
-Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, const Tunables& tunables) {
+Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, bool without_habits, const Tunables& tunables) {
   constexpr size_t kItemsMax = 12;        // bounds the pairs of one owner
   constexpr uint64_t kComparedMin = 24;   // fragments of one owner, before its share means anything
   constexpr uint32_t kFloorPpm = 5'000;   // so many come back by chance at least: below that a ratio is noise
@@ -104,7 +104,7 @@ Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, 
   std::vector<uint32_t> own_ppm, other_ppm;
   for (size_t o = 0; o < owners.size() && owners.size() > 1; ++o) {
     const auto mine = owners[o], theirs = owners[(o + 1) % owners.size()];
-    const std::vector<uint32_t> habits = HabitsOf(mine);
+    const std::vector<uint32_t> habits = without_habits ? HabitsOf(mine) : std::vector<uint32_t>();
     Recurrence own, other;
     for (const WorkItem* item : mine) {
       for (const WorkItem* again : mine) own.Compare(*item, *again, habits);
@@ -143,7 +143,6 @@ WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables
   by([](const Keyed& k) { return std::tuple(k.core, k.payload, k.owner); });
   result.collisions = PairsAcrossOwners(
       keyed, [](const Keyed& a, const Keyed& b) { return a.core == b.core && a.payload == b.payload; });
-  std::erase_if(keyed, [](const Keyed& k) { return k.payload == 0; });
   by([](const Keyed& k) { return std::tuple(k.payload, k.owner, k.core); });
   const uint64_t same_payload =
       PairsAcrossOwners(keyed, [](const Keyed& a, const Keyed& b) { return a.payload == b.payload; });

@@ -22,6 +22,7 @@ struct WorkItem {
   uint32_t core = 0;              // the core that carried the hit
   uint32_t text = 0;              // exact hash of the instruction
   std::vector<uint32_t> payload;  // fragments outside the group's cores, sorted
+  uint64_t cores_held = 0;        // hash of which cores: the payload of a request that is made of nothing else
 };
 
 // How owners come back to their subjects.
@@ -32,9 +33,9 @@ struct Continuity {
   uint32_t other_ppm = 0;  // ... that an item of the next owner holds, as many items looked at
 };
 
-// `items_max`: the first so many items of each owner, at most 12, so that two lists compare. A fragment in most of an
-// owner's items is its habit, not its subject.
-Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, const Tunables& tunables);
+// `items_max`: the first so many items of each owner, at most 12, so that two lists compare. `without_habits`: what most of
+// an owner's items hold is its habit of wording, not its subject; for items whose cores were not taken away.
+Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, bool without_habits, const Tunables& tunables);
 
 struct WorkDivision {
   uint64_t pairs = 0;        // of items of different owners under one core

@@ -42,6 +42,8 @@ struct Tunables {
   uint32_t public_owners_min = 6;       // owners from which their likeness can be told
   uint32_t public_likeness_percent = 200;  // of the pairs of clients that are alike in the population: up to this it is everybody's
 
+  uint32_t public_lift_min = 4;         // ... unless its owners share another core so many times as often as chance has it
+
   // --- Group: fit and growth ----------------------------------------------------------------------
   uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
   uint32_t carrying_owner_percent = 10;  // of the group's owners hold a core that carries it; less is payload
