@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "pipeline/batch/records.h"
 #include "pipeline/campaign/assembler.h"
+#include "pipeline/evidence/elicitation_layer.h"
 #include "pipeline/evidence/template_layer.h"
+#include "pipeline/evidence/work_layer.h"
 
 namespace stillwatch::pipeline {
 
@@ -324,10 +326,23 @@ void Pipeline::Evaluate() {
   evaluated_ns_ = newest_ns_;
   remembered_ = 0;
   ForgetOld();
-  const TemplateLayerResult layer = FindTemplateEdges(profiles_.all(), options_.tunables);
-  if (layer.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
-  if (options_.edge_recorder != nullptr) options_.edge_recorder->Look(Coverage(), newest_ns_, layer.edges);
-  Judge(layer.edges);
+  const std::vector<EdgeRecord> edges = FindEdges();
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Look(Coverage(), newest_ns_, edges);
+  Judge(edges);
+}
+
+// All layers that link accounts, sorted by accounts and layer.
+std::vector<EdgeRecord> Pipeline::FindEdges() {
+  const Tunables& t = options_.tunables;
+  const CoreLook look = LookAtCores(profiles_.all(), t);
+  if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
+  TemplateLayerResult templates = FindTemplateEdges(look, t);
+  std::vector<EdgeRecord> edges = std::move(templates.edges);
+  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t)}) {
+    edges.insert(edges.end(), more.begin(), more.end());
+  }
+  std::sort(edges.begin(), edges.end(), [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
+  return edges;
 }
 
 void Pipeline::ForgetOld() {

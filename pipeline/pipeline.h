@@ -140,6 +140,7 @@ class Pipeline {
   bool EvaluationIsDue() const;
   void Evaluate();
   void Judge(std::span<const EdgeRecord> edges);
+  std::vector<EdgeRecord> FindEdges();
   void ForgetOld();
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);

@@ -45,7 +45,7 @@ bool Valid(const v1::RecordedLook& look) {
   return std::all_of(look.edges().begin(), look.edges().end(), [](const v1::RecordedEdge& edge) {
     return edge.a().size() == sizeof(AccountId) && edge.b().size() == sizeof(AccountId) && edge.a() < edge.b() &&
            edge.cores_size() <= static_cast<int>(kEdgeCores) &&
-           edge.layer() == static_cast<uint32_t>(Layer::kTemplate);
+           IsLayer(edge.layer());
   });
 }
 

@@ -129,8 +129,14 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
     if (fresh) account_of.push_back(account);
     return at->second;
   };
+  // Division of work speaks for accounts that share prompts anyway; alone it joins whoever asks what others ask.
+  const auto template_edge = [&](const EdgeRecord& edge) {
+    EdgeRecord key = edge;
+    key.layer = Layer::kTemplate;
+    return std::binary_search(edges.begin(), edges.end(), key, [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
+  };
   for (const EdgeRecord& edge : edges) {
-    if (edge.layer != Layer::kTemplate || edge.weight <= 0) continue;
+    if (edge.weight <= 0 || (edge.layer == Layer::kWorkDivision && !template_edge(edge))) continue;
     const Profile* a = profiles.Find(edge.a);
     const Profile* b = profiles.Find(edge.b);
     if (a == nullptr || b == nullptr) {

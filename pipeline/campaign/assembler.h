@@ -12,7 +12,7 @@
 
 namespace stillwatch::pipeline {
 
-// Edges of accounts without a profile are left out; `unknown` counts them.
+// `edges` sorted by accounts and layer. Edges of accounts without a profile are left out; `unknown` counts them.
 std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
                                const Tunables& tunables, uint64_t* unknown);
 

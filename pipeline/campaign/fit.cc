@@ -4,7 +4,7 @@
 #include <map>
 
 #include "pipeline/evidence/fixed_point.h"
-#include "pipeline/evidence/template_layer.h"
+#include "pipeline/evidence/core_look.h"
 
 namespace stillwatch::pipeline {
 

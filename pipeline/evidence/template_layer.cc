@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/label_propagation.h"
-#include "pipeline/evidence/public_core.h"
 
 namespace stillwatch::pipeline {
 
@@ -224,64 +222,28 @@ EdgeRecord MakeEdge(std::span<const Profile> profiles, const Member& x, const Me
 
 }  // namespace
 
-std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* owners) {
-  FlatMap<uint32_t> index(profiles.size());
-  std::vector<uint32_t> result(profiles.size());
-  *owners = 0;
-  for (size_t i = 0; i < profiles.size(); ++i) {
-    uint32_t& dense = index[profiles[i].owner];
-    if (dense == 0) dense = ++*owners;
-    result[i] = dense - 1;
-  }
-  return result;
-}
-
-std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners) {
-  std::vector<uint32_t> order(profiles.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return owners[a] < owners[b]; });
-  std::vector<RequestRef> requests;
-  for (uint32_t account : order) {
-    for (const RememberedRequest& request : profiles[account].remembered()) {
-      requests.push_back({account, owners[account], &request});
-    }
-  }
-  return requests;
-}
-
-TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const Tunables& tunables) {
+TemplateLayerResult FindTemplateEdges(const CoreLook& look, const Tunables& tunables) {
   TemplateLayerResult result;
-  uint32_t owners = 0;
-  const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &owners);
-  const std::vector<RequestRef> requests = AllRequests(profiles, owner_of);
-  const CoreSet cores = FindCores(
-      requests, {.owners_min = tunables.core_owners_min,
-                 .owners_max = std::max(owners / tunables.core_owner_share_max, tunables.group_accounts_min),
-                 .texts_min = tunables.core_texts_min,
-                 .merge_percent = tunables.core_merge_percent,
-                 .entries_max = tunables.index_entries_max});
-  result.cores = static_cast<uint32_t>(cores.cores.size());
-  result.sampled_one_in = cores.sampled_one_in;
-
-  PublicCores public_cores(LikenessOf(requests), cores.cores.size());
-  for (size_t i = 0; i < requests.size(); ++i) public_cores.Note(requests[i], cores.held(i));
-  const std::vector<bool> is_public = public_cores.Find(tunables);
-  result.public_cores = static_cast<uint32_t>(std::count(is_public.begin(), is_public.end(), true));
+  const std::span<const Profile> profiles = look.profiles;
+  const std::vector<RequestRef>& requests = look.requests;
+  const CoreSet& cores = look.cores;
+  const uint32_t cores_count = static_cast<uint32_t>(cores.cores.size());
 
   const Holdings holdings = CollectHoldings(requests, profiles, cores, tunables.account_cores_max);
   const std::vector<WeightedEdge> links =
-      LinkCores(holdings, cores, owners, VolumesOf(requests, cores), is_public, tunables);
+      LinkCores(holdings, cores, look.owners, VolumesOf(requests, cores), look.is_public, tunables);
   result.links = static_cast<uint32_t>(links.size());
-  std::vector<uint32_t> bundle_of_core = PropagateLabels(result.cores, links);
-  std::vector<bool> linked(result.cores, false);
+  std::vector<uint32_t>& bundle_of_core = result.bundle_of_core;
+  bundle_of_core = PropagateLabels(cores_count, links);
+  std::vector<bool> linked(cores_count, false);
   for (const WeightedEdge& link : links) linked[link.a] = linked[link.b] = true;
-  for (uint32_t core = 0; core < result.cores; ++core) {
+  for (uint32_t core = 0; core < cores_count; ++core) {
     if (!linked[core]) bundle_of_core[core] = UINT32_MAX;
   }
 
   std::vector<Holding> held;
   const std::vector<Member> members = MembersOf(holdings, bundle_of_core, &held);
-  std::vector<std::vector<uint32_t>> holders(result.cores);  // members, by core
+  std::vector<std::vector<uint32_t>> holders(cores_count);  // members, by core
   for (uint32_t m = 0; m < members.size(); ++m) {
     for (uint32_t i = members[m].first; i < members[m].first + members[m].count; ++i) {
       holders[held[i].core].push_back(m);
@@ -301,7 +263,7 @@ TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const T
         uint8_t& seen = done[static_cast<uint64_t>(std::min(x, y)) << 32 | std::max(x, y)];
         if (seen) continue;
         seen = 1;
-        result.edges.push_back(MakeEdge(profiles, members[x], members[y], held, cores, owners));
+        result.edges.push_back(MakeEdge(profiles, members[x], members[y], held, cores, look.owners));
         bundles.push_back(members[x].bundle);
       }
     }

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/policy/tunables.h"
 
@@ -17,19 +17,11 @@ namespace stillwatch::pipeline {
 
 struct TemplateLayerResult {
   std::vector<EdgeRecord> edges;  // sorted by (a, b)
-  uint32_t cores = 0;             // found in the population
-  uint32_t public_cores = 0;      // of these; they link nobody
+  std::vector<uint32_t> bundle_of_core;  // UINT32_MAX: linked to no other core
   uint32_t links = 0;             // of cores
-  uint32_t bundles = 0;
-  uint32_t sampled_one_in = 1;
+  uint32_t bundles = 0;           // with edges
 };
 
-// Dense owner indexes for profiles: equal owners, equal index. Ordered by first appearance.
-std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* owners);
-
-// Every remembered request, sorted by owner index.
-std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners);
-
-TemplateLayerResult FindTemplateEdges(std::span<const Profile> profiles, const Tunables& tunables);
+TemplateLayerResult FindTemplateEdges(const CoreLook& look, const Tunables& tunables);
 
 }  // namespace stillwatch::pipeline

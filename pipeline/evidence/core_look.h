@@ -1,0 +1,31 @@
+// What the layers that count cores have in common at one look: every remembered request, whose it is, which cores it
+// holds, and which cores are everybody's. Made once a look; the layers only read it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "pipeline/evidence/core_finder.h"
+#include "pipeline/policy/tunables.h"
+#include "pipeline/profile/profile.h"
+
+namespace stillwatch::pipeline {
+
+struct CoreLook {
+  std::span<const Profile> profiles;
+  uint32_t owners = 0;
+  std::vector<RequestRef> requests;  // sorted by owner
+  CoreSet cores;                     // held(i): of requests[i]
+  std::vector<bool> is_public;       // by core
+};
+
+// Dense owner indexes for profiles: equal owners, equal index. Ordered by first appearance.
+std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* owners);
+
+// Every remembered request, sorted by owner index.
+std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners);
+
+CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables);
+
+}  // namespace stillwatch::pipeline
