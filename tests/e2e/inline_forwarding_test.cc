@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/clock.h"
 #include "dataplane/bypass/fail_open.h"
 #include "forwarder_process.h"
 #include "net_lab.h"
@@ -209,21 +210,68 @@ TEST_F(InlineForwardingTest, BypassCanBeSwitchedWhileNoProcessRuns) {
   process_->Kill();
   auto fail_open = FailOpen::Open(bpffs_);
   ASSERT_TRUE(fail_open.ok()) << fail_open.message();
-  fail_open.value()->SetBypass(true);
+  fail_open.value()->SetBypass(FailOpen::kUntilSwitchedOff, "a new switch");
   ASSERT_TRUE(process_->Start(Inline()));
-  EXPECT_TRUE(fail_open.value()->bypass());  // the operator's switch outlives the process
+  // The operator's switch outlives the process, and why.
+  EXPECT_EQ(fail_open.value()->bypass_until_ns(), FailOpen::kUntilSwitchedOff);
+  EXPECT_EQ(fail_open.value()->bypass_reason(), "a new switch");
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
   const std::string frame = TcpFrame(443, "bypassed");
   std::string got;
   ASSERT_TRUE(client.Send(frame));
   ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
-  fail_open.value()->SetBypass(false);
+  fail_open.value()->SetBypass(0);
   const std::string second = TcpFrame(443, "through the process");
   ASSERT_TRUE(client.Send(second));
   ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == second; }));
   EXPECT_EQ(process_->Stop(), 0);
   EXPECT_EQ(process_->Counter("bypass.switched_on"), 1u);
   EXPECT_EQ(process_->Counter("forward.sent_b"), 1u);
+}
+
+TEST_F(InlineForwardingTest, ABypassForATimeEndsByItself) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  const int64_t until_ns = SystemClock().MonotonicNs() + 500 * kNsPerMs;
+  fail_open.value()->SetBypass(until_ns, "half a second");
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  const auto counted = [&](dataplane::BypassCounter counter) {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(counter);
+  };
+  ASSERT_TRUE(client.Send(TcpFrame(443, "bypassed")));
+  ASSERT_TRUE(Await([&] { return counted(dataplane::BypassCounter::kBypassOn) == 1; }));
+  // Nobody ends it: frames go to the process again.
+  ASSERT_TRUE(Await([&] {
+    client.Send(TcpFrame(443, "and again"));
+    return counted(dataplane::BypassCounter::kToProcess) != 0;
+  }));
+  EXPECT_GE(SystemClock().MonotonicNs(), until_ns);
+  EXPECT_FALSE(fail_open.value()->bypassed());
+  EXPECT_EQ(process_->Stop(), 0);
+}
+
+// Frames whose way out is gone are dropped and counted; the appliance's own stack never sees one.
+TEST_F(InlineForwardingTest, AMissingPeerPortIsNoLeakIntoTheHost) {
+  RawSocket client(lab_->client, "c0"), host(lab_->appliance, "a0");
+  const std::string frame = TcpFrame(443, "for the other side"), odd = std::string("\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\xc0\x88\xb5", 14) + std::string(60, 'x');
+  ASSERT_TRUE(client.Send(frame));
+  ASSERT_EQ(host.Receive(2'000), frame) << "without the programme the host's stack is where frames go";
+  ASSERT_TRUE(process_->Start(Inline()));
+  process_->Kill();
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(client.Send(frame));
+    ASSERT_TRUE(client.Send(odd));
+  }
+  EXPECT_TRUE(Await([&] {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(dataplane::BypassCounter::kNoPeer) == 100;
+  })) << fail_open.value()->counters().Get(dataplane::BypassCounter::kNoPeer);
+  EXPECT_EQ(host.Receive(100), "");
 }
 
 TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {

@@ -347,6 +347,82 @@ TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
   EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "bypass"));
 }
 
+TEST_F(DaemonTest, ABypassForATimeIsShownAuditedAndOutlivesARestart) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--for", "soon"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--for", "31d"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--reason", std::string(128, 'x')}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "off", "--for", "1m"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ask({"status"})["bypass"], false);
+  ASSERT_EQ(daemon_->Ctl({"bypass", "on", "--for", "1h", "--reason", "line card swap"}).exit, 0);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  ASSERT_TRUE(daemon_->Start(config_));
+  const json status = daemon_->Ask({"status"});
+  EXPECT_EQ(status["bypass"], true);
+  ASSERT_EQ(status["alarms"].size(), 1u) << status;
+  EXPECT_THAT(status["alarms"][0].get<std::string>(), ::testing::MatchesRegex("bypass is on until 20.*Z: line card swap"));
+  EXPECT_THAT(daemon_->log(), HasSubstr("line card swap"));
+  // A new time takes the place of the old one, and runs out with nobody's help.
+  ASSERT_EQ(daemon_->Ctl({"bypass", "on", "--for", "1s"}).exit, 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["bypass"] == false; }));
+  EXPECT_EQ(daemon_->Ask({"status"})["alarms"], json::array());
+  EXPECT_TRUE(WaitFor([&] { return AuditActions().size() == 5; }));
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "start", "bypass", "bypass"));
+  const std::vector<json> audit = daemon_->Records("audit");
+  EXPECT_THAT(audit[1]["detail"].get<std::string>(), HasSubstr("line card swap"));
+  EXPECT_THAT(audit[4]["detail"].get<std::string>(), HasSubstr("its time has run out"));
+  bool alarmed = false;
+  for (const json& record : daemon_->Records("box-status")) {
+    alarmed = alarmed || (record["bypass"] == true && record["alarms"].size() == 1 && record["degraded"] == true);
+  }
+  EXPECT_TRUE(alarmed);
+}
+
+// A forwarder that gets far too little of its processor: first frames are lost, then the box says so and steps aside.
+TEST_F(DaemonTest, AnOverloadedForwarderStepsAsideAndSaysSo) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  Probe probe(*lab_, 5);
+  AwaitProbe(probe, 200);
+  const auto overload = [&] { return daemon_->Ask({"status"})["overload"].get<std::string>(); };
+  EXPECT_EQ(overload(), "none");
+  EXPECT_TRUE(WaitFor([&] {
+    for (int i = 0; i < 5; ++i) {
+      {
+        const HeldThread held(daemon_->pid(), "sw-forward");
+        usleep(60'000);
+      }
+      usleep(10'000);
+    }
+    return overload() == "forwarding";
+  }));
+  const json status = daemon_->Ask({"status"});
+  EXPECT_EQ(status["bypass"], true);
+  ASSERT_EQ(status["alarms"].size(), 1u) << status;
+  EXPECT_THAT(status["alarms"][0].get<std::string>(), HasSubstr("overload of forwarding"));
+  // While it stands aside a forwarder that stands still costs nothing.
+  const uint64_t stale = daemon_->Counter("forward.stale"), aside = daemon_->Counter("bypass.overloaded");
+  {
+    const HeldThread held(daemon_->pid(), "sw-forward");
+    AwaitProbe(probe, 500);
+  }
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.overloaded") >= aside + 500; }));
+  EXPECT_EQ(daemon_->Counter("forward.stale"), stale);
+  // It ends by itself, and frames are looked at again.
+  const uint64_t forwarded = daemon_->Counter("forward.received_a");
+  EXPECT_TRUE(WaitFor([&] { return overload() == "none"; }));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.received_a") > forwarded + 200; }));
+  EXPECT_EQ(daemon_->Counter("watch.overload_forwarding"), 1u);
+  EXPECT_EQ(probe.Finish().doubled, 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "overload", "overload"));
+  bool degraded = false;
+  for (const json& record : daemon_->Records("box-status")) {
+    degraded = degraded || (record["degraded"] == true && record["alarms"].size() == 1);
+  }
+  EXPECT_TRUE(degraded);
+}
+
 TEST_F(DaemonTest, AFileThatDidNotStartIsNotConfirmed) {
   EXPECT_FALSE(daemon_->Start(daemon_->WriteConfig("box.toml", {"sketch.rarity_table = \"/nowhere\""})));
   EXPECT_EQ(daemon_->Wait(), 1);
