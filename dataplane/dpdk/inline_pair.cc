@@ -97,6 +97,7 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
       rte_pktmbuf_free(mbuf);
       continue;
     }
+    if (MutantIs("frame_is_changed")) ++*rte_pktmbuf_mtod_offset(mbuf, uint8_t*, rte_pktmbuf_data_len(mbuf) - 1);
     mbuf->ol_flags = 0;  // what reception found must not ask the sender for anything
     const bool chained = mbuf->nb_segs > 1;
     if (chained && rte_pktmbuf_linearize(mbuf) != 0 && (peer == nullptr || !peer->sends_chains())) {

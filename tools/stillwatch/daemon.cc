@@ -160,6 +160,7 @@ Status Daemon::StartThreads() {
   if (config_.ports.driver != "ethdev") watch.ports = {config_.ports.a, config_.ports.b};
   watch.forward = config_.ports.mode == "inline";
   watch.overload_bypass = config_.fail_open.overload_bypass;
+  watch.changes_tags = config_.ports.driver == "af_packet";
   watch.link_loss_forwarding = config_.ports.link_loss_forwarding;
   watch_ = std::make_unique<PortWatch>(
       watch, fail_open_.get(), ports_.get(), engine_.get(), &clock_,
@@ -454,6 +455,9 @@ std::vector<std::string> Daemon::Alarms() const {
   if (state.overload != dataplane::Overload::kNone) {
     alarms.push_back(std::string("overload of ") + dataplane::NameOf(state.overload) + ", judged anew at " +
                      FormatTime(unix_ns + state.overload_until_ns - now_ns));
+  }
+  if (state.tags_changed != 0) {
+    alarms.push_back("af_packet changed the 802.1ad tag of " + std::to_string(state.tags_changed) + " frames; use ports.driver = \"af_xdp\"");
   }
   const config::Config config = this->config();
   for (size_t side = 0; side < 2; ++side) {

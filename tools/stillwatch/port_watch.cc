@@ -1,5 +1,9 @@
 #include "tools/stillwatch/port_watch.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -46,6 +50,29 @@ class InterfaceFlags {
   bool exists_ = false;
 };
 
+// A socket that gets incoming frames with an 802.1ad tag and no others; -1: none.
+int OpenTagSocket(const std::string& interface) {
+  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_VLAN_TPID)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_8021AD, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, 1),  // one byte of it: only counted
+                        BPF_STMT(BPF_RET | BPF_K, 0)};
+  const sock_fprog filter{static_cast<unsigned short>(std::size(code)), code};
+  const int on = 1;
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_ALL);
+  address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
+      setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) == 0 &&
+      bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
 std::string Seconds(int64_t ns) { return std::to_string((ns + kNsPerSecond / 2) / kNsPerSecond) + " s"; }
 
 }  // namespace
@@ -83,7 +110,12 @@ PortWatch::PortWatch(const Options& options, dataplane::FailOpen* fail_open, dat
     : options_(options), fail_open_(fail_open), ports_(ports), engine_(engine), clock_(clock), note_(std::move(note)),
       overload_bypass_(options.overload_bypass), link_loss_forwarding_(options.link_loss_forwarding) {}
 
-PortWatch::~PortWatch() { Stop(); }
+PortWatch::~PortWatch() {
+  Stop();
+  for (const int fd : tag_sockets_) {
+    if (fd >= 0) close(fd);
+  }
+}
 
 void PortWatch::Start() {
   if (options_.link_loss_forwarding && options_.forward) {
@@ -94,6 +126,9 @@ void PortWatch::Start() {
     settling_until_ns_ = clock_->MonotonicNs() + kSettleNs;
   }
   if (fail_open_ != nullptr) bypass_until_ns_ = fail_open_->bypass_until_ns();
+  for (size_t side = 0; side < 2 && options_.changes_tags && options_.forward; ++side) {
+    if (!options_.ports[side].empty()) tag_sockets_[side] = OpenTagSocket(options_.ports[side]);
+  }
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "sw-watch");
     Run();
@@ -134,6 +169,7 @@ void PortWatch::Step() {
   WatchLinks(now_ns);
   WatchOverload(now_ns);
   WatchBypass(now_ns);
+  WatchTags();
 }
 
 void PortWatch::RefreshCounters() {
@@ -222,6 +258,22 @@ void PortWatch::ForwardLinkLoss(int64_t now_ns) {
     counters_.Add(WatchCounter::kLinkForwarded);
     return;
   }
+}
+
+void PortWatch::WatchTags() {
+  uint64_t seen = 0;
+  for (const int fd : tag_sockets_) {
+    char byte;
+    while (fd >= 0 && recv(fd, &byte, 1, 0) >= 0) ++seen;
+    tpacket_stats lost{};  // reading clears them
+    socklen_t size = sizeof lost;
+    if (fd >= 0 && getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &lost, &size) == 0) seen += lost.tp_drops;
+  }
+  if (seen == 0) return;
+  counters_.Add(WatchCounter::kTagChanged, seen);
+  if (state_.tags_changed == 0) note_("tags", "ports", "frames with an 802.1ad tag come in, which af_packet changes to 802.1Q; use ports.driver = \"af_xdp\"");
+  std::lock_guard lock(mutex_);
+  state_.tags_changed += seen;
 }
 
 void PortWatch::WatchBypass(int64_t now_ns) {

@@ -30,10 +30,12 @@ enum class WatchCounter {
   kOverloadLooking,     // times that looking missed nearly all; raise threads.workers
   kLinkLost,            // times that a port lost its link or was gone; check the cable and `ip link`
   kLinkForwarded,       // times that the other port was set down for it (ports.link_loss_forwarding)
+  kTagChanged,     // frames with an 802.1ad tag that af_packet sent on with an 802.1Q tag; use af_xdp
   kCount
 };
 inline constexpr CounterNames<WatchCounter> kWatchCounterNames{
-    "watch.overload_forwarding", "watch.overload_looking", "watch.link_lost", "watch.link_forwarded"};
+    "watch.overload_forwarding", "watch.overload_looking", "watch.link_lost", "watch.link_forwarded",
+    "watch.tag_changed"};
 
 enum class Link { kUp, kDown, kHeldDown, kMissing };
 const char* NameOf(Link link);
@@ -45,11 +47,13 @@ class PortWatch {
     bool forward = true;
     bool overload_bypass = true;
     bool link_loss_forwarding = false;
+    bool changes_tags = false;  // af_packet: 802.1ad tags come out as 802.1Q
   };
   struct State {
     dataplane::Overload overload = dataplane::Overload::kNone;
     int64_t overload_until_ns = 0;  // CLOCK_MONOTONIC
     std::array<Link, 2> links{};
+    uint64_t tags_changed = 0;
   };
   // For the log and the audit trail.
   using Note = std::function<void(const std::string& action, const std::string& subject, const std::string& detail)>;
@@ -78,6 +82,7 @@ class PortWatch {
   void WatchLinks(int64_t now_ns);
   void ForwardLinkLoss(int64_t now_ns);
   void WatchBypass(int64_t now_ns);
+  void WatchTags();
   bool LinksUp() const;
 
   const Options options_;
@@ -92,6 +97,7 @@ class PortWatch {
   int held_down_ = -1;           // which port
   int64_t settling_until_ns_ = 0;  // a port was set up again: its link may take so long
   int64_t bypass_until_ns_ = 0;
+  std::array<int, 2> tag_sockets_{-1, -1};  // see incoming frames with an 802.1ad tag only
   mutable std::mutex mutex_;
   State state_;
   std::condition_variable wake_;
