@@ -21,6 +21,7 @@ struct Config {
     int64_t queues, descriptors, mbufs, mtu;
     std::string idle;    // "sleep", "poll"
     bool ignore_checksums;
+    bool link_loss_forwarding;
   } ports;
   struct {
     int64_t workers;
@@ -38,6 +39,7 @@ struct Config {
     std::string bpffs;
     std::vector<std::string> interest_prefixes;
     std::vector<std::string> interest_ports;
+    bool overload_bypass;
   } fail_open;
   struct {
     int64_t flows_max, idle_timeout_s, syn_timeout_s;

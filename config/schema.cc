@@ -46,6 +46,7 @@ const Key kSchema[] = {
     INT("ports.mtu", ports.mtu, "1500", "bytes", 576, 9216, kRestart, "Largest IP packet on both ports; refused when the driver cannot carry it whole."),
     TEXT("ports.idle", ports.idle, R"("sleep")", kIdle, kRestart, "sleep: rest a little after empty polls. poll: never sleep (dedicated cores)."),
     BOOL("ports.ignore_checksums", ports.ignore_checksums, "false", kRestart, "Look at packets whose TCP or IP checksum is wrong (captures taken on the sending host)."),
+    BOOL("ports.link_loss_forwarding", ports.link_loss_forwarding, "false", kHot, "Inline: when one port loses its link, set the other down until it is back, so that the devices behind both see it."),
 
     INT("threads.workers", threads.workers, "1", "threads", 0, 64, kRestart, "Threads that decode; 0: the forwarder decodes too (one core)."),
     INT("threads.forwarder_ring_frames", threads.forwarder_ring_frames, "4096", "frames", 64, 65536, kRestart, "Ring between a forwarder and a worker; a power of two."),
@@ -60,6 +61,7 @@ const Key kSchema[] = {
     TEXT("fail_open.bpffs", fail_open.bpffs, R"("/run/stillwatch/bpf")", kAny, kRestart, "Where the bypass programme is pinned; mounted by the daemon when it is not there."),
     {"fail_open.interest_prefixes", FIELD(fail_open.interest_prefixes), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these prefixes leaves the kernel; empty: all TCP."},
     {"fail_open.interest_ports", FIELD(fail_open.interest_ports), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these ports leaves the kernel; empty: all ports."},
+    BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
 
     INT("flow.flows_max", flow.flows_max, "262144", "flows in all", 1024, 67108864, kRestart, "Flow table size; when full the least recently used flow is given up, counted."),
     INT("flow.idle_timeout_s", flow.idle_timeout_s, "600", "s of traffic time", 1, 86400, kRestart, "An established flow without packets is ended after this."),

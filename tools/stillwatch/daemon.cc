@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mutant.h"
+#include "base/time_format.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
@@ -30,7 +31,7 @@ constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
 constexpr auto kHandOverQuiet = std::chrono::milliseconds(20);
 constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take over traffic never ends
 // What passed without a look, frames and exchanges.
-constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket",
+constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket", "bypass.overloaded", "bypass.no_peer",
                                             "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
                                             "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped"};
 constexpr char kVersion[] = "0.1.0";
@@ -155,6 +156,21 @@ Status Daemon::StartThreads() {
       DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get()), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
+  PortWatch::Options watch;
+  if (config_.ports.driver != "ethdev") watch.ports = {config_.ports.a, config_.ports.b};
+  watch.forward = config_.ports.mode == "inline";
+  watch.overload_bypass = config_.fail_open.overload_bypass;
+  watch.changes_tags = config_.ports.driver == "af_packet";
+  watch.link_loss_forwarding = config_.ports.link_loss_forwarding;
+  watch_ = std::make_unique<PortWatch>(
+      watch, fail_open_.get(), ports_.get(), engine_.get(), &clock_,
+      [this](const std::string& action, const std::string& subject, const std::string& detail) {
+        Log(LogLevel::kWarning, action + ": " + subject + ": " + detail);
+        PostAudit("watch", action, subject, detail);
+      });
+  registry_.Register(watch_->counters());
+  watch_->Start();
+  for (const std::string& alarm : Alarms()) Log(LogLevel::kWarning, alarm);
   outputs_->Start();
   Result<std::unique_ptr<config::ControlServer>> control = config::ControlServer::Start(
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
@@ -182,6 +198,7 @@ Daemon::~Daemon() {
   RunRequests();
   control_.reset();
   if (signal_reload_.joinable()) signal_reload_.join();
+  watch_.reset();
 }
 
 void Daemon::HandOver() {
@@ -222,6 +239,7 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
     if (now >= next_housekeeping_ns_) Housekeeping(now);
     if (records == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
+  watch_->Stop();
   const Status finished = pipeline_->Finish();
   if (!finished.ok()) Log(LogLevel::kError, finished.message());
   WriteBoxStatus();
@@ -246,8 +264,6 @@ void Daemon::ReloadAsSignalled() {
 
 void Daemon::Housekeeping(int64_t now_ns) {
   next_housekeeping_ns_ = now_ns + kHousekeepingNs;
-  if (fail_open_ != nullptr) fail_open_->RefreshCounters();
-  ports_->RefreshDeviceCounters();
   // On a silent wire traffic time would stand still and the last batch would wait: carry it on.
   if (now_ns - idle_since_ns_ > kIdleLagNs && consumer_->time_ns() != 0) {
     const int64_t time_ns = clock_.UnixNs() - kIdleLagNs;
@@ -266,17 +282,17 @@ void Daemon::NoteCoverage() {
   for (const char* name : kSkippedCounters) {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
   }
-  const bool bypassed = fail_open_ != nullptr && fail_open_->bypass();
   const auto gpu = counters.find("gpu.degraded");
   const bool gpu_gone = gpu != counters.end() && gpu->second != 0;
-  pipeline_->SetCoverage(skipped, bypassed || gpu_gone || skipped != skipped_);
+  pipeline_->SetCoverage(skipped, gpu_gone || skipped != skipped_ || !Alarms().empty());
   skipped_ = skipped;
 }
 
 void Daemon::WriteBoxStatus() {
   auto status = std::make_unique<v1::BoxStatus>();
   status->set_version(kVersion);
-  status->set_bypass(fail_open_ != nullptr && fail_open_->bypass());
+  status->set_bypass(fail_open_ != nullptr && fail_open_->bypassed());
+  for (std::string& alarm : Alarms()) status->add_alarms(std::move(alarm));
   for (const auto& [name, value] : registry_.Snapshot()) (*status->mutable_counters())[name] = value;
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
   status->set_outbox_records(outbox.records);
@@ -344,7 +360,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     if (campaign == nullptr) return {config::kExitRefused, "no campaign " + request.args[0] + "; `stillctl campaigns` lists them", ""};
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
-  if (request.command == "bypass" && request.args.size() == 1) return Bypass(request.args[0], actor);
+  if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 1) {
     return Reload(request.args.empty() ? file_ : request.args[0], actor);
   }
@@ -377,11 +393,17 @@ std::string Daemon::StatusJson() {
               {"thread_generation", ThreadGenerations()},
               {"reloading", reloading_.load()},
               {"policy_version", config.policy.version},
-              {"bypass", fail_open_ != nullptr && fail_open_->bypass()},
+              {"bypass", fail_open_ != nullptr && fail_open_->bypassed()},
+              {"overload", dataplane::NameOf(watch_->state().overload)},
+              {"alarms", Alarms()},
               {"packets", counters["forward.received_a"] + counters["forward.received_b"]},
               {"exchanges", counters["pipeline.exchanges"]},
               {"campaigns", counters["pipeline.campaigns"]},
               {"outbox", {{"records", outbox.records}, {"bytes", outbox.bytes}, {"epoch", outbox.epoch}}}};
+  const PortWatch::State watched = watch_->state();
+  for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
+    if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
+  }
   if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
     const pipeline::KafkaStatus state = kafka->status();
     status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},
@@ -390,14 +412,59 @@ std::string Daemon::StatusJson() {
   return status.dump();
 }
 
-ControlAnswer Daemon::Bypass(const std::string& word, const std::string& actor) {
-  if (word != "on" && word != "off") return {config::kExitUsage, "bypass takes on or off", ""};
+ControlAnswer Daemon::Bypass(const std::vector<std::string>& words, const std::string& actor) {
+  const std::string word = words[0], duration = words.size() > 1 ? words[1] : "", reason = words.size() > 2 ? words[2] : "";
+  if ((word != "on" && word != "off") || (word == "off" && words.size() > 1)) {
+    return {config::kExitUsage, "bypass takes on [--for 30m] [--reason TEXT], or off", ""};
+  }
+  const int64_t for_ns = ParseDurationNs(duration);
+  if (!duration.empty() && for_ns == 0) {
+    return {config::kExitUsage, "--for " + duration + ": write 90s, 30m, 2h or 7d; at most 30d", ""};
+  }
+  if (reason.size() >= SW_REASON_BYTES) {
+    return {config::kExitUsage, "--reason: at most " + std::to_string(SW_REASON_BYTES - 1) + " bytes", ""};
+  }
   if (fail_open_ == nullptr) {
     return {config::kExitRefused, "ports.driver = \"" + config().ports.driver + "\" has no bypass in the kernel; use the NIC's or switch's", ""};
   }
-  fail_open_->SetBypass(word == "on");
-  PostAudit(actor, "bypass", config().box.name, word);
-  return {config::kExitOk, "", "\"bypass is " + word + "\""};
+  std::string detail = word;
+  {
+    std::lock_guard lock(bypass_mutex_);
+    const int64_t now_ns = clock_.MonotonicNs();
+    if (word == "off") fail_open_->SetBypass(0);
+    else fail_open_->SetBypass(for_ns == 0 ? dataplane::FailOpen::kUntilSwitchedOff : now_ns + for_ns, reason);
+  }
+  if (for_ns != 0) detail += " until " + FormatTime(clock_.UnixNs() + for_ns);
+  PostAudit(actor, "bypass", config().box.name, detail + (reason.empty() ? "" : ": " + reason));
+  return {config::kExitOk, "", json("bypass is " + detail).dump()};
+}
+
+std::vector<std::string> Daemon::Alarms() const {
+  std::vector<std::string> alarms;
+  const int64_t now_ns = clock_.MonotonicNs(), unix_ns = clock_.UnixNs();
+  if (fail_open_ != nullptr) {
+    std::lock_guard lock(bypass_mutex_);
+    if (const int64_t until_ns = fail_open_->bypass_until_ns(); until_ns != 0) {
+      const std::string reason = fail_open_->bypass_reason();
+      alarms.push_back("bypass is on until " +
+                       (until_ns == dataplane::FailOpen::kUntilSwitchedOff ? "it is switched off" : FormatTime(unix_ns + until_ns - now_ns)) +
+                       (reason.empty() ? "" : ": " + reason));
+    }
+  }
+  const PortWatch::State state = watch_->state();
+  if (state.overload != dataplane::Overload::kNone) {
+    alarms.push_back(std::string("overload of ") + dataplane::NameOf(state.overload) + ", judged anew at " +
+                     FormatTime(unix_ns + state.overload_until_ns - now_ns));
+  }
+  if (state.tags_changed != 0) {
+    alarms.push_back("af_packet changed the 802.1ad tag of " + std::to_string(state.tags_changed) + " frames; use ports.driver = \"af_xdp\"");
+  }
+  const config::Config config = this->config();
+  for (size_t side = 0; side < 2; ++side) {
+    if (state.links[side] == Link::kUp) continue;
+    alarms.push_back(std::string("ports.") + (side == 0 ? "a: " + config.ports.a : "b: " + config.ports.b) + " is " + NameOf(state.links[side]));
+  }
+  return alarms;
 }
 
 ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) {
@@ -478,6 +545,7 @@ void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeli
       if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
     }
   }
+  watch_->Set(config.fail_open.overload_bypass, config.ports.link_loss_forwarding);
   std::lock_guard lock(config_mutex_);
   config_ = config;
 }

@@ -25,6 +25,7 @@
 #include "dataplane/engine/engine.h"
 #include "tools/stillwatch/outputs.h"
 #include "tools/stillwatch/pipeline_consumer.h"
+#include "tools/stillwatch/port_watch.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
@@ -53,7 +54,10 @@ class Daemon {
   // Control threads: several at one time. Reload: one at a time, the others are told so.
   config::ControlAnswer Handle(const config::ControlRequest& request);
   config::ControlAnswer Reload(const std::string& file, const std::string& actor);
-  config::ControlAnswer Bypass(const std::string& word, const std::string& actor);
+  // on, off; with `on` a duration ("": until it is switched off) and a reason.
+  config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
+  // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
+  std::vector<std::string> Alarms() const;
   std::string StatusJson();
   // Publishes and waits until every thread has passed; after 2 s, which ones did not.
   std::vector<const Quiescent::Slot*> PublishAndWait(uint64_t generation);
@@ -97,8 +101,10 @@ class Daemon {
   std::unique_ptr<dataplane::InlinePair> ports_;
   std::unique_ptr<dataplane::KeyFeed> keys_;  // null: nothing is decrypted
   std::unique_ptr<dataplane::Engine> engine_;
+  std::unique_ptr<PortWatch> watch_;
 
   std::mutex requests_mutex_, running_mutex_;
+  mutable std::mutex bypass_mutex_;  // the operator's switch and its reason belong together
   std::vector<std::packaged_task<void()>> requests_;
   std::atomic<bool> reloading_{false}, signal_reloading_{false};
   std::atomic<bool> detection_over_{false};
