@@ -453,13 +453,17 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const bool known = OwnersKnown(campaign);
   const RecordContext context = Context();
   v1::CampaignVerdict verdict;
-  FillVerdict(campaign, AdviceOf(campaign), known, context, &verdict);
+  FillVerdict(campaign, AdviceOf(campaign, known), known, context, &verdict);
   return verdict;
 }
 
 AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
+  return AdviceOf(campaign, IsLive(campaign) && OwnersKnown(campaign));
+}
+
+AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) const {
   if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
-  return Advise(campaign.judgement, campaign.group.members.size(), OwnersKnown(campaign), options_.policy, options_.tunables);
+  return Advise(campaign.judgement, campaign.group.members.size(), owners_known, options_.policy, options_.tunables);
 }
 
 void Pipeline::WriteCampaigns() {
@@ -517,7 +521,7 @@ void Pipeline::WriteAdvice() {
     if (advice.given.rung < Rung::kStepUp) continue;
     for (const GroupMember& member : campaign->group.members) {
       if (!AllowListed(member.id)) {
-        advice_.Propose(member.id, advice);
+        advice_.Propose(AccountText(directory_.get(), member.id), advice);
       } else if (spared.emplace(campaign->id, member.id).second && !spared_.contains({campaign->id, member.id})) {
         counters_.Add(PipelineCounter::kAllowListed);
         Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id),
@@ -527,20 +531,19 @@ void Pipeline::WriteAdvice() {
   }
   spared_ = std::move(spared);
   for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour)) {
-    const std::string account = AccountText(directory_.get(), change.account);
     if (change.advice == nullptr) {
       v1::Meta meta;
       Stamp(&meta);
-      pending_.push_back({Topic::kEnforcementAdvice, account, nullptr, meta.event_id()});
+      pending_.push_back({Topic::kEnforcementAdvice, change.account, nullptr, meta.event_id()});
       continue;
     }
     auto record = std::make_unique<v1::EnforcementAdvice>();
     Stamp(record->mutable_meta());
-    record->set_account(account);
+    record->set_account(change.account);
     record->set_campaign_id(change.advice->campaign_id);
     FillAdvice(change.advice->given, change.expires_ns, record->mutable_advice());
     record->set_probability(change.advice->probability);
-    Emit(Topic::kEnforcementAdvice, account, std::move(record));
+    Emit(Topic::kEnforcementAdvice, change.account, std::move(record));
   }
 }
 

@@ -144,6 +144,7 @@ class Pipeline {
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);
   AdviceGiven AdviceOf(const Campaign& campaign) const;
+  AdviceGiven AdviceOf(const Campaign& campaign, bool owners_known) const;
   // Verdicts that changed, then the advice that follows from all.
   void WriteCampaigns();
   void WriteCampaign(Campaign* campaign);

@@ -242,7 +242,7 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
   watch_->Stop();
   const Status finished = pipeline_->Finish();
   if (!finished.ok()) Log(LogLevel::kError, finished.message());
-  WriteBoxStatus();
+  WriteBoxStatus(registry_.Snapshot());
   detection_over_.store(true);
   RunRequests();
   control_.reset();
@@ -269,15 +269,15 @@ void Daemon::Housekeeping(int64_t now_ns) {
     const int64_t time_ns = clock_.UnixNs() - kIdleLagNs;
     if (time_ns > consumer_->time_ns()) consumer_->OnWatermark(consumer_->packet(), time_ns);
   }
-  NoteCoverage();
+  const std::map<std::string, uint64_t> counters = registry_.Snapshot();
+  NoteCoverage(counters);
   if (now_ns >= next_status_ns_) {
     next_status_ns_ = now_ns + kStatusNs;
-    WriteBoxStatus();
+    WriteBoxStatus(counters);
   }
 }
 
-void Daemon::NoteCoverage() {
-  const std::map<std::string, uint64_t> counters = registry_.Snapshot();
+void Daemon::NoteCoverage(const std::map<std::string, uint64_t>& counters) {
   uint64_t skipped = 0;
   for (const char* name : kSkippedCounters) {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
@@ -288,12 +288,12 @@ void Daemon::NoteCoverage() {
   skipped_ = skipped;
 }
 
-void Daemon::WriteBoxStatus() {
+void Daemon::WriteBoxStatus(const std::map<std::string, uint64_t>& counters) {
   auto status = std::make_unique<v1::BoxStatus>();
   status->set_version(kVersion);
   status->set_bypass(fail_open_ != nullptr && fail_open_->bypassed());
   for (std::string& alarm : Alarms()) status->add_alarms(std::move(alarm));
-  for (const auto& [name, value] : registry_.Snapshot()) (*status->mutable_counters())[name] = value;
+  for (const auto& [name, value] : counters) (*status->mutable_counters())[name] = value;
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
   status->set_outbox_records(outbox.records);
   status->set_outbox_bytes(outbox.bytes);
@@ -322,7 +322,7 @@ void Daemon::PostAudit(std::string actor, std::string action, std::string subjec
   Post([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
         detail = std::move(detail), time_ns = clock_.UnixNs()] {
     pipeline_->Audit(actor, action, subject, detail, time_ns);
-    WriteBoxStatus();  // and delivers both
+    WriteBoxStatus(registry_.Snapshot());  // and delivers both
   });
 }
 
@@ -518,7 +518,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   }
   const auto audit = [this, actor, file, generation, detail, time_ns = clock_.UnixNs()] {
     pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail, time_ns);
-    WriteBoxStatus();  // and delivers both: an acknowledged reload is on record
+    WriteBoxStatus(registry_.Snapshot());  // and delivers both: an acknowledged reload is on record
   };
   const bool detection_late = std::find(late.begin(), late.end(), slot_) != late.end();
   if (detection_late) Post(audit);

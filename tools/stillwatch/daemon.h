@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -76,8 +77,8 @@ class Daemon {
   void RunRequests();
   void ReloadAsSignalled();
   void Housekeeping(int64_t now_ns);
-  void NoteCoverage();
-  void WriteBoxStatus();
+  void NoteCoverage(const std::map<std::string, uint64_t>& counters);
+  void WriteBoxStatus(const std::map<std::string, uint64_t>& counters);
 
   mutable std::mutex config_mutex_;
   config::Config config_;  // what runs; under config_mutex_ once the control threads run
