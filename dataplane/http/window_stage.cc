@@ -94,7 +94,8 @@ CodingStage::Step ZstdStage::Run(Bytes in, std::span<uint8_t> out) {
     const size_t left = in.size() - step.consumed;
     if (left == 0 && !output_waits_) return step;
     if (step.produced == out.size()) return step;
-    ZSTD_inBuffer source{in.data() + step.consumed, std::min(left, StepBytes()), 0};
+    // Output that waits is taken before the next step is given, for the same reason.
+    ZSTD_inBuffer source{in.data() + step.consumed, output_waits_ ? 0 : std::min(left, StepBytes()), 0};
     ZSTD_outBuffer target{out.data() + step.produced, out.size() - step.produced, 0};
     const size_t result = ZSTD_decompressStream(context_, &target, &source);
     step.consumed += source.pos;
