@@ -46,7 +46,7 @@ struct Config {
     int64_t reassembly_mib, reassembly_flow_kib;
   } flow;
   struct {
-    int64_t parsers_max, decoders_max, header_kib, decoded_body_mib;
+    int64_t parsers_max, decoders_max, window_mib, header_kib, decoded_body_mib;
   } http;
   struct {
     std::string keylog_file, keylog_socket;

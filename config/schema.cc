@@ -71,6 +71,7 @@ const Key kSchema[] = {
 
     INT("http.parsers_max", http.parsers_max, "10000", "flows", 16, 10000000, kRestart, "Flows that hold an HTTP parser at one time."),
     INT("http.decoders_max", http.decoders_max, "2000", "streams", 1, 1000000, kRestart, "Compressed bodies that are decoded at one time."),
+    INT("http.window_mib", http.window_mib, "256", "MiB in all", 1, 65536, kRestart, "Windows and tables of br and zstd bodies; one body's window is 8 MiB at most."),
     INT("http.header_kib", http.header_kib, "64", "KiB", 4, 1024, kRestart, "Largest message head; a longer one is passed over, counted, and the next head is searched for."),
     INT("http.decoded_body_mib", http.decoded_body_mib, "64", "MiB", 1, 4096, kRestart, "A body is decoded up to this size; the rest is counted only."),
 

@@ -77,6 +77,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
                    Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});
+  table.push_back({"br and zstd windows", "http.window_mib", kMib, Of(config.http.window_mib), "http.windows_empty",
+                   "br and zstd bodies are not read"});
   table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
                    Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
   table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),

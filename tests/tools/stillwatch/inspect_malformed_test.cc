@@ -25,7 +25,7 @@ void RunAndCheck(const fs::path& capture, Run&& run) {
   dataplane::WorkerOptions options;
   // Small pools: a sanitizer touches what is reserved, and there are thousands of captures.
   options.flows_max = 4'096;
-  options.parsers_max = 256, options.decoders_max = 16;
+  options.parsers_max = 256, options.decoders_max = 16, options.window_bytes_max = 1u << 20;
   options.reassembly_bytes_max = 8u << 20;
   options.tls.connections_max = 256, options.tls.buffers_max = 32, options.tls.wait_bytes_max = 1u << 20;
   options.ignore_checksums = true;
