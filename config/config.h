@@ -89,6 +89,9 @@ struct Config {
     int64_t outbox_mib;
   } store;
   struct {
+    int64_t interval_s;
+  } snapshot;
+  struct {
     bool enabled;
     std::vector<std::string> brokers;
     std::string topic_prefix;

@@ -122,6 +122,8 @@ const Key kSchema[] = {
 
     INT("store.outbox_mib", store.outbox_mib, "1024", "MiB", 16, 1048576, kRestart, "Events that wait for Kafka; when full new events are held back and counted."),
 
+    INT("snapshot.interval_s", snapshot.interval_s, "300", "s of traffic time", 0, 86400, kHot, "How often what detection remembers of accounts is written below box.state_dir, encrypted under privacy.account_key and privacy.salt; a crash loses at most so much. 0: never, and a restart remembers campaigns only."),
+
     BOOL("kafka.enabled", kafka.enabled, "false", kRestart, "Send topics to Kafka."),
     {"kafka.brokers", FIELD(kafka.brokers), "[]", "", 0, 0, kAny, kRestart, "host:port of bootstrap brokers."},
     TEXT("kafka.topic_prefix", kafka.topic_prefix, R"("stillwatch.")", kAny, kRestart, "Put before each topic's name."),

@@ -425,7 +425,8 @@ void Pipeline::WriteEdges(std::span<const EdgeRecord> edges) {
 }
 
 CoverageSeen Pipeline::Coverage() const {
-  return {counters_.Get(PipelineCounter::kExchanges), coverage_skipped_, counters_.Get(PipelineCounter::kOneSided), degraded_};
+  return {before_.exchanges + counters_.Get(PipelineCounter::kExchanges), before_.skipped + coverage_skipped_,
+          before_.one_sided + counters_.Get(PipelineCounter::kOneSided), degraded_};
 }
 
 RecordContext Pipeline::Context() const {
@@ -502,6 +503,7 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
     Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
     Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
   }
+  books_changed_ = true;
   campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
   campaign->members_written = MemberIds(campaign->group);
   campaign->stage_written = campaign->stage;
@@ -531,6 +533,7 @@ void Pipeline::WriteAdvice() {
   }
   spared_ = std::move(spared);
   for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour)) {
+    books_changed_ = true;
     if (change.advice == nullptr) {
       v1::Meta meta;
       Stamp(&meta);
@@ -592,10 +595,12 @@ void Pipeline::Emit(Topic topic, std::string key, std::unique_ptr<google::protob
 
 void Pipeline::Deliver() {
   if (pending_.empty()) return;
-  const Status status = sink_->Write(pending_);
+  const Status status = books_changed_ && options_.commit_books ? sink_->WriteWithState(pending_, SealedBooks())
+                                                                 : sink_->Write(pending_);
   if (status.ok()) {
     counters_.Add(PipelineCounter::kEventsWritten, pending_.size());
     pending_.clear();
+    books_changed_ = false;
   } else {
     if (counters_.Get(PipelineCounter::kEventsHeld) == 0) Log(LogLevel::kWarning, "events are held: " + status.message());
     if (pending_.size() > kEventsHeldMax) {
@@ -622,6 +627,13 @@ Status Pipeline::Finish() {
   if (options_.edge_recorder != nullptr) {
     if (Status status = options_.edge_recorder->End(Coverage(), newest_ns_); !status.ok()) return status;
   }
+  if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
+  return sink_->Flush();
+}
+
+Status Pipeline::Suspend() {
+  if (!block_at_.empty()) CloseBatch();
+  Deliver();
   if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
   return sink_->Flush();
 }

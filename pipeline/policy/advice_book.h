@@ -31,6 +31,8 @@ class AdviceBook {
   void Propose(const std::string& account, const AccountAdvice& advice);
   // In order of accounts.
   std::vector<Change> Settle(int64_t now_ns, int64_t ttl_ns);
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
   struct Standing {

@@ -53,17 +53,15 @@ std::string JsonOf(const google::protobuf::Message& message) {
 Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation)
     : config_(config), store_(std::move(store)), generation_(generation) {}
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
-                                              const std::vector<std::string>& sets, config::GenerationStore store,
-                                              uint64_t generation) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, DaemonStart* start, config::GenerationStore store) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Error{memory.message()};
   // Asked before DPDK is, which would only say which of its calls failed.
   if (const std::string missing = MissingCapabilities(config, EffectiveCapabilities()); !missing.empty()) {
     return Error{"ports.driver = \"" + config.ports.driver + "\" needs capabilities that this process lacks; " + CapabilitiesMend(missing)};
   }
-  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
-  daemon->file_ = file;
-  daemon->sets_ = sets;
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), start->generation));
+  daemon->file_ = start->file;
+  daemon->sets_ = start->sets;
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return secrets.error();
   daemon->secrets_ = secrets.value();
@@ -77,14 +75,67 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, cons
   if (!outputs.ok()) return outputs.error();
   daemon->outputs_ = std::move(outputs).value();
   daemon->outputs_->RegisterCounters(&daemon->registry_);
-  daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(
-      PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), generation), daemon->backend_.get(),
-      daemon->outputs_->sink(), &daemon->registry_);
+  pipeline::PipelineOptions options = PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), start->generation);
+  options.commit_books = true;
+  daemon->keeper_ = std::make_unique<pipeline::SnapshotKeeper>(config.box.state_dir + "/memory.snapshot", options.seal_key,
+                                                               pipeline::Pipeline::StateLayoutId(), daemon->clock_);
+  daemon->registry_.Register(daemon->keeper_->counters());
+  daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(std::move(options), daemon->backend_.get(), daemon->outputs_->sink(),
+                                                           &daemon->registry_);
+  if (start->empty) {
+    if (Status forgotten = daemon->ForgetAll(); !forgotten.ok()) return Error{forgotten.message()};
+  } else if (Status restored = daemon->Restore(); !restored.ok()) {
+    start->exit = kExitUnreadable;
+    return Error{restored.message() + "; put the right file or secret back, or start once with --start-empty, which forgets all accounts and campaigns"};
+  }
   daemon->pipeline_->SwapDirectory(daemon->directory_);
   daemon->consumer_ = std::make_unique<PipelineConsumer>(daemon->pipeline_.get());
   if (Status ports = daemon->OpenPorts(); !ports.ok()) return Error{ports.message()};
   if (Status threads = daemon->StartThreads(); !threads.ok()) return Error{threads.message()};
   return daemon;
+}
+
+Status Daemon::Restore() {
+  Result<std::optional<pipeline::StoredSnapshot>> books = outputs_->outbox().LoadSnapshot();
+  if (!books.ok()) return books.error();
+  if (keeper_->there() && !MutantIs("restore.forgets")) {
+    Result<std::string> state = keeper_->Read();
+    if (!state.ok()) return state.error();
+    const Status loaded = pipeline_->LoadState(state.value());
+    pipeline::Wipe(&state.value());
+    if (!loaded.ok()) return Error{keeper_->path() + ": " + loaded.message()};
+    restored_from_ = "snapshot";
+  }
+  // Committed with the events that tell of them, so never older than the file's.
+  if (books.value().has_value() && !books.value()->blob.empty()) {
+    if (Status loaded = pipeline_->LoadSealedBooks(books.value()->blob); !loaded.ok()) return loaded;
+    if (!keeper_->there()) restored_from_ = "campaigns only";
+  }
+  restored_accounts_ = pipeline_->profiles().size();
+  snapshot_time_ns_ = pipeline_->newest_ns();
+  return {};
+}
+
+Status Daemon::ForgetAll() {
+  restored_from_ = "nothing: --start-empty";
+  if (Status removed = keeper_->Remove(); !removed.ok()) return removed;
+  return outputs_->outbox().Commit({}, Bytes{});
+}
+
+void Daemon::SnapshotIfDue(bool now) {
+  keeper_->Collect();
+  const int64_t interval_s = config().snapshot.interval_s;
+  const int64_t traffic_ns = pipeline_->newest_ns();
+  if (interval_s == 0 || traffic_ns == 0) return;
+  if (snapshot_time_ns_ == 0) snapshot_time_ns_ = traffic_ns;
+  if (!now && traffic_ns - snapshot_time_ns_ < interval_s * kNsPerSecond) return;
+  // Events that are not durable yet would be told to nobody after a crash.
+  if (keeper_->busy() || pipeline_->holds_events()) return keeper_->Defer();
+  const int64_t begin_ns = clock_.MonotonicNs();
+  std::string state;
+  pipeline_->SaveState(&state);
+  snapshot_time_ns_ = traffic_ns;
+  keeper_->Write(std::move(state), traffic_ns, clock_.MonotonicNs() - begin_ns);
 }
 
 Status Daemon::OpenPorts() {
@@ -220,7 +271,10 @@ void Daemon::HandOver() {
 }
 
 int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
-  pipeline_->Audit("start", "start", config_.box.name, "generation " + std::to_string(generation_.load()), clock_.UnixNs());
+  pipeline_->Audit("start", "start", config_.box.name,
+                   "generation " + std::to_string(generation_.load()) + "; remembers " + std::to_string(restored_accounts_) +
+                       " accounts, from " + restored_from_,
+                   clock_.UnixNs());
   bool stopping = false;
   while (!engine_->merger().at_end()) {
     if (stop.load(std::memory_order_relaxed) && !stopping) {
@@ -242,6 +296,10 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
   watch_->Stop();
   const Status finished = pipeline_->Finish();
   if (!finished.ok()) Log(LogLevel::kError, finished.message());
+  keeper_->Wait();
+  SnapshotIfDue(true);
+  keeper_->Wait();
+  keeper_->Collect();
   WriteBoxStatus(registry_.Snapshot());
   detection_over_.store(true);
   RunRequests();
@@ -271,6 +329,7 @@ void Daemon::Housekeeping(int64_t now_ns) {
   }
   const std::map<std::string, uint64_t> counters = registry_.Snapshot();
   NoteCoverage(counters);
+  SnapshotIfDue(false);
   if (now_ns >= next_status_ns_) {
     next_status_ns_ = now_ns + kStatusNs;
     WriteBoxStatus(counters);
@@ -404,6 +463,11 @@ std::string Daemon::StatusJson() {
   for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
     if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
   }
+  const pipeline::SnapshotStatus snapshot = keeper_->status();
+  status["snapshot"] = {{"age_s", nullptr}, {"bytes", snapshot.bytes}, {"interval_s", config.snapshot.interval_s},
+                        {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},
+                        {"restored_accounts", restored_accounts_}, {"restored_from", restored_from_}};
+  if (snapshot.written_ns != 0) status["snapshot"]["age_s"] = (clock_.UnixNs() - snapshot.written_ns) / kNsPerSecond;
   if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
     const pipeline::KafkaStatus state = kafka->status();
     status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},

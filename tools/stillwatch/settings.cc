@@ -172,6 +172,7 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   options.epoch = epoch;
   options.config_generation = generation;
   options.salt = secrets.salt;
+  options.seal_key = pipeline::MakeSealKey(secrets.account_key, secrets.salt);
   options.token_hash = [hasher = text::TokenHasher(secrets.salt)](std::string_view token) {
     return hasher.Hash(reinterpret_cast<const uint8_t*>(token.data()), token.size());
   };

@@ -326,6 +326,49 @@ TEST_F(DaemonTest, AfterAKillItGoesOnWithTheLastConfirmedConfiguration) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
+TEST_F(DaemonTest, AfterAKillItRemembersTheAccountsOfTheLastSnapshot) {
+  const std::string config = daemon_->WriteConfig("v1.toml", {"snapshot.interval_s = 1"});
+  ASSERT_TRUE(daemon_->Start(config));
+  EXPECT_EQ(daemon_->Ask({"status"})["snapshot"]["age_s"], nullptr);
+  const ChatServer server(*lab_);
+  std::vector<std::unique_ptr<ChatClient>> clients;
+  for (const std::string key : {"sk-one", "sk-two", "sk-three"}) clients.push_back(std::make_unique<ChatClient>(*lab_, key));
+  uint64_t asked = 0;
+  const auto ask = [&] {
+    for (auto& client : clients) client->Ask("What is the capital of country number " + std::to_string(++asked) + ", please?");
+  };
+  const auto snapshots = [&] { return daemon_->Counter("snapshot.written"); };
+  // The second one holds all three accounts: each asked before the first.
+  ASSERT_TRUE(WaitFor([&] { ask(); return snapshots() >= 2; }));
+  const json before = daemon_->Ask({"status"})["snapshot"];
+  EXPECT_GE(before["age_s"], 0);
+  EXPECT_GT(before["bytes"], 0);
+  daemon_->Kill();
+
+  ASSERT_TRUE(daemon_->Start(config));
+  const json after = daemon_->Ask({"status"})["snapshot"];
+  EXPECT_EQ(after["restored_accounts"], 3);
+  EXPECT_EQ(after["restored_from"], "snapshot");
+  EXPECT_GE(after["age_s"], 0);
+  EXPECT_EQ(daemon_->Stop(), 0);  // writes one more
+
+  const std::string path = *daemon_ / "state/memory.snapshot", good = stillwatch::testing::ReadAll(path);
+  EXPECT_EQ(good.find("sk-"), std::string::npos);
+  const auto refused = [&](const std::string& bytes, const std::string& why, const std::vector<std::string>& words = {}) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    EXPECT_FALSE(daemon_->Start(config, words));
+    EXPECT_EQ(daemon_->Wait(), 2);
+    EXPECT_THAT(daemon_->log(), HasSubstr(why));
+    EXPECT_THAT(daemon_->log(), HasSubstr("--start-empty"));
+  };
+  refused(good.substr(0, good.size() / 2), "memory.snapshot: is cut short");
+  refused("", "memory.snapshot: is no snapshot");
+  refused(good, "another privacy.salt", {"--accept-config", "--set", "privacy.salt=hex:0000000000000008"});
+  ASSERT_TRUE(daemon_->Start(config, {"--accept-config", "--start-empty"}));
+  EXPECT_EQ(daemon_->Ask({"status"})["snapshot"]["restored_accounts"], 0);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
 TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
   ASSERT_TRUE(daemon_->Start(config_));
   const ChatServer server(*lab_);
