@@ -21,6 +21,7 @@ struct Config {
     int64_t queues, descriptors, mbufs, mtu;
     std::string idle;    // "sleep", "poll"
     bool ignore_checksums;
+    bool link_loss_forwarding;
   } ports;
   struct {
     int64_t workers;
@@ -38,13 +39,14 @@ struct Config {
     std::string bpffs;
     std::vector<std::string> interest_prefixes;
     std::vector<std::string> interest_ports;
+    bool overload_bypass;
   } fail_open;
   struct {
     int64_t flows_max, idle_timeout_s, syn_timeout_s;
     int64_t reassembly_mib, reassembly_flow_kib;
   } flow;
   struct {
-    int64_t parsers_max, decoders_max, header_kib, decoded_body_mib;
+    int64_t parsers_max, decoders_max, window_mib, header_kib, decoded_body_mib;
   } http;
   struct {
     std::string keylog_file, keylog_socket;
@@ -86,6 +88,9 @@ struct Config {
   struct {
     int64_t outbox_mib;
   } store;
+  struct {
+    int64_t interval_s;
+  } snapshot;
   struct {
     bool enabled;
     std::vector<std::string> brokers;

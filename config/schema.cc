@@ -46,6 +46,7 @@ const Key kSchema[] = {
     INT("ports.mtu", ports.mtu, "1500", "bytes", 576, 9216, kRestart, "Largest IP packet on both ports; refused when the driver cannot carry it whole."),
     TEXT("ports.idle", ports.idle, R"("sleep")", kIdle, kRestart, "sleep: rest a little after empty polls. poll: never sleep (dedicated cores)."),
     BOOL("ports.ignore_checksums", ports.ignore_checksums, "false", kRestart, "Look at packets whose TCP or IP checksum is wrong (captures taken on the sending host)."),
+    BOOL("ports.link_loss_forwarding", ports.link_loss_forwarding, "false", kHot, "Inline: when one port loses its link, set the other down until it is back, so that the devices behind both see it."),
 
     INT("threads.workers", threads.workers, "1", "threads", 0, 64, kRestart, "Threads that decode; 0: the forwarder decodes too (one core)."),
     INT("threads.forwarder_ring_frames", threads.forwarder_ring_frames, "4096", "frames", 64, 65536, kRestart, "Ring between a forwarder and a worker; a power of two."),
@@ -60,6 +61,7 @@ const Key kSchema[] = {
     TEXT("fail_open.bpffs", fail_open.bpffs, R"("/run/stillwatch/bpf")", kAny, kRestart, "Where the bypass programme is pinned; mounted by the daemon when it is not there."),
     {"fail_open.interest_prefixes", FIELD(fail_open.interest_prefixes), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these prefixes leaves the kernel; empty: all TCP."},
     {"fail_open.interest_ports", FIELD(fail_open.interest_ports), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these ports leaves the kernel; empty: all ports."},
+    BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
 
     INT("flow.flows_max", flow.flows_max, "262144", "flows in all", 1024, 67108864, kRestart, "Flow table size; when full the least recently used flow is given up, counted."),
     INT("flow.idle_timeout_s", flow.idle_timeout_s, "600", "s of traffic time", 1, 86400, kRestart, "An established flow without packets is ended after this."),
@@ -69,6 +71,7 @@ const Key kSchema[] = {
 
     INT("http.parsers_max", http.parsers_max, "10000", "flows", 16, 10000000, kRestart, "Flows that hold an HTTP parser at one time."),
     INT("http.decoders_max", http.decoders_max, "2000", "streams", 1, 1000000, kRestart, "Compressed bodies that are decoded at one time."),
+    INT("http.window_mib", http.window_mib, "256", "MiB in all", 1, 65536, kRestart, "Windows and tables of br and zstd bodies; one body's window is 8 MiB at most."),
     INT("http.header_kib", http.header_kib, "64", "KiB", 4, 1024, kRestart, "Largest message head; a longer one is passed over, counted, and the next head is searched for."),
     INT("http.decoded_body_mib", http.decoded_body_mib, "64", "MiB", 1, 4096, kRestart, "A body is decoded up to this size; the rest is counted only."),
 
@@ -118,6 +121,8 @@ const Key kSchema[] = {
     INT("output.rotate_mib", output.rotate_mib, "256", "MiB", 1, 65536, kRestart, "A live file is rotated at this size; replay never rotates."),
 
     INT("store.outbox_mib", store.outbox_mib, "1024", "MiB", 16, 1048576, kRestart, "Events that wait for Kafka; when full new events are held back and counted."),
+
+    INT("snapshot.interval_s", snapshot.interval_s, "300", "s of traffic time", 0, 86400, kHot, "How often what detection remembers of accounts is written below box.state_dir, encrypted under privacy.account_key and privacy.salt; a crash loses at most so much. 0: never, and a restart remembers campaigns only."),
 
     BOOL("kafka.enabled", kafka.enabled, "false", kRestart, "Send topics to Kafka."),
     {"kafka.brokers", FIELD(kafka.brokers), "[]", "", 0, 0, kAny, kRestart, "host:port of bootstrap brokers."},

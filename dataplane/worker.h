@@ -36,6 +36,7 @@ struct WorkerOptions {
   uint32_t flows_max = 262'144;
   uint32_t parsers_max = 10'000;       // flows that hold an HTTP parser at one time
   uint32_t decoders_max = 2'000;       // decompressors at one time
+  uint64_t window_bytes_max = 256ull << 20;  // windows and tables of br and zstd bodies
   uint64_t reassembly_bytes_max = 64ull << 20;       // out-of-order bytes in all
   uint64_t reassembly_flow_bytes_max = 1ull << 20;   // and of one flow
   uint32_t header_bytes_max = 64u << 10;             // of one HTTP message head

@@ -440,7 +440,8 @@ void Pipeline::WriteEdges(std::span<const EdgeRecord> edges) {
 }
 
 CoverageSeen Pipeline::Coverage() const {
-  return {counters_.Get(PipelineCounter::kExchanges), coverage_skipped_, counters_.Get(PipelineCounter::kOneSided), degraded_};
+  return {before_.exchanges + counters_.Get(PipelineCounter::kExchanges), before_.skipped + coverage_skipped_,
+          before_.one_sided + counters_.Get(PipelineCounter::kOneSided), degraded_};
 }
 
 RecordContext Pipeline::Context() const {
@@ -468,13 +469,17 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const bool known = OwnersKnown(campaign);
   const RecordContext context = Context();
   v1::CampaignVerdict verdict;
-  FillVerdict(campaign, AdviceOf(campaign), known, context, &verdict);
+  FillVerdict(campaign, AdviceOf(campaign, known), known, context, &verdict);
   return verdict;
 }
 
 AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
+  return AdviceOf(campaign, IsLive(campaign) && OwnersKnown(campaign));
+}
+
+AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) const {
   if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
-  return Advise(campaign.judgement, campaign.group.members.size(), OwnersKnown(campaign), options_.policy, options_.tunables);
+  return Advise(campaign.judgement, campaign.group.members.size(), owners_known, options_.policy, options_.tunables);
 }
 
 void Pipeline::WriteCampaigns() {
@@ -513,6 +518,7 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
     Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
     Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
   }
+  books_changed_ = true;
   campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
   campaign->members_written = MemberIds(campaign->group);
   campaign->stage_written = campaign->stage;
@@ -532,7 +538,7 @@ void Pipeline::WriteAdvice() {
     if (advice.given.rung < Rung::kStepUp) continue;
     for (const GroupMember& member : campaign->group.members) {
       if (!AllowListed(member.id)) {
-        advice_.Propose(member.id, advice);
+        advice_.Propose(AccountText(directory_.get(), member.id), advice);
       } else if (spared.emplace(campaign->id, member.id).second && !spared_.contains({campaign->id, member.id})) {
         counters_.Add(PipelineCounter::kAllowListed);
         Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id),
@@ -542,20 +548,20 @@ void Pipeline::WriteAdvice() {
   }
   spared_ = std::move(spared);
   for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour)) {
-    const std::string account = AccountText(directory_.get(), change.account);
+    books_changed_ = true;
     if (change.advice == nullptr) {
       v1::Meta meta;
       Stamp(&meta);
-      pending_.push_back({Topic::kEnforcementAdvice, account, nullptr, meta.event_id()});
+      pending_.push_back({Topic::kEnforcementAdvice, change.account, nullptr, meta.event_id()});
       continue;
     }
     auto record = std::make_unique<v1::EnforcementAdvice>();
     Stamp(record->mutable_meta());
-    record->set_account(account);
+    record->set_account(change.account);
     record->set_campaign_id(change.advice->campaign_id);
     FillAdvice(change.advice->given, change.expires_ns, record->mutable_advice());
     record->set_probability(change.advice->probability);
-    Emit(Topic::kEnforcementAdvice, account, std::move(record));
+    Emit(Topic::kEnforcementAdvice, change.account, std::move(record));
   }
 }
 
@@ -604,10 +610,12 @@ void Pipeline::Emit(Topic topic, std::string key, std::unique_ptr<google::protob
 
 void Pipeline::Deliver() {
   if (pending_.empty()) return;
-  const Status status = sink_->Write(pending_);
+  const Status status = books_changed_ && options_.commit_books ? sink_->WriteWithState(pending_, SealedBooks())
+                                                                 : sink_->Write(pending_);
   if (status.ok()) {
     counters_.Add(PipelineCounter::kEventsWritten, pending_.size());
     pending_.clear();
+    books_changed_ = false;
   } else {
     if (counters_.Get(PipelineCounter::kEventsHeld) == 0) Log(LogLevel::kWarning, "events are held: " + status.message());
     if (pending_.size() > kEventsHeldMax) {
@@ -634,6 +642,13 @@ Status Pipeline::Finish() {
   if (options_.edge_recorder != nullptr) {
     if (Status status = options_.edge_recorder->End(Coverage(), newest_ns_); !status.ok()) return status;
   }
+  if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
+  return sink_->Flush();
+}
+
+Status Pipeline::Suspend() {
+  if (!block_at_.empty()) CloseBatch();
+  Deliver();
   if (!pending_.empty()) return Error{"pipeline: " + std::to_string(pending_.size()) + " events could not be written"};
   return sink_->Flush();
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <set>
 #include <span>
@@ -35,6 +36,7 @@
 #include "pipeline/profile/profile_table.h"
 #include "pipeline/proto/stillwatch.pb.h"
 #include "pipeline/sink/sink.h"
+#include "pipeline/snapshot/sealed_file.h"
 
 namespace stillwatch::pipeline {
 
@@ -49,6 +51,8 @@ struct PipelineOptions {
   bool write_edges = true;
   PolicyOptions policy;
   Tunables tunables;
+  bool commit_books = false;       // give the sink what is known of campaigns together with the events that tell it
+  SealKey seal_key;                // ... readable with this key only
   EdgeRecorder* edge_recorder = nullptr;  // gets all that the assembler reads; outlives the pipeline
 };
 
@@ -94,6 +98,22 @@ class Pipeline {
   void OnWatermark(uint64_t packet, int64_t traffic_time_ns);
   // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
   Status Finish();
+  // Closes the open batch and flushes the sink, and leaves the rest as it is: the run goes on in another process.
+  Status Suspend();
+
+  // --- Across a restart (pipeline/snapshot) ---
+  // All that a verdict rests on, as of the last closed batch: the exchanges of the open one are not in it. Readable text
+  // of personal data: seal it (sealed_file.h) and wipe it.
+  void SaveState(std::string* out) const;
+  // Into a pipeline that has seen nothing; after an error it is good for nothing.
+  Status LoadState(std::string_view state);
+  // The part that topics tell of: campaigns, and who is advised what. Replaces what LoadState took.
+  std::string SealedBooks() const;
+  Status LoadSealedBooks(std::string_view sealed);
+  // Of both: bytes of another layout were made by another version of this program.
+  static uint64_t StateLayoutId();
+  int64_t newest_ns() const { return newest_ns_; }  // traffic time of the newest exchange; 0: none so far
+  bool holds_events() const { return !pending_.empty(); }  // decided, and not durable yet
 
   // The assembler alone, from a recording instead of exchanges: nothing above is called but Finish. Gives the
   // same verdicts, states and advice as the run that was recorded, but for their event ids.
@@ -145,6 +165,7 @@ class Pipeline {
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);
   AdviceGiven AdviceOf(const Campaign& campaign) const;
+  AdviceGiven AdviceOf(const Campaign& campaign, bool owners_known) const;
   // Verdicts that changed, then the advice that follows from all.
   void WriteCampaigns();
   void WriteCampaign(Campaign* campaign);
@@ -159,6 +180,10 @@ class Pipeline {
   bool AllowListed(const AccountId& id);
   void Stamp(v1::Meta* meta) { Stamp(meta, newest_ns_); }
   void Stamp(v1::Meta* meta, int64_t time_ns);
+  template <typename S>
+  void VisitMemory(S& state);
+  template <typename S>
+  void VisitBooks(S& state);
   v1::CampaignVerdict VerdictOf(const Campaign& campaign) const;
   void Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message);
   void Deliver();
@@ -194,6 +219,12 @@ class Pipeline {
   AdviceBook advice_;
   std::set<std::pair<std::string, AccountId>> spared_;  // by the allow-list: campaign, account
   int64_t next_renewal_ns_ = 0;
+  struct Totals {  // of the runs before this one
+    uint64_t exchanges = 0, one_sided = 0, skipped = 0;
+  };
+  Totals before_;
+  std::deque<std::string> restored_names_;  // what views in restored structures point to
+  bool books_changed_ = false;     // since the sink took them
   uint64_t coverage_skipped_ = 0;
   bool degraded_ = false;
   FlatMap<int32_t> edge_weights_;  // last written, by hash of the edge's key

@@ -1,6 +1,7 @@
 // The XDP programme of both ports. For each frame: hand it to the process while the process's heart beats, send it
 // straight to the peer port otherwise. Frames that the process has no interest in go to the peer without leaving
-// the kernel. Nothing is changed in a frame, and none is dropped here.
+// the kernel. Nothing is changed in a frame. Dropped are only frames that have nowhere to go: those of a mirror port
+// which the process does not take, and those whose peer port is gone. No frame ever reaches the host's own stack.
 //
 // The names xsk_def_prog, xsks_map and xsk_prog_version are libxdp's: its socket set-up finds this programme on
 // the interface and puts its AF_XDP sockets into our map, so DPDK's stock driver joins it unchanged.
@@ -66,10 +67,15 @@ static __always_inline void Count(__u32 counter) {
   if (value) ++*value;
 }
 
-static __always_inline int ToPeer(__u32 counter) {
-  Count(counter);
-  // No peer (a mirror port): the host's stack, which is not addressed, lets it fall.
-  return bpf_redirect_map(&peer_map, 0, XDP_PASS);
+static __always_inline int ToPeer(const struct sw_control *control, __u32 counter) {
+  if (control->mirror) {
+    Count(counter);
+    return XDP_DROP;
+  }
+  // The kernel empties the entry when the port goes away.
+  const int action = bpf_redirect_map(&peer_map, 0, XDP_DROP);
+  Count(action == XDP_REDIRECT ? counter : SW_NO_PEER);
+  return action;
 }
 
 static __always_inline int PortListed(__be16 port) {
@@ -172,27 +178,28 @@ SEC("xdp")
 int xsk_def_prog(struct xdp_md *context) {
   const __u32 zero = 0;
   struct sw_control *control = bpf_map_lookup_elem(&control_map, &zero);
-  if (!control) return ToPeer(SW_NO_SOCKET);
+  if (!control) return XDP_DROP;  // never: the array has this entry
   struct Found found = {};
   Find(&found, (void *)(long)context->data, (void *)(long)context->data_end);
-  if (found.kind == kNotIp) return ToPeer(SW_NOT_IP);
-  if (found.kind == kOther) return ToPeer(SW_NOT_OF_INTEREST);
+  if (found.kind == kNotIp) return ToPeer(control, SW_NOT_IP);
+  if (found.kind == kOther) return ToPeer(control, SW_NOT_OF_INTEREST);
   if (control->match_ports && found.ports_known && !PortListed(found.ports.source) &&
       !PortListed(found.ports.destination)) {
-    return ToPeer(SW_NOT_OF_INTEREST);
+    return ToPeer(control, SW_NOT_OF_INTEREST);
   }
   if (control->match_prefixes && !PrefixListed(&found.source) && !PrefixListed(&found.destination)) {
-    return ToPeer(SW_NOT_OF_INTEREST);
+    return ToPeer(control, SW_NOT_OF_INTEREST);
   }
-  if (control->bypass) return ToPeer(SW_BYPASS_ON);
-  // A beat of the future (another processor's clock read a little later) is fresh.
   const __u64 now = bpf_ktime_get_ns();
-  if (now > control->beat_ns && now - control->beat_ns > control->timeout_ns) return ToPeer(SW_HEART_STALE);
+  if (now < control->bypass_until_ns) return ToPeer(control, SW_BYPASS_ON);
+  if (now < control->overload_until_ns) return ToPeer(control, SW_OVERLOADED);
+  // A beat of the future (another processor's clock read a little later) is fresh.
+  if (now > control->beat_ns && now - control->beat_ns > control->timeout_ns) return ToPeer(control, SW_HEART_STALE);
   if (bpf_redirect_map(&xsks_map, context->rx_queue_index, 0) == XDP_REDIRECT) {
     Count(SW_TO_PROCESS);
     return XDP_REDIRECT;
   }
-  return ToPeer(SW_NO_SOCKET);
+  return ToPeer(control, SW_NO_SOCKET);
 }
 
 char license_name[] SEC("license") = "Dual BSD/GPL";

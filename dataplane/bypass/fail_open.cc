@@ -140,6 +140,7 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
     if (Status s = self->InstallPort(options, port); !s.ok()) return Error{s.message()};
   }
   self->SetTimeout(options.timeout_ns);
+  self->SetOverload(0);
   return self;
 }
 
@@ -179,9 +180,10 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
       maps_->shared[name] = std::move(programme.maps[name]);
     }
     if (Status s = MapControl(); !s.ok()) return s;
-    Store(&control_->version, SW_VERSION);
     SetTimeout(options.timeout_ns);
+    Store(&control_->version, SW_VERSION);
   }
+  Store(&control_->mirror, options.forward ? 0 : 1);
   const uint32_t zero = 0;
   const int peer_map = programme.maps["peer_map"].get();
   if (options.forward && !peer.empty()) {
@@ -234,8 +236,26 @@ void FailOpen::SetTimeout(int64_t timeout_ns) {
   Store(&control_->timeout_ns, static_cast<uint64_t>(timeout_ns));
 }
 
-void FailOpen::SetBypass(bool on) { Store(&control_->bypass, on ? 1 : 0); }
-bool FailOpen::bypass() const { return Load(&control_->bypass) != 0; }
+void FailOpen::SetBypass(int64_t until_ns, std::string_view reason) {
+  if (MutantIs("bypass_never_ends") && until_ns != 0) until_ns = kUntilSwitchedOff;
+  reason = reason.substr(0, SW_REASON_BYTES - 1);
+  std::memset(control_->bypass_reason, 0, SW_REASON_BYTES);
+  reason.copy(control_->bypass_reason, reason.size());
+  Store(&control_->bypass_until_ns, static_cast<uint64_t>(until_ns));
+}
+
+std::string FailOpen::bypass_reason() const {
+  return {control_->bypass_reason, strnlen(control_->bypass_reason, SW_REASON_BYTES)};
+}
+
+void FailOpen::SetOverload(int64_t until_ns) {
+  Store(&control_->overload_until_ns, static_cast<uint64_t>(until_ns));
+}
+
+int64_t FailOpen::StillAhead(__u64 sw_control::*field) const {
+  const auto until_ns = static_cast<int64_t>(Load(&(control_->*field)));
+  return until_ns > SystemClock().MonotonicNs() ? until_ns : 0;
+}
 
 Status FailOpen::SetInterest(const Interest& interest) {
   const int prefix_map = maps_->shared["prefix_map"].get(),

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/counters.h"
 #include "base/result.h"
@@ -31,11 +32,15 @@ enum class BypassCounter {
                    // check that the daemon runs
   kNotOfInterest,  // IP frames sent on by the kernel that are not on the interest list
   kNotIp,          // control frames, ARP and other EtherTypes sent on by the kernel
+  kOverloaded,     // frames sent on by the kernel because the process did not keep up;
+                   // look at what `stillctl status` names as overload
+  kNoPeer,         // frames dropped because the other port is gone; check ports.a and ports.b
   kCount
 };
 inline constexpr CounterNames<BypassCounter> kBypassCounterNames{
     "bypass.to_process", "bypass.heart_stale",     "bypass.switched_on",
-    "bypass.no_socket",  "bypass.not_of_interest", "bypass.not_ip"};
+    "bypass.no_socket",  "bypass.not_of_interest", "bypass.not_ip",
+    "bypass.overloaded", "bypass.no_peer"};
 
 struct FailOpenOptions {
   std::string bpffs = "/run/stillwatch/bpf";
@@ -61,8 +66,21 @@ class FailOpen {
 
   Heart& heart() { return *heart_; }
   void SetTimeout(int64_t timeout_ns);
-  void SetBypass(bool on);
-  bool bypass() const;
+
+  static constexpr int64_t kUntilSwitchedOff = INT64_MAX;
+  // The operator's switch: until then (CLOCK_MONOTONIC) the kernel forwards and nothing is looked
+  // at. 0: off. It ends by itself, and outlives the process, together with its reason (cut to
+  // SW_REASON_BYTES - 1 bytes).
+  void SetBypass(int64_t until_ns, std::string_view reason = {});
+  // 0: not on.
+  int64_t bypass_until_ns() const { return StillAhead(&sw_control::bypass_until_ns); }
+  std::string bypass_reason() const;
+  // The same by the process itself (overload.h). Install clears it.
+  void SetOverload(int64_t until_ns);
+  int64_t overload_until_ns() const { return StillAhead(&sw_control::overload_until_ns); }
+  // Frames pass unlooked at by one of the two.
+  bool bypassed() const { return bypass_until_ns() != 0 || overload_until_ns() != 0; }
+
   // While it is being changed all TCP is of interest.
   Status SetInterest(const Interest& interest);
 
@@ -79,6 +97,8 @@ class FailOpen {
 
   FailOpen();
   Status MapControl();
+  // The time in this field, 0 when it is over.
+  int64_t StillAhead(__u64 sw_control::*field) const;
   // Takes over what is pinned, if it fits and nobody uses it.
   Status Adopt();
   // Loads, pins and attaches the programme of port 0 (a) or 1 (b).

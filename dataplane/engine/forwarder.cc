@@ -108,6 +108,7 @@ bool Forwarder::TakeFragment(const Frame& frame) {
 void Forwarder::Hand(const Frame& frame, bool joined) {
   const size_t index = LaneOf(frame);
   Lent& lent = lent_[index];
+  while (MutantIs("forwarder_waits_for_worker") && lanes_[index]->room() == 0) Reclaim();
   ++sequence_;
   const bool has_place = lent.given - lent.returned < lent.frames.size();
   if (!has_place || !lanes_[index]->Offer({frame, sequence_, false})) {

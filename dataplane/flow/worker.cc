@@ -43,6 +43,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
+                                   .window_bytes_max = options.window_bytes_max,
                                    .response_timeout_ns = options.response_timeout_ns,
                                    .streams_max = std::max(kStreamsPerParser * options.parsers_max, 256u),
                                    .hpack_bytes_max = std::max<uint64_t>(

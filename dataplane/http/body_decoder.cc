@@ -14,7 +14,7 @@ void BodyDecoder::Start(HttpCore* core, const BodyPlan& plan, bool deliver) {
   if (plan.kind == BodyKind::kNone || plan.kind == BodyKind::kUnknown) return;
   if (plan.kind == BodyKind::kLength && plan.length == 0) return;
   if (deliver_ && plan.decode_count > 0 &&
-      inflater_.Start(&core->decoders, {plan.decode, plan.decode_count}) != Inflater::Begin::kReady) {
+      inflater_.Start(&core->decoders, &core->windows, {plan.decode, plan.decode_count}) != Inflater::Begin::kReady) {
     core->Count(HttpCounter::kDecodersEmpty);
     deliver_ = false;
     cut_ = true;
@@ -86,14 +86,26 @@ bool BodyDecoder::Decode(HttpCore* core, BodySink* sink, Bytes* in, DecodeBudget
   }
 }
 
+namespace {
+
+HttpCounter CounterOf(CodingStage::Failure failure) {
+  switch (failure) {
+    case CodingStage::Failure::kWindowTooLarge: return HttpCounter::kWindowTooLarge;
+    case CodingStage::Failure::kNoWindowMemory: return HttpCounter::kWindowsEmpty;
+    default: return HttpCounter::kDecodeFailed;
+  }
+}
+
+}  // namespace
+
 // False: decoding stops here; the rest of the body is passed over.
 bool BodyDecoder::Check(HttpCore* core, BodySink* sink) {
   if (inflater_.mislabelled() && !mislabelled_) {
     mislabelled_ = true;
     sink->OnMislabelled();
   }
-  if (inflater_.failed()) {
-    StopDecoding(core, HttpCounter::kDecodeFailed);
+  if (inflater_.failure() != CodingStage::Failure::kNone) {
+    StopDecoding(core, CounterOf(inflater_.failure()));
   } else if (bytes_ > core->limits.decoded_body_bytes_max && !MutantIs("http.no_bomb_limit")) {
     StopDecoding(core, HttpCounter::kDecodedTooLarge);
   } else if (bytes_ > core->limits.decoded_ratio_from && bytes_ / core->limits.decoded_ratio_max > coded_bytes_) {

@@ -50,7 +50,7 @@ BodyKind Framing(Head* head) {
 
 void AddDecoder(Coding coding, BodyPlan* plan, HttpAnomalies* stops) {
   if (coding == Coding::kIdentity) return;
-  if (coding != Coding::kGzip && coding != Coding::kDeflate) {
+  if (coding == Coding::kUnsupported || coding == Coding::kUnknown || coding == Coding::kChunked) {
     plan->undecodable = true;
     *stops |= AnomalyBit(HttpCounter::kEncodingUnsupported);
   } else if (plan->decode_count == kCodingsMax) {

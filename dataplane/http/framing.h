@@ -17,7 +17,7 @@ enum class BodyKind : uint8_t {
 struct BodyPlan {
   BodyKind kind = BodyKind::kNone;
   uint64_t length = 0;
-  // Codings to undo, in the order of undoing; kGzip and kDeflate only.
+  // Codings to undo, in the order of undoing.
   Coding decode[kCodingsMax] = {};
   uint8_t decode_count = 0;
   bool undecodable = false;       // a coding that is not decoded: the bytes are passed over, counted

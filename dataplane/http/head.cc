@@ -67,7 +67,9 @@ Coding CodingOf(std::string_view name) {
   if (EqualsNoCase(name, "deflate")) return Coding::kDeflate;
   if (EqualsNoCase(name, "identity")) return Coding::kIdentity;
   if (EqualsNoCase(name, "chunked")) return Coding::kChunked;
-  for (const std::string_view known : {"br", "zstd", "compress", "x-compress"}) {
+  if (EqualsNoCase(name, "br")) return Coding::kBrotli;
+  if (EqualsNoCase(name, "zstd")) return Coding::kZstd;
+  for (const std::string_view known : {"compress", "x-compress"}) {
     if (EqualsNoCase(name, known)) return Coding::kUnsupported;
   }
   return Coding::kUnknown;

@@ -17,7 +17,7 @@ namespace stillwatch::dataplane {
 inline constexpr size_t kHeadFieldsMax = 256;
 inline constexpr size_t kCodingsMax = 3;
 
-enum class Coding : uint8_t { kIdentity, kGzip, kDeflate, kChunked, kUnsupported, kUnknown };
+enum class Coding : uint8_t { kIdentity, kGzip, kDeflate, kBrotli, kZstd, kChunked, kUnsupported, kUnknown };
 
 // Codings in the order in which they were applied.
 struct CodingList {

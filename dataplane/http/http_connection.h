@@ -20,6 +20,7 @@ struct HttpLimits {
   uint32_t header_bytes_max = 64u << 10;
   uint64_t decoded_body_bytes_max = 64ull << 20;
   uint32_t decoders_max = 2'000;
+  uint64_t window_bytes_max = 256ull << 20;  // windows and tables of br and zstd, in all
   uint32_t pipelined_requests_max = 128;  // requests that wait for their response
   int64_t response_timeout_ns = 600ll * 1'000'000'000;
   // A compressed body that grew past `decoded_ratio_from` bytes is cut when it is over `decoded_ratio_max`

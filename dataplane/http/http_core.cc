@@ -18,6 +18,7 @@ HttpCore::HttpCore(const HttpLimits& wanted, HttpObserver* to)
       large_heads(std::max<size_t>(wanted.header_bytes_max, 2 * kSmallHeadBytes),
                   wanted.large_heads_max),
       decoders(sizeof(InflateStage), wanted.decoders_max),
+      windows(wanted.window_bytes_max),
       hpack(wanted.hpack_bytes_max, wanted.hpack_table_bytes_max),
       fields(kHeadFieldsMax, wanted.header_bytes_max),
       frames(to->frames()),

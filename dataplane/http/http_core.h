@@ -36,6 +36,7 @@ class HttpCore final : public HttpShared {
   CounterBlock<HttpCounter> counters{kHttpCounterNames};
   CounterBlock<Http2Counter> http2_counters{kHttp2CounterNames};
   BlockPool connections, transactions, streams, small_heads, large_heads, decoders;
+  WindowMemory windows;
   HpackShared hpack;
   HeadScratch scratch;
   FieldList fields;              // of the HTTP/2 header block being read

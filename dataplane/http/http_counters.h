@@ -60,13 +60,15 @@ enum class HttpCounter {
 
   // Content decoding.
   kDecodersEmpty,        // bodies not decoded: no decompressor left in the pool; raise http.decoders_max
-  kEncodingUnsupported,  // bodies not decoded: br, zstd or another coding that is not decoded
+  kEncodingUnsupported,  // bodies not decoded: compress or another coding that is not decoded
   kEncodingTooDeep,      // bodies not decoded: more than 3 codings on top of each other
   kDecodeFailed,         // bodies whose compressed data is corrupt: cut there
   kDecodeTruncated,      // bodies whose compressed data ended early
   kDecodedTooLarge,      // bodies cut at decoded_body_bytes_max; raise http.decoded_body_mib
   kDecodedRatio,         // bodies cut because they grew more than decoded_ratio_max times (a bomb)
   kDecodeGap,            // compressed bodies cut at missing TCP bytes
+  kWindowTooLarge,       // br and zstd bodies cut because they need a window over 8 MiB
+  kWindowsEmpty,         // br and zstd bodies cut: no window memory left; raise http.window_mib
   kCount
 };
 
@@ -86,7 +88,7 @@ inline constexpr CounterNames<HttpCounter> kHttpCounterNames{
     "http.opaque_bytes",
     "http.decoders_empty", "http.encoding_unsupported", "http.encoding_too_deep",
     "http.decode_failed", "http.decode_truncated", "http.decoded_too_large", "http.decoded_ratio",
-    "http.decode_gap"};
+    "http.decode_gap", "http.window_too_large", "http.windows_empty"};
 
 // A set of counters, one bit each.
 using HttpAnomalies = uint64_t;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "dataplane/http/window_stage.h"
+
 namespace stillwatch::dataplane {
 namespace {
 
@@ -50,7 +52,7 @@ size_t InflateStage::TakePrefix(Bytes in) {
   return taken;
 }
 
-InflateStage::Step InflateStage::CopyAsIs(Bytes in, std::span<uint8_t> out) {
+CodingStage::Step InflateStage::CopyAsIs(Bytes in, std::span<uint8_t> out) {
   Step step;
   while (prefix_taken_ < prefix_bytes_ && step.produced < out.size()) {
     out[step.produced++] = prefix_[prefix_taken_++];
@@ -64,7 +66,7 @@ InflateStage::Step InflateStage::CopyAsIs(Bytes in, std::span<uint8_t> out) {
 // A gzip member ended; another may follow (RFC 1952, 2.2).
 void InflateStage::EndMember() { mode_ = coding_ == Coding::kGzip ? Mode::kMember : Mode::kEnded; }
 
-InflateStage::Step InflateStage::Run(Bytes in, std::span<uint8_t> out) {
+CodingStage::Step InflateStage::Run(Bytes in, std::span<uint8_t> out) {
   Step step;
   if (mode_ == Mode::kPrefix) {
     step.consumed = TakePrefix(in);
@@ -110,10 +112,23 @@ InflateStage::Step InflateStage::Run(Bytes in, std::span<uint8_t> out) {
   }
 }
 
-Inflater::Begin Inflater::Start(BlockPool* pool, std::span<const Coding> codings) {
+namespace {
+
+CodingStage* MakeStage(void* block, WindowMemory* windows, Coding coding) {
+  static_assert(sizeof(BrotliStage) <= sizeof(InflateStage) && sizeof(ZstdStage) <= sizeof(InflateStage));
+  switch (coding) {
+    case Coding::kBrotli: return new (block) BrotliStage(windows);
+    case Coding::kZstd: return new (block) ZstdStage(windows);
+    default: return InflateStage::Make(block, coding);
+  }
+}
+
+}  // namespace
+
+Inflater::Begin Inflater::Start(BlockPool* pool, WindowMemory* windows, std::span<const Coding> codings) {
   for (const Coding coding : codings) {
     void* const block = pool->Take();
-    InflateStage* const stage = block == nullptr ? nullptr : InflateStage::Make(block, coding);
+    CodingStage* const stage = block == nullptr ? nullptr : MakeStage(block, windows, coding);
     if (stage == nullptr) {
       if (block != nullptr) pool->Give(block);
       Stop(pool);
@@ -125,17 +140,21 @@ Inflater::Begin Inflater::Start(BlockPool* pool, std::span<const Coding> codings
 }
 
 void Inflater::Stop(BlockPool* pool) {
-  while (count_ > 0) pool->Give(stages_[--count_]);
+  while (count_ > 0) {
+    CodingStage* const stage = stages_[--count_];
+    stage->~CodingStage();
+    pool->Give(stage);
+  }
 }
 
 size_t Inflater::PullFrom(size_t index, Bytes* in, std::span<uint8_t> out) {
-  InflateStage* const stage = stages_[index];
+  CodingStage* const stage = stages_[index];
   size_t produced = 0;
   for (;;) {
     const Bytes source = index == 0 ? *in
                                     : Bytes(stage->input + stage->input_at,
                                             stage->input_end - stage->input_at);
-    const InflateStage::Step step = stage->Run(source, out.subspan(produced));
+    const CodingStage::Step step = stage->Run(source, out.subspan(produced));
     produced += step.produced;
     if (index == 0) {
       *in = in->subspan(step.consumed);
@@ -150,8 +169,11 @@ size_t Inflater::PullFrom(size_t index, Bytes* in, std::span<uint8_t> out) {
   }
 }
 
-bool Inflater::failed() const {
-  return std::any_of(stages_, stages_ + count_, [](auto* stage) { return stage->failed(); });
+CodingStage::Failure Inflater::failure() const {
+  for (size_t i = 0; i < count_; ++i) {
+    if (stages_[i]->failure() != CodingStage::Failure::kNone) return stages_[i]->failure();
+  }
+  return CodingStage::Failure::kNone;
 }
 bool Inflater::mislabelled() const {
   return std::any_of(stages_, stages_ + count_, [](auto* stage) { return stage->mislabelled(); });

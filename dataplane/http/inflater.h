@@ -1,5 +1,5 @@
-// Undoes gzip and deflate codings, up to kCodingsMax on top of each other, through zlib with all memory from
-// a bounded pool. For the body reader of one worker's thread.
+// Undoes content codings, up to kCodingsMax on top of each other, with all memory from bounded pools: gzip and
+// deflate through zlib here, br and zstd in window_stage.h. For the body reader of one worker's thread.
 //
 // "deflate" is the zlib format (RFC 9110, 8.4.1.2) or, as several servers send it, raw deflate: told apart by
 // the first two bytes. "gzip" may have several members; what follows the last is ignored. "gzip" whose first
@@ -11,38 +11,29 @@
 #include <cstdint>
 #include <span>
 
-#include "base/bytes.h"
 #include "dataplane/http/block_pool.h"
+#include "dataplane/http/coding_stage.h"
 #include "dataplane/http/head.h"
+#include "dataplane/http/window_memory.h"
 
 namespace stillwatch::dataplane {
 
 // One coding. Lives in a block of the pool, which also holds zlib's state and window.
-class InflateStage {
+class InflateStage final : public CodingStage {
  public:
   // Blocks must be this large: our fields and zlib 1.3's inflate state (7.2 KiB) and window (32 KiB).
   static constexpr size_t kArenaBytes = 44u << 10;
-  static constexpr size_t kInputBytes = 2u << 10;
 
   // Null when zlib refuses (a zlib that needs more memory than kArenaBytes).
   static InflateStage* Make(void* block, Coding coding);
 
-  struct Step {
-    size_t consumed = 0, produced = 0;
-  };
-  // Produces into `out` what `in` gives, or until `out` is full.
-  Step Run(Bytes in, std::span<uint8_t> out);
+  Step Run(Bytes in, std::span<uint8_t> out) override;
 
-  bool failed() const { return mode_ == Mode::kFailed; }
-  bool mislabelled() const { return mode_ == Mode::kAsIs; }
-  // The coded data reached its end (or there was none at all).
-  bool whole() const {
+  Failure failure() const override { return mode_ == Mode::kFailed ? Failure::kCorrupt : Failure::kNone; }
+  bool mislabelled() const override { return mode_ == Mode::kAsIs; }
+  bool whole() const override {
     return mode_ == Mode::kEnded || mode_ == Mode::kMember || mode_ == Mode::kAsIs || !touched_;
   }
-
-  // Output of the stage before, not yet taken in.
-  uint8_t input[kInputBytes];
-  size_t input_at = 0, input_end = 0;
 
  private:
   enum class Mode : uint8_t { kPrefix, kInflate, kMember, kAsIs, kEnded, kFailed };
@@ -68,7 +59,8 @@ class InflateStage {
 class Inflater {
  public:
   enum class Begin : uint8_t { kReady, kNoBlock };
-  Begin Start(BlockPool* pool, std::span<const Coding> codings);
+  // `windows`: memory of br and zstd; must outlive the codings.
+  Begin Start(BlockPool* pool, WindowMemory* windows, std::span<const Coding> codings);
   void Stop(BlockPool* pool);
   bool active() const { return count_ > 0; }
 
@@ -76,14 +68,14 @@ class Inflater {
   // out.size() mean that all input was taken and nothing is left inside. `*in` is advanced.
   size_t Pull(Bytes* in, std::span<uint8_t> out) { return PullFrom(count_ - 1, in, out); }
 
-  bool failed() const;
+  CodingStage::Failure failure() const;
   bool mislabelled() const;
   bool whole() const;
 
  private:
   size_t PullFrom(size_t stage, Bytes* in, std::span<uint8_t> out);
 
-  InflateStage* stages_[kCodingsMax] = {};
+  CodingStage* stages_[kCodingsMax] = {};
   size_t count_ = 0;
 };
 

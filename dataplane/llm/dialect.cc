@@ -6,7 +6,7 @@ const DialectInfo* FindDialect(std::string_view target) {
   std::string_view path = target.substr(0, target.find_first_of("?#"));
   while (path.ends_with('/')) path.remove_suffix(1);
   for (const DialectInfo* info :
-       {&kOpenAiChat, &kOpenAiResponses, &kAnthropicMessages, &kGeminiGenerate, &kGeminiStream}) {
+       {&kOpenAiChat, &kOpenAiCompletions, &kOpenAiResponses, &kAnthropicMessages, &kGeminiGenerate, &kGeminiStream}) {
     if (path.ends_with(info->path_end)) return info;
   }
   // The colon of Google's custom methods may come escaped.

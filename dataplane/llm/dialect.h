@@ -82,7 +82,7 @@ void ReadMessages(JsonReader& json, JsonValue& messages, RequestView* request, R
 // The error object that OpenAI and those who copy it send: {type, code, message}, or a string.
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output);
 
-extern const DialectInfo kOpenAiChat, kOpenAiResponses, kAnthropicMessages, kGeminiGenerate,
+extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kAnthropicMessages, kGeminiGenerate,
     kGeminiStream;
 
 }  // namespace stillwatch::dataplane

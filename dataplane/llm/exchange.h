@@ -35,6 +35,7 @@ enum class Api : uint8_t {
   kMessages,               // Anthropic messages
   kGenerateContent,        // Gemini
   kStreamGenerateContent,  // Gemini, streamed
+  kCompletions,            // OpenAI completions, before chat
 };
 enum class FinishReason : uint8_t { kUnknown, kStop, kLength, kToolUse, kContentFilter, kOther };
 
@@ -195,6 +196,7 @@ inline std::string_view NameOf(Api api) {
     case Api::kMessages: return "messages";
     case Api::kGenerateContent: return "generateContent";
     case Api::kStreamGenerateContent: return "streamGenerateContent";
+    case Api::kCompletions: return "completions";
     case Api::kUnknown: break;
   }
   return "unknown";

@@ -1,5 +1,7 @@
 // OpenAI chat completions, as OpenAI, Azure, Groq, Mistral, DeepSeek, OpenRouter and many others speak it.
 // https://platform.openai.com/docs/api-reference/chat
+// And the completions before them, which vLLM and others still serve:
+// https://platform.openai.com/docs/api-reference/completions
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
@@ -201,29 +203,98 @@ void ReadChoice(JsonReader& json, JsonValue& choice, uint64_t position, OutputDi
   if (index != 0) output->MoreChoices();
 }
 
+// All but the choices.
+void ReadResponseField(JsonReader& json, std::string_view key, JsonValue& value, OutputDigest* output) {
+  std::string_view text;
+  if (key == "id") {
+    if (json.String(value, &text)) output->IdIssued(text);
+  } else if (key == "model") {
+    if (json.String(value, &text)) output->Model(text);
+  } else if (key == "usage") {
+    ReadUsage(json, value, output);
+  } else if (key == "x_groq") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "usage") ReadUsage(json, field, output);
+    });
+  } else if (key == "error") {
+    if (NotNull(json, value)) ReadError(json, value, output);
+  }
+}
+
 void ReadResponse(JsonReader& json, OutputDigest* output) {
   json.RootFields([&](std::string_view key, JsonValue value) {
-    std::string_view text;
-    if (key == "choices") {
-      uint64_t position = 0;
-      json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, position++, output); });
-    } else if (key == "id") {
-      if (json.String(value, &text)) output->IdIssued(text);
-    } else if (key == "model") {
-      if (json.String(value, &text)) output->Model(text);
-    } else if (key == "usage") {
-      ReadUsage(json, value, output);
-    } else if (key == "x_groq") {
-      json.Fields(value, [&](std::string_view name, JsonValue field) {
-        if (name == "usage") ReadUsage(json, field, output);
-      });
-    } else if (key == "error") {
-      if (NotNull(json, value)) ReadError(json, value, output);
-    }
+    if (key != "choices") return ReadResponseField(json, key, value, output);
+    uint64_t position = 0;
+    json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, position++, output); });
   });
 }
 
 void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
+
+// ---- completions: a prompt or several instead of messages, text instead of a message
+
+void AddPrompt(std::string_view text, RequestView* request) {
+  request->BeginMessage();
+  request->AddPiece(PieceKind::kText, text);
+  request->EndMessage("user");
+}
+
+// A prompt may also be an array of token numbers, whose text is not known: a message without text.
+void ReadPrompt(JsonReader& json, JsonValue& prompt, RequestView* request) {
+  std::string_view text;
+  request->ClearMessages();
+  request->shape = true;
+  if (json.TypeOf(prompt) == JsonType::string) {
+    if (json.String(prompt, &text)) AddPrompt(text, request);
+    return;
+  }
+  request->shape = json.TypeOf(prompt) == JsonType::array;
+  bool of_numbers = false;
+  json.Items(prompt, [&](JsonValue& item) {
+    const JsonType type = json.TypeOf(item);
+    if (type == JsonType::number && of_numbers) return;
+    of_numbers = type == JsonType::number;
+    if (type != JsonType::string) AddPrompt({}, request);
+    else if (json.String(item, &text)) AddPrompt(text, request);
+  });
+}
+
+void ReadCompletionRequest(JsonReader& json, RequestView* request) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    uint64_t number;
+    if (key == "prompt") {
+      ReadPrompt(json, value, request);
+    } else if (key == "logprobs") {
+      if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
+    } else if (key != "messages") {
+      ReadRequestField(json, key, value, request);
+    }
+  });
+}
+
+// The index may come after the text.
+void ReadCompletionChoice(JsonReader& json, JsonValue& choice, uint64_t position, OutputDigest* output) {
+  std::string_view text, finish;
+  uint64_t index = position;
+  json.Fields(choice, [&](std::string_view key, JsonValue value) {
+    if (key == "text") json.String(value, &text);
+    if (key == "finish_reason") json.String(value, &finish);
+    if (key == "index") json.Uint(value, &index);
+  });
+  if (index != 0) return output->MoreChoices();
+  output->Text(text);
+  if (!finish.empty()) output->Finish(FinishOf(finish), finish);
+}
+
+void ReadCompletion(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key != "choices") return ReadResponseField(json, key, value, output);
+    uint64_t position = 0;
+    json.Items(value, [&](JsonValue& choice) { ReadCompletionChoice(json, choice, position++, output); });
+  });
+}
+
+void ReadCompletionEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadCompletion(json, output); }
 
 // Azure: /openai/deployments/NAME/chat/completions
 std::string_view PathModel(std::string_view path) {
@@ -241,5 +312,10 @@ const DialectInfo kOpenAiChat{
     {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kXApiKey,
      CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey},
     PathModel, ReadRequest, ReadResponse, ReadEvent};
+
+const DialectInfo kOpenAiCompletions{
+    Dialect::kOpenAi, Api::kCompletions, "/completions",
+    {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kXApiKey},
+    PathModel, ReadCompletionRequest, ReadCompletion, ReadCompletionEvent};
 
 }  // namespace stillwatch::dataplane

@@ -22,6 +22,19 @@ std::optional<size_t> AfterTeredoIndications(Bytes data) {
   return at;
 }
 
+// RFC 4380, 4: the prefix 2001:0::/32, server, flags, mapped port and mapped address, the last two inverted.
+bool IsTeredoAddressOf(const uint8_t* address, uint16_t mapped_port) {
+  constexpr uint32_t kPrefix = 0x20010000;
+  if (LoadBe32(address) != kPrefix) return false;
+  return static_cast<uint16_t>(~LoadBe16(address + 10)) == mapped_port || MutantIs("packet.teredo_port_ignored");
+}
+
+bool NamesMappedPort(uint16_t src_port, uint16_t dst_port, Bytes data) {
+  constexpr size_t kSource = 8, kDestination = 24;
+  if (data.size() < kIpv6Header || data[0] >> 4 != 6) return false;
+  return IsTeredoAddressOf(&data[kSource], src_port) || IsTeredoAddressOf(&data[kDestination], dst_port);
+}
+
 // Draft, section 3: lengths, methods and opcode in half bytes, next header, epoch, identity, signature.
 std::optional<size_t> AfterAyiyaHeader(Bytes data) {
   constexpr size_t kFixed = 8;
@@ -42,6 +55,7 @@ bool IsIpv6To(Bytes data, size_t at, uint32_t end) {
 
 std::optional<size_t> FindIpv6InUdp(uint16_t src_port, uint16_t dst_port, Bytes data, uint32_t data_wire) {
   std::optional<size_t> at;
+  if (NamesMappedPort(src_port, dst_port, data)) at = 0;
   if (src_port == kTeredoPort || dst_port == kTeredoPort) at = AfterTeredoIndications(data);
   if (src_port == kAyiyaPort || dst_port == kAyiyaPort) at = AfterAyiyaHeader(data);
   if (!at || !IsIpv6To(data, *at, data_wire)) return std::nullopt;

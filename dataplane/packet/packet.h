@@ -3,7 +3,7 @@
 //
 // Ethernet, 802.1Q/802.1ad tags and VN-Tags, IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200), TCP (RFC 9293).
 // Encapsulations are opened down to the innermost packet, at most 4 deep: MPLS, PPPoE, PBB, IP in IP, GRE, and over
-// UDP by their ports VXLAN, Geneve, GTP-U, GRE, Teredo and AYIYA. Ethernet padding is cut by the IP length. Every reason not to
+// UDP by their ports VXLAN, Geneve, GTP-U, GRE, Teredo (by its mapped port too) and AYIYA. Ethernet padding is cut by the IP length. Every reason not to
 // look at a frame has its own status.
 #pragma once
 

@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/mutant.h"
+
 namespace stillwatch::dataplane {
 
 class Heart {
@@ -38,6 +40,7 @@ class Heart {
 
   // From now on the kernel bypasses the process; frames it has already are still to be forwarded.
   void Stop() {
+    if (MutantIs("stop_keeps_the_heart")) return;
     stopped_.store(true, std::memory_order_seq_cst);
     __atomic_store_n(beat_ns_, 0, __ATOMIC_SEQ_CST);
   }

@@ -121,7 +121,6 @@ int RecordCiphers::Open(const Suite& suite, const RecordKeys& keys, uint64_t seq
   if (context == nullptr) return -1;
   uint8_t tag[16];
   std::memcpy(tag, fragment.data() + plain, suite.tag_bytes);
-  if (MutantIs("tls.tag_unchecked")) return plain;
   int done = 0;
   if (IsCcm(suite.aead)) {
     // CCM wants tag and length before the key.
@@ -137,11 +136,11 @@ int RecordCiphers::Open(const Suite& suite, const RecordKeys& keys, uint64_t seq
   if (EVP_DecryptInit_ex(context, nullptr, nullptr, keys.key, nonce) != 1 ||
       EVP_DecryptUpdate(context, nullptr, &done, aad, aad_bytes) != 1 ||
       EVP_DecryptUpdate(context, out, &done, fragment.data(), plain) != 1 ||
-      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, suite.tag_bytes, tag) != 1 ||
-      EVP_DecryptFinal_ex(context, out + done, &last) != 1) {
+      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, suite.tag_bytes, tag) != 1) {
     return -1;
   }
-  return plain;
+  const bool genuine = EVP_DecryptFinal_ex(context, out + done, &last) == 1 || MutantIs("tls.tag_unchecked");
+  return genuine ? plain : -1;
 }
 
 }  // namespace stillwatch::dataplane

@@ -35,7 +35,9 @@ struct SimdChoice {
   SketchRowSimd row;
   const char* name;
 };
-SimdChoice ChooseSketchRowSimd();
+// One part alone leaves the other fields zero: for measuring the stages.
+enum class SketchPart { kAll, kOph, kSimHash, kEmbedding };
+SimdChoice ChooseSketchRowSimd(SketchPart part = SketchPart::kAll);
 
 SimdScratch* NewSimdScratch(uint32_t probe_seed);
 void DeleteSimdScratch(SimdScratch* scratch);

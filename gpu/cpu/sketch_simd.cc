@@ -1,6 +1,7 @@
 // The vectorised sketch, compiled once for each instruction set (Highway picks at run time).
-// OPH: shingle hashes a vector at a time; densification by solving each empty bin's probe sequence
-//   for the attempt that reaches each full bin, and taking the least.
+// OPH: shingle hashes a vector at a time; densification with AVX-512 by walking the probe sequences of
+//   32 bins side by side, the full bins being 128 bits of a register; elsewhere by solving each empty
+//   bin's probe sequence for the attempt that reaches each full bin, and taking the least.
 // SimHash: counters are bit slices: tokens of equal weight go through carry-save adders (Harley and
 //   Seal; Mula, Kurz, Lemire 2018), whose outputs ripple into 20 planes; the comparison with half
 //   of all weights runs on the planes, so no counter is ever unpacked.
@@ -32,6 +33,8 @@ struct alignas(64) SimdScratch {
   uint16_t donor_mul[kOphBins];
   uint16_t donor_add[kOphBins];
   uint16_t donors[kOphBins];
+  uint16_t probe_first[kOphBins];  // ProbesOf each bin
+  uint16_t probe_step[kOphBins];
   uint32_t bins[kOphBins];
   uint32_t hashes[kChunkTokens + kPad];
   uint32_t by_weight[kWeightShifts][kChunkTokens + kPad];
@@ -95,6 +98,65 @@ HWY_INLINE void AddSegment(const SketchTables& tables, const uint32_t* tokens, u
   }
 }
 
+#if HWY_TARGET <= HWY_AVX3
+
+// Walks the probe sequences of 32 empty bins side by side. full: bit b % 16 of word b / 16 is set when
+// bin b is full; empty: the lanes that look for a donor. At least one bin is full.
+HWY_INLINE __m512i WalkProbes(__m512i first, __m512i step, __m512i full, __mmask32 empty) {
+  const __m512i ones = _mm512_set1_epi16(1);
+  const __m512i bin_mask = _mm512_set1_epi16(kOphBins - 1);
+  const __m512i bit_mask = _mm512_set1_epi16(15);
+  __m512i bin = first;
+  for (;;) {
+    const __m512i word = _mm512_permutexvar_epi16(_mm512_srli_epi16(bin, 4), full);
+    const __m512i bit = _mm512_sllv_epi16(ones, _mm512_and_si512(bin, bit_mask));
+    empty &= _mm512_testn_epi16_mask(word, bit);
+    if (empty == 0) return bin;
+    bin = _mm512_mask_add_epi16(bin, empty, bin, step);
+    bin = _mm512_and_si512(bin, bin_mask);
+  }
+}
+
+// Sixteen of the 128 bins, which lie in eight registers.
+HWY_INLINE __m512i LookUpBins(const __m512i* bins, __m512i at) {
+  const __m512i low = _mm512_permutex2var_epi32(bins[0], at, bins[1]);
+  const __m512i second = _mm512_permutex2var_epi32(bins[2], at, bins[3]);
+  const __m512i third = _mm512_permutex2var_epi32(bins[4], at, bins[5]);
+  const __m512i high = _mm512_permutex2var_epi32(bins[6], at, bins[7]);
+  const __mmask16 odd = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+  const __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(64));
+  return _mm512_mask_blend_epi32(upper, _mm512_mask_blend_epi32(odd, low, second),
+                                 _mm512_mask_blend_epi32(odd, third, high));
+}
+
+HWY_INLINE void Densify(const SketchTables& /*tables*/, SimdScratch* scratch, uint32_t* values) {
+  const __m512i empty_bin = _mm512_set1_epi32(-1);
+  const __m512i bins[8] = {
+      _mm512_load_si512(scratch->bins),      _mm512_load_si512(scratch->bins + 16),
+      _mm512_load_si512(scratch->bins + 32), _mm512_load_si512(scratch->bins + 48),
+      _mm512_load_si512(scratch->bins + 64), _mm512_load_si512(scratch->bins + 80),
+      _mm512_load_si512(scratch->bins + 96), _mm512_load_si512(scratch->bins + 112)};
+  alignas(16) uint16_t words[8];
+  for (size_t i = 0; i < 8; ++i) {
+    words[i] = static_cast<uint16_t>(_mm512_cmpneq_epi32_mask(bins[i], empty_bin));
+  }
+  const __m512i full = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(words)));
+  for (size_t i = 0; i < 4; ++i) {
+    const __mmask32 empty = ~(static_cast<uint32_t>(words[2 * i + 1]) << 16 | words[2 * i]);
+    const __m512i donors = WalkProbes(_mm512_load_si512(scratch->probe_first + 32 * i),
+                                      _mm512_load_si512(scratch->probe_step + 32 * i), full, empty);
+    const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(donors));
+    const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(donors, 1));
+    _mm512_store_si512(values + 32 * i, _mm512_mask_mov_epi32(bins[2 * i], static_cast<__mmask16>(empty),
+                                                              LookUpBins(bins, low)));
+    _mm512_store_si512(values + 32 * i + 16,
+                       _mm512_mask_mov_epi32(bins[2 * i + 1], static_cast<__mmask16>(empty >> 16),
+                                             LookUpBins(bins, high)));
+  }
+}
+
+#else
+
 // Above this many full bins, probing the few empty ones is cheaper than solving for all.
 constexpr uint32_t kFullBinsToProbe = 100;
 
@@ -148,6 +210,8 @@ HWY_INLINE void Densify(const SketchTables& tables, SimdScratch* scratch, uint32
     values[i] = scratch->bins[i] != kEmptyBin ? scratch->bins[i] : taken;
   }
 }
+
+#endif
 
 HWY_INLINE void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
                     uint32_t cut, SimdScratch* scratch, Sketch* out) {
@@ -381,14 +445,10 @@ HWY_INLINE void ScaleSums(const int32_t* sums, int8_t* out) {
   }
 }
 
-void SketchRow(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uint32_t cut,
-               SimdScratch* scratch, Sketch* out) {
-  std::memset(static_cast<void*>(out), 0, sizeof *out);
-  out->versions = tables.versions;
-  out->tokens = count;
-  if (count == 0) return;
-  Oph(tables, tokens, count, cut, scratch, out);
-
+// SimHash and embedding share the split of tokens by weight.
+template <bool kSimHash, bool kEmbedding>
+HWY_INLINE void SumTokens(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
+                          SimdScratch* scratch, Sketch* out) {
   const uint32_t planes = static_cast<uint32_t>(std::bit_width(count << (kWeightShifts - 1)));
   std::memset(scratch->planes, 0, planes * sizeof scratch->planes[0]);
   std::memset(scratch->sums, 0, sizeof scratch->sums);
@@ -396,29 +456,65 @@ void SketchRow(const SketchTables& tables, const uint32_t* tokens, uint32_t coun
   uint32_t weight_all = 0;
   for (uint32_t done = 0; done < count; done += kChunkTokens) {
     const uint32_t in_chunk = HWY_MIN(count - done, kChunkTokens);
-    for (uint32_t i = 0; i < in_chunk; ++i) {
-      const int8_t* row = EmbeddingRow(tables.embedding, tokens[done + i]);
-      __builtin_prefetch(row);
-      __builtin_prefetch(row + 64);
+    if constexpr (kEmbedding) {
+      for (uint32_t i = 0; i < in_chunk; ++i) {
+        const int8_t* row = EmbeddingRow(tables.embedding, tokens[done + i]);
+        __builtin_prefetch(row);
+        __builtin_prefetch(row + 64);
+      }
     }
     const WeightCounts counts = SplitByWeight(tables, tokens + done, in_chunk, scratch);
     for (uint32_t k = 0; k < kWeightShifts; ++k) {
       if (counts.tokens[k] == 0) continue;
       weight_all += counts.tokens[k] << k;
-      for (uint32_t j = 0; j < kSimHashWords32; j += kLanes) {
+      for (uint32_t j = 0; kSimHash && j < kSimHashWords32; j += kLanes) {
         CountTokens(scratch->by_weight[k], counts.tokens[k], k, planes,
                     hn::LoadU(d, tables.seeds.simhash + j), scratch->planes[0] + j);
       }
-      SumRows(tables.embedding, scratch->by_weight[k], counts.tokens[k], static_cast<int>(k),
-              scratch->sums);
+      if constexpr (kEmbedding) {
+        SumRows(tables.embedding, scratch->by_weight[k], counts.tokens[k], static_cast<int>(k),
+                scratch->sums);
+      }
     }
   }
-  alignas(64) uint32_t words[kSimHashWords32];
-  for (uint32_t j = 0; j < kSimHashWords32; j += kLanes) {
-    hn::Store(MoreThanHalf(scratch->planes[0] + j, planes, weight_all), d, words + j);
+  if constexpr (kSimHash) {
+    alignas(64) uint32_t words[kSimHashWords32];
+    for (uint32_t j = 0; j < kSimHashWords32; j += kLanes) {
+      hn::Store(MoreThanHalf(scratch->planes[0] + j, planes, weight_all), d, words + j);
+    }
+    std::memcpy(out->simhash, words, sizeof words);  // little-endian: word 2k is the low half
   }
-  std::memcpy(out->simhash, words, sizeof words);  // little-endian: word 2k is the low half
-  ScaleSums(scratch->sums, out->embedding);
+  if constexpr (kEmbedding) ScaleSums(scratch->sums, out->embedding);
+}
+
+template <bool kOph, bool kSimHash, bool kEmbedding>
+HWY_INLINE void SketchParts(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
+                            uint32_t cut, SimdScratch* scratch, Sketch* out) {
+  std::memset(static_cast<void*>(out), 0, sizeof *out);
+  out->versions = tables.versions;
+  out->tokens = count;
+  if (count == 0) return;
+  if constexpr (kOph) Oph(tables, tokens, count, cut, scratch, out);
+  if constexpr (kSimHash || kEmbedding) {
+    SumTokens<kSimHash, kEmbedding>(tables, tokens, count, scratch, out);
+  }
+}
+
+void SketchRow(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uint32_t cut,
+               SimdScratch* scratch, Sketch* out) {
+  SketchParts<true, true, true>(tables, tokens, count, cut, scratch, out);
+}
+void OphRow(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uint32_t cut,
+            SimdScratch* scratch, Sketch* out) {
+  SketchParts<true, false, false>(tables, tokens, count, cut, scratch, out);
+}
+void SimHashRow(const SketchTables& tables, const uint32_t* tokens, uint32_t count, uint32_t cut,
+                SimdScratch* scratch, Sketch* out) {
+  SketchParts<false, true, false>(tables, tokens, count, cut, scratch, out);
+}
+void EmbeddingOnlyRow(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
+                      uint32_t cut, SimdScratch* scratch, Sketch* out) {
+  SketchParts<false, false, true>(tables, tokens, count, cut, scratch, out);
 }
 
 }  // namespace stillwatch::gpu::HWY_NAMESPACE
@@ -428,14 +524,27 @@ HWY_AFTER_NAMESPACE();
 namespace stillwatch::gpu {
 
 HWY_EXPORT(SketchRow);
+HWY_EXPORT(OphRow);
+HWY_EXPORT(SimHashRow);
+HWY_EXPORT(EmbeddingOnlyRow);
 
-SimdChoice ChooseSketchRowSimd() {
+SimdChoice ChooseSketchRowSimd(SketchPart part) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   const int64_t best = hwy::SupportedTargets() & -hwy::SupportedTargets() & HWY_TARGETS;
   const char* name = best <= HWY_AVX3   ? "avx512"
                      : best == HWY_AVX2 ? "avx2"
                      : best == HWY_SSE4 ? "sse4"
                                         : "simd128";
+  switch (part) {
+    case SketchPart::kOph:
+      return {&HWY_DYNAMIC_DISPATCH(OphRow), name};
+    case SketchPart::kSimHash:
+      return {&HWY_DYNAMIC_DISPATCH(SimHashRow), name};
+    case SketchPart::kEmbedding:
+      return {&HWY_DYNAMIC_DISPATCH(EmbeddingOnlyRow), name};
+    case SketchPart::kAll:
+      break;
+  }
   return {&HWY_DYNAMIC_DISPATCH(SketchRow), name};
 }
 
@@ -443,6 +552,8 @@ SimdScratch* NewSimdScratch(uint32_t probe_seed) {
   auto* scratch = new SimdScratch();
   for (uint32_t i = 0; i < kOphBins; ++i) {
     const ProbeSequence probes = ProbesOf(i, probe_seed);
+    scratch->probe_first[i] = static_cast<uint16_t>(probes.first);
+    scratch->probe_step[i] = static_cast<uint16_t>(probes.step);
     uint32_t inverse = 1;
     while (inverse * probes.step % kOphBins != 1) inverse += 2;
     scratch->donor_mul[i] = static_cast<uint16_t>((inverse << 9) + 1);

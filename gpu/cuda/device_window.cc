@@ -151,14 +151,7 @@ Status DeviceWindow::Collect(const WindowBatch& batch) {
 
 Status DeviceWindow::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                     std::vector<Candidate>* candidates) {
-  if (sketches.size() != ids.size()) {
-    return Error{"window batch has " + std::to_string(sketches.size()) + " sketches and " +
-                 std::to_string(ids.size()) + " ids"};
-  }
-  if (sketches.size() > options_.batch_rows_max) {
-    return Error{"window batch has " + std::to_string(sketches.size()) +
-                 " rows; batch_rows_max is " + std::to_string(options_.batch_rows_max)};
-  }
+  if (Status fits = CheckBatch(options_, sketches.size(), ids.size()); !fits.ok()) return fits;
   candidates->clear();
   row_of_.clear();
   for (uint32_t row = 0; row < sketches.size(); ++row) {

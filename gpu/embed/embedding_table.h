@@ -8,7 +8,7 @@
 // listed token takes are random.
 //
 // File (gpu/sketch/table_file.h, magic SWEMBEDT, dims 128, parameter log2 of the rows, 8..20): for
-// each token one byte length (1..255), the token, 128 int8 values in -127..127 of norm about 362.
+// each token one byte length (1..255), the token, 128 int8 values in -127..127, of norm 362 at most or so.
 #pragma once
 
 #include <cstdint>

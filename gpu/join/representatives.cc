@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 #include "base/mutant.h"
@@ -16,7 +17,8 @@ constexpr uint32_t kPassQueries = 96;
 constexpr uint32_t kTileQueriesMax = 8;
 
 void ScalarTile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
-                const int32_t* thresholds, int32_t* dots, uint64_t* above) {
+                const int32_t* /*starts*/, const int32_t* thresholds, int32_t* dots,
+                uint64_t* above) {
   for (uint32_t q = 0; q < query_count; ++q) {
     above[q] = 0;
     for (uint32_t row = 0; row < kBlockRows; ++row) {
@@ -108,9 +110,13 @@ Status Representatives::TopK(std::span<const int8_t> query_rows, uint32_t k,
 void Representatives::TileTopK(const int8_t* queries, uint32_t query_count, uint32_t k,
                                RepresentativeMatch* out) const {
   alignas(64) int32_t dots[kTileQueriesMax * kBlockRows];
-  int32_t thresholds[kPassQueries];
+  int32_t thresholds[kPassQueries], starts[kPassQueries];
   uint64_t above[kTileQueriesMax];
   std::fill(thresholds, thresholds + query_count, INT32_MIN);
+  for (uint32_t q = 0; q < query_count; ++q) {
+    const int8_t* query = queries + static_cast<size_t>(q) * kEmbeddingDims;
+    starts[q] = -static_cast<int32_t>(kernel_.flip) * std::accumulate(query, query + kEmbeddingDims, 0);
+  }
   for (uint32_t first = 0; first < rows_; first += kBlockRows) {
     const uint8_t* block = blocks_.data() + first / kBlockRows * kBlockBytes;
     const uint32_t in_block = std::min(kBlockRows, rows_ - first);
@@ -118,7 +124,7 @@ void Representatives::TileTopK(const int8_t* queries, uint32_t query_count, uint
     for (uint32_t q = 0; q < query_count; q += kernel_.queries_max) {
       const uint32_t in_tile = std::min(kernel_.queries_max, query_count - q);
       kernel_.tile(block, queries + static_cast<size_t>(q) * kEmbeddingDims, in_tile,
-                   thresholds + q, dots, above);
+                   starts + q, thresholds + q, dots, above);
       for (uint32_t i = 0; i < in_tile; ++i) {
         RepresentativeMatch* best = out + static_cast<size_t>(q + i) * k;
         for (uint64_t rows = above[i] & used; rows != 0; rows &= rows - 1) {

@@ -19,9 +19,12 @@ inline constexpr uint32_t kBlockRows = 64;
 inline constexpr uint32_t kTopKMax = 64;
 
 // Dot products of up to queries_max queries with one block. queries: kEmbeddingDims int8 a row.
-// dots: kBlockRows a query. above[q]: bit r is set when dots[q][r] > thresholds[q].
+// starts[q]: what a query's sums start from, so that flipped rows come out right (0 where nothing
+// is flipped). above[q]: bit r is set when dot r > thresholds[q]. dots: kBlockRows a query, written
+// at least where above[q] is not 0.
 using DotTile = void (*)(const uint8_t* block, const int8_t* queries, uint32_t query_count,
-                         const int32_t* thresholds, int32_t* dots, uint64_t* above);
+                         const int32_t* starts, const int32_t* thresholds, int32_t* dots,
+                         uint64_t* above);
 
 struct DotKernel {
   const char* name;

@@ -103,16 +103,20 @@ Result<std::unique_ptr<LshWindow>> LshWindow::Make(const WindowOptions& options,
   return window;
 }
 
+Status CheckBatch(const WindowOptions& options, size_t sketches, size_t ids) {
+  if (sketches != ids) {
+    return Error{"window batch has " + std::to_string(sketches) + " sketches and " + std::to_string(ids) + " ids"};
+  }
+  if (sketches > options.batch_rows_max) {
+    return Error{"window batch has " + std::to_string(sketches) + " rows; batch_rows_max is " +
+                 std::to_string(options.batch_rows_max)};
+  }
+  return {};
+}
+
 Status LshWindow::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                  std::vector<Candidate>* candidates) {
-  if (sketches.size() != ids.size()) {
-    return Error{"window batch has " + std::to_string(sketches.size()) + " sketches and " +
-                 std::to_string(ids.size()) + " ids"};
-  }
-  if (sketches.size() > options_.batch_rows_max) {
-    return Error{"window batch has " + std::to_string(sketches.size()) +
-                 " rows; batch_rows_max is " + std::to_string(options_.batch_rows_max)};
-  }
+  if (Status fits = CheckBatch(options_, sketches.size(), ids.size()); !fits.ok()) return fits;
   candidates->clear();
   uint32_t texts = 0;
   for (uint32_t row = 0; row < sketches.size(); ++row) {

@@ -41,6 +41,9 @@ struct WindowOptions {
   uint32_t batch_rows_max = 4'096;  // 1..65,536
 };
 
+// What both twins ask of a batch: an id for each sketch, and no more rows than were reserved.
+Status CheckBatch(const WindowOptions& options, size_t sketches, size_t ids);
+
 // A stored text: 256 bytes.
 struct alignas(64) WindowText {
   uint32_t older[kBands];  // sequence number of the next older text with the same key; own: none

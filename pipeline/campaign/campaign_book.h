@@ -55,6 +55,8 @@ class CampaignBook {
   std::vector<std::unique_ptr<Campaign>>& campaigns() { return campaigns_; }
   const std::vector<std::unique_ptr<Campaign>>& campaigns() const { return campaigns_; }
   const Campaign* Find(std::string_view id) const;
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
   std::string IdOf(uint32_t anchor) const;

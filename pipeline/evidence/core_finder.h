@@ -55,6 +55,8 @@ class CoreSet {
     return {held_.data() + held_start_[i], held_start_[i + 1] - held_start_[i]};
   }
   uint32_t sampled_one_in = 1;  // fragments were thinned by hash to bound the work
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
   friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);

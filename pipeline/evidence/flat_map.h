@@ -38,6 +38,8 @@ class FlatMap {
     }
   }
   size_t size() const { return count_; }
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
   struct Slot {

@@ -43,6 +43,8 @@ class FragmentTable {
   uint32_t OwnersOf(uint32_t fragment) const;
 
   CounterBlock<FragmentCounter>& counters() { return counters_; }
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
   uint64_t memory_bytes() const {
     return sets_.size() * sizeof(Set) + rows_.size() * sizeof(OwnerRegisters) + door_.size() * sizeof(Door);
   }
@@ -55,6 +57,7 @@ class FragmentTable {
     uint32_t fragment[kWays] = {};
     uint32_t owners[kWays] = {};  // Estimate() at the last change; 0: empty
     uint16_t last_day[kWays] = {};
+    uint8_t unused[24] = {};  // said, so that a snapshot holds no byte of chance
   };
   struct Door {
     uint32_t fragment = 0;

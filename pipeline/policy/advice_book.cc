@@ -12,7 +12,7 @@ bool SameAdvice(const AccountAdvice& a, const AccountAdvice& b) {
 
 }  // namespace
 
-void AdviceBook::Propose(const AccountId& account, const AccountAdvice& advice) {
+void AdviceBook::Propose(const std::string& account, const AccountAdvice& advice) {
   const auto [at, fresh] = proposed_.try_emplace(account, Standing{advice});
   if (!fresh && at->second.advice.given.rung < advice.given.rung) at->second.advice = advice;
 }
@@ -27,7 +27,7 @@ std::vector<AdviceBook::Change> AdviceBook::Settle(int64_t now_ns, int64_t ttl_n
     if (!stands) changes.push_back({account, &now.advice, now.expires_ns});
   }
   for (const auto& [account, before] : standing_) {
-    if (!proposed_.contains(account)) changes.push_back({account, nullptr, 0});
+    if (!proposed_.contains(account) && !MutantIs("advice.not_withdrawn")) changes.push_back({account, nullptr, 0});
   }
   standing_.swap(proposed_);  // nodes stay where they are
   proposed_.clear();

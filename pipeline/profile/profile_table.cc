@@ -11,7 +11,6 @@ namespace stillwatch::pipeline {
 namespace {
 
 constexpr uint32_t kVictimProbes = 16;
-constexpr uint32_t kUnprovenRows = 1u << 16;
 
 uint64_t HashOf(const AccountId& id) { return Mix64(LoadLe<uint64_t>(id.bytes) ^ LoadLe<uint64_t>(id.bytes + 8) * 31); }
 

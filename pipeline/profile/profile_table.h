@@ -53,8 +53,11 @@ class ProfileTable {
   // Forgets requests before `time_s`.
   void ExpireBefore(uint32_t time_s);
   CounterBlock<ProfileCounter>& counters() { return counters_; }
+  template <typename S>
+  void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
+  static constexpr uint32_t kUnprovenRows = 1u << 16;
   struct Unproven {
     uint64_t key;   // 0: empty
     uint64_t flow;

@@ -49,6 +49,8 @@ class Sink {
   virtual ~Sink() = default;
   // Events of one decision step: all become durable or none (then a message, and the caller keeps them).
   virtual Status Write(std::span<const Event> events) = 0;
+  // The same with what these events tell the end of: a sink that outlives a crash keeps `state` in the same step.
+  virtual Status WriteWithState(std::span<const Event> events, std::string_view /*state*/) { return Write(events); }
   // Blocks until what was written is as durable as this sink makes it.
   virtual Status Flush() = 0;
 };

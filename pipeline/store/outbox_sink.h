@@ -11,6 +11,9 @@ class OutboxSink final : public Sink {
  public:
   explicit OutboxSink(Outbox& outbox) : outbox_(outbox) {}
   Status Write(std::span<const Event> events) override { return outbox_.Commit(events); }
+  Status WriteWithState(std::span<const Event> events, std::string_view state) override {
+    return outbox_.Commit(events, AsBytes(state));
+  }
   Status Flush() override { return {}; }  // every commit is durable already
 
  private:

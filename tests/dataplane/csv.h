@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 namespace stillwatch::testing {
 
 inline std::vector<std::string> CsvFields(const std::string& line) {
@@ -27,7 +29,7 @@ inline std::vector<std::string> CsvFields(const std::string& line) {
   return fields;
 }
 
-// Rows as maps from heading to field.
+// Rows as maps from heading to field; a row of another length fails the test.
 inline std::vector<std::map<std::string, std::string>> ReadCsv(const std::string& path) {
   std::vector<std::map<std::string, std::string>> rows;
   std::ifstream file(path);
@@ -39,6 +41,7 @@ inline std::vector<std::map<std::string, std::string>> ReadCsv(const std::string
       heading = fields;
       continue;
     }
+    EXPECT_EQ(fields.size(), heading.size()) << path << ": " << line;
     auto& row = rows.emplace_back();
     for (size_t i = 0; i < heading.size() && i < fields.size(); ++i) row[heading[i]] = fields[i];
   }

@@ -21,6 +21,7 @@ class ForwarderProcess {
   // Returns once it forwards; false when it did not come up. The line it printed is in `line`.
   bool Start(std::vector<std::string> arguments);
   const std::string& line() const { return line_; }
+  pid_t pid() const { return pid_; }
   void Kill();  // -9, and waits until the process is gone
   void Signal(int number);
   // SIGTERM; its exit status (128 + n for a signal). Counters are those that it printed.

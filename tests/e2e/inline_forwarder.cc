@@ -159,7 +159,8 @@ Status Main(int argc, char** argv) {
            pair.value()->counters().Get(ForwardCounter::kReceivedB);
   };
   if (fail_open != nullptr) {
-    for (uint64_t before = ~0ull; before != received();) {
+    uint64_t before = ~0ull;
+    for (int round = 0; round < 50 && before != received(); ++round) {
       before = received();
       usleep(20'000);
     }

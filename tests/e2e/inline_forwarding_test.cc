@@ -1,16 +1,10 @@
 // The packet path between two hosts, seen from those hosts: what they send arrives, whatever
 // happens to the process.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <memory>
-
+#include "base/clock.h"
 #include "dataplane/bypass/fail_open.h"
-#include "forwarder_process.h"
-#include "net_lab.h"
+#include "inline_lab.h"
 #include "probe.h"
 #include "tcp_load.h"
 
@@ -19,65 +13,10 @@ namespace {
 
 using dataplane::FailOpen;
 
-constexpr int kTimeoutMs = 20;
-constexpr int kFramesAMs = 10;
-
-void SleepMs(long ms) {
-  const timespec nap{ms / 1000, ms % 1000 * 1'000'000};
-  nanosleep(&nap, nullptr);
-}
-
 // More than all packet buffers of the process together: each has been through the ports' rings.
 constexpr uint64_t kPassOfAllBuffers = 60'000'000;
 
-// Waits until `condition` holds, at most 30 s.
-template <typename Condition>
-bool Await(Condition condition) {
-  for (int i = 0; i < 3'000; ++i) {
-    if (condition()) return true;
-    SleepMs(10);
-  }
-  return false;
-}
-
-class InlineForwardingTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
-  }
-  void SetUp() override {
-    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
-    lab_ = std::make_unique<NetLab>();
-    bpffs_ = "/tmp/stillwatch-e2e-" + std::to_string(getpid()) + "/bpf";
-    process_ = std::make_unique<ForwarderProcess>(*lab_);
-  }
-  void TearDown() override {
-    process_.reset();
-    if (!bpffs_.empty()) {
-      EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
-      std::filesystem::remove_all(std::filesystem::path(bpffs_).parent_path());
-    }
-  }
-
-  std::vector<std::string> Inline(std::vector<std::string> more = {}) const {
-    std::vector<std::string> words{"--a",     "a0",   "--b",          "b0",
-                                   "--bpffs", bpffs_, "--timeout-ms", std::to_string(kTimeoutMs)};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  // Frames that may be lost when the process goes: those of the time until the kernel notices.
-  static double LostMax(const ProbeResult& result) {
-    return result.rate * (kTimeoutMs + 20) / 1000;
-  }
-  static void Report(const char* what, const ProbeResult& r) {
-    std::printf("MEASURED %s: %lu frames at %.0f/s, lost %lu, reordered %lu, doubled %lu\n", what,
-                r.sent, r.rate, r.lost, r.reordered, r.doubled);
-  }
-
-  std::unique_ptr<NetLab> lab_;
-  std::string bpffs_;
-  std::unique_ptr<ForwarderProcess> process_;
-};
+class InlineForwardingTest : public InlineLabTest {};
 
 TEST_F(InlineForwardingTest, TcpGoesThroughTheProcessAndTheCountsAgree) {
   ASSERT_TRUE(process_->Start(Inline()));
@@ -149,81 +88,73 @@ TEST_F(InlineForwardingTest, AConnectionUnderLoadLivesThroughKillAndRestart) {
   EXPECT_GT(process_->Counter("forward.received_a"), 0u);
 }
 
-TEST_F(InlineForwardingTest, AKilledProcessLosesNoMoreThanItsTimeout) {
-  ASSERT_TRUE(process_->Start(Inline()));
-  Probe probe(*lab_, kFramesAMs);
-  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
-  process_->Kill();
-  const uint64_t at_kill = probe.sent();
-  ASSERT_TRUE(Await([&] { return probe.sent() > at_kill + 5'000; }));
-  const ProbeResult result = probe.Finish();
-  Report("kill -9", result);
-  EXPECT_LE(static_cast<double>(result.lost), LostMax(result));
-  EXPECT_EQ(result.doubled, 0u);
-}
-
-TEST_F(InlineForwardingTest, AProcessThatStandsStillIsBypassed) {
-  ASSERT_TRUE(process_->Start(Inline()));
-  Probe probe(*lab_, kFramesAMs);
-  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
-  process_->Signal(SIGSTOP);
-  const uint64_t at_stop = probe.received();
-  // Frames arrive while nobody is there to forward them.
-  EXPECT_TRUE(Await([&] { return probe.received() > at_stop + 8'000; }));
-  process_->Signal(SIGCONT);
-  const uint64_t at_continue = probe.received();
-  EXPECT_TRUE(Await([&] { return probe.received() > at_continue + 3'000; }));
-  const ProbeResult result = probe.Finish();
-  Report("stopped and continued", result);
-  EXPECT_EQ(process_->Stop(), 0);
-  EXPECT_LE(static_cast<double>(result.lost), LostMax(result));
-  EXPECT_EQ(result.doubled, 0u);
-  // Late frames are not sent after newer ones: they are discarded and counted.
-  EXPECT_EQ(process_->Counter("forward.stale"), result.lost);
-}
-
-TEST_F(InlineForwardingTest, AnOrderlyStopAndStartLoseNothing) {
-  ASSERT_TRUE(process_->Start(Inline()));
-  Probe probe(*lab_, kFramesAMs);
-  ASSERT_TRUE(Await([&] { return probe.received() > 3'000; }));
-  EXPECT_EQ(process_->Stop(), 0);
-  const uint64_t stale = process_->Counter("forward.stale"),
-                 missed = process_->Counter("device.missed");
-  const uint64_t at_stop = probe.sent();
-  ASSERT_TRUE(Await([&] { return probe.sent() > at_stop + 3'000; }));
-  ASSERT_TRUE(process_->Start(Inline()));
-  const uint64_t at_start = probe.sent();
-  ASSERT_TRUE(Await([&] { return probe.sent() > at_start + 3'000; }));
-  const ProbeResult result = probe.Finish();
-  Report("orderly stop and start", result);
-  EXPECT_EQ(process_->Stop(), 0);
-  // A processor that was taken away for longer than the timeout is the one excuse, and it is
-  // counted.
-  EXPECT_EQ(result.lost, stale + missed + process_->Counter("forward.stale") +
-                             process_->Counter("device.missed"));
-  EXPECT_EQ(result.doubled, 0u);
-}
-
 TEST_F(InlineForwardingTest, BypassCanBeSwitchedWhileNoProcessRuns) {
   ASSERT_TRUE(process_->Start(Inline()));
   process_->Kill();
   auto fail_open = FailOpen::Open(bpffs_);
   ASSERT_TRUE(fail_open.ok()) << fail_open.message();
-  fail_open.value()->SetBypass(true);
+  fail_open.value()->SetBypass(FailOpen::kUntilSwitchedOff, "a new switch");
   ASSERT_TRUE(process_->Start(Inline()));
-  EXPECT_TRUE(fail_open.value()->bypass());  // the operator's switch outlives the process
+  // The operator's switch outlives the process, and why.
+  EXPECT_EQ(fail_open.value()->bypass_until_ns(), FailOpen::kUntilSwitchedOff);
+  EXPECT_EQ(fail_open.value()->bypass_reason(), "a new switch");
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
   const std::string frame = TcpFrame(443, "bypassed");
   std::string got;
   ASSERT_TRUE(client.Send(frame));
   ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == frame; }));
-  fail_open.value()->SetBypass(false);
+  fail_open.value()->SetBypass(0);
   const std::string second = TcpFrame(443, "through the process");
   ASSERT_TRUE(client.Send(second));
   ASSERT_TRUE(Await([&] { return (got = server.Receive(50)) == second; }));
   EXPECT_EQ(process_->Stop(), 0);
   EXPECT_EQ(process_->Counter("bypass.switched_on"), 1u);
   EXPECT_EQ(process_->Counter("forward.sent_b"), 1u);
+}
+
+TEST_F(InlineForwardingTest, ABypassForATimeEndsByItself) {
+  ASSERT_TRUE(process_->Start(Inline()));
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  const int64_t until_ns = SystemClock().MonotonicNs() + 500 * kNsPerMs;
+  fail_open.value()->SetBypass(until_ns, "half a second");
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  const auto counted = [&](dataplane::BypassCounter counter) {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(counter);
+  };
+  ASSERT_TRUE(client.Send(TcpFrame(443, "bypassed")));
+  ASSERT_TRUE(Await([&] { return counted(dataplane::BypassCounter::kBypassOn) == 1; }));
+  // Nobody ends it: frames go to the process again.
+  ASSERT_TRUE(Await([&] {
+    client.Send(TcpFrame(443, "and again"));
+    return counted(dataplane::BypassCounter::kToProcess) != 0;
+  }));
+  EXPECT_GE(SystemClock().MonotonicNs(), until_ns);
+  EXPECT_FALSE(fail_open.value()->bypassed());
+  EXPECT_EQ(process_->Stop(), 0);
+}
+
+// Frames whose way out is gone are dropped and counted; the appliance's own stack never sees one.
+TEST_F(InlineForwardingTest, AMissingPeerPortIsNoLeakIntoTheHost) {
+  RawSocket client(lab_->client, "c0"), host(lab_->appliance, "a0");
+  const std::string frame = TcpFrame(443, "for the other side"), odd = std::string("\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\xc0\x88\xb5", 14) + std::string(60, 'x');
+  ASSERT_TRUE(client.Send(frame));
+  ASSERT_EQ(host.Receive(2'000), frame) << "without the programme the host's stack is where frames go";
+  ASSERT_TRUE(process_->Start(Inline()));
+  process_->Kill();
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(client.Send(frame));
+    ASSERT_TRUE(client.Send(odd));
+  }
+  EXPECT_TRUE(Await([&] {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(dataplane::BypassCounter::kNoPeer) == 100;
+  })) << fail_open.value()->counters().Get(dataplane::BypassCounter::kNoPeer);
+  EXPECT_EQ(host.Receive(100), "");
 }
 
 TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {

@@ -17,9 +17,9 @@ namespace stillwatch::e2e {
 
 namespace {
 
-int64_t NowNs() {
+int64_t NowNs(clockid_t clock = CLOCK_MONOTONIC) {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return now.tv_sec * 1'000'000'000ll + now.tv_nsec;
 }
 
@@ -60,6 +60,7 @@ RawSocket::RawSocket(const Namespace& in, const std::string& interface) {
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     setsockopt(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
     setsockopt(fd_, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on);
+    setsockopt(fd_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
   });
   if (fd_ < 0) throw std::runtime_error("no raw socket on " + interface);
 }
@@ -70,7 +71,7 @@ bool RawSocket::Send(const std::string& frame) {
   return send(fd_, frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size());
 }
 
-std::string RawSocket::Receive(int timeout_ms) {
+std::string RawSocket::Receive(int timeout_ms, int64_t* unix_ns) {
   pollfd wait{fd_, POLLIN, 0};
   if (poll(&wait, 1, timeout_ms) != 1) return "";
   char data[9200];
@@ -85,6 +86,11 @@ std::string RawSocket::Receive(int timeout_ms) {
   if (size <= 0) return "";
   std::string frame(data, static_cast<size_t>(size));
   for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_TIMESTAMPNS && unix_ns != nullptr) {
+      timespec stamp;
+      std::memcpy(&stamp, CMSG_DATA(at), sizeof stamp);
+      *unix_ns = stamp.tv_sec * 1'000'000'000ll + stamp.tv_nsec;
+    }
     if (at->cmsg_level != SOL_PACKET || at->cmsg_type != PACKET_AUXDATA) continue;
     tpacket_auxdata aux;
     std::memcpy(&aux, CMSG_DATA(at), sizeof aux);
@@ -96,7 +102,9 @@ std::string RawSocket::Receive(int timeout_ms) {
   return frame;
 }
 
-Probe::Probe(const NetLab& lab, int frames_a_ms) : out_(lab.client, "c0"), in_(lab.server, "s0") {
+Probe::Probe(const NetLab& lab, int frames_a_ms, Way way)
+    : out_(way == Way::kToServer ? lab.client : lab.server, way == Way::kToServer ? "c0" : "s0"),
+      in_(way == Way::kToServer ? lab.server : lab.client, way == Way::kToServer ? "s0" : "c0") {
   arrivals_.reserve(2'000'000);
   receiver_ = std::thread([this] { Receive(); });
   sender_ = std::thread([this, frames_a_ms] { Send(frames_a_ms); });
@@ -116,7 +124,9 @@ void Probe::Send(int frames_a_ms) {
     const int64_t round_ns = NowNs();
     for (int i = 0; i < frames_a_ms && !stop_; ++i) {
       const uint64_t number = sent_.load();
+      const int64_t unix_ns = NowNs(CLOCK_REALTIME);
       std::memcpy(frame.data() + at, &number, 8);
+      std::memcpy(frame.data() + at + 8, &unix_ns, 8);
       if (out_.Send(frame)) sent_.store(number + 1);
     }
     // A late round is not caught up with: the rate never exceeds what was asked for.
@@ -129,11 +139,14 @@ void Probe::Send(int frames_a_ms) {
 
 void Probe::Receive() {
   while (!stop_receiving_) {
-    const std::string frame = in_.Receive(20);
+    int64_t arrived_ns = 0, sent_ns = 0;
+    const std::string frame = in_.Receive(20, &arrived_ns);
     const size_t at = frame.find(kMark);
-    if (at == std::string::npos || frame.size() < at + sizeof kMark - 1 + 8) continue;
+    if (at == std::string::npos || frame.size() < at + sizeof kMark - 1 + 16) continue;
     uint64_t number;
     std::memcpy(&number, frame.data() + at + sizeof kMark - 1, 8);
+    std::memcpy(&sent_ns, frame.data() + at + sizeof kMark - 1 + 8, 8);
+    latest_ns_ = std::max(latest_ns_, arrived_ns - sent_ns);
     arrivals_.push_back(number);
     received_.store(arrivals_.size());
   }
@@ -154,6 +167,7 @@ ProbeResult Probe::Finish() {
   ProbeResult result;
   result.sent = sent_;
   result.received = arrivals_.size();
+  result.latest_ms = static_cast<double>(latest_ns_) / 1e6;
   result.rate = static_cast<double>(result.sent) * 1e9 / static_cast<double>(end_ns_ - begin_ns_);
   std::vector<bool> seen(result.sent);
   uint64_t highest = 0, distinct = 0;

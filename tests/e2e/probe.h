@@ -23,8 +23,8 @@ class RawSocket {
   ~RawSocket();
   bool Send(const std::string& frame);
   // A frame that came in by the interface (with its VLAN tag back in place), or empty after
-  // `timeout_ms`.
-  std::string Receive(int timeout_ms);
+  // `timeout_ms`. When it came by the kernel's stamp: *unix_ns.
+  std::string Receive(int timeout_ms, int64_t* unix_ns = nullptr);
 
  private:
   int fd_ = -1;
@@ -32,15 +32,19 @@ class RawSocket {
 
 struct ProbeResult {
   uint64_t sent = 0, received = 0, lost = 0, reordered = 0, doubled = 0;
-  double rate = 0;  // frames a second, as sent
+  double rate = 0;         // frames a second, as sent
+  double latest_ms = 0;    // of the frames that arrived, the longest on its way (sending host's clock to the
+                           // receiving kernel's stamp)
 };
 
 class Probe {
  public:
   static constexpr uint16_t kPort = 7;
 
-  // Sends from c0 of the client to s0 of the server until Finish.
-  Probe(const NetLab& lab, int frames_a_ms);
+  enum class Way { kToServer, kToClient };
+
+  // Sends from c0 of the client to s0 of the server, or back, until Finish.
+  Probe(const NetLab& lab, int frames_a_ms, Way way = Way::kToServer);
   ~Probe();
   uint64_t sent() const { return sent_.load(); }
   uint64_t received() const { return received_.load(); }
@@ -56,6 +60,7 @@ class Probe {
   std::atomic<uint64_t> sent_{0}, received_{0};
   int64_t begin_ns_ = 0, end_ns_ = 0;
   std::vector<uint64_t> arrivals_;
+  int64_t latest_ns_ = 0;
   std::thread sender_, receiver_;
 };
 

@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <vector>
 
@@ -17,6 +19,7 @@ namespace {
 
 constexpr uint16_t kPort = 8080;
 constexpr size_t kPiece = 64 << 10;
+constexpr size_t kPacedPiece = 16 << 10;
 constexpr size_t kPeriod = 65'521;  // prime: no alignment with pieces or segments
 
 uint8_t PatternAt(uint64_t offset) {
@@ -34,7 +37,7 @@ sockaddr_in Server() {
 
 }  // namespace
 
-TcpLoad::TcpLoad(const NetLab& lab) {
+TcpLoad::TcpLoad(const NetLab& lab, int pause_ms) : pause_ms_(pause_ms) {
   int listener = -1;
   lab.server.Call([&] {
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -79,13 +82,14 @@ void TcpLoad::Send(const NetLab&) {
   uint64_t sent = 0;
   while (!stop_ && !failed_) {
     for (size_t i = 0; i < kPiece; ++i) piece[i] = PatternAt(sent + i);
-    const ssize_t count = send(fd, piece.data(), piece.size(), MSG_NOSIGNAL);
+    const ssize_t count = send(fd, piece.data(), pause_ms_ == 0 ? kPiece : kPacedPiece, MSG_NOSIGNAL);
     if (count <= 0) {
       Fail("send");
       break;
     }
     sent += static_cast<uint64_t>(count);
     sent_ = sent;
+    if (pause_ms_ != 0) usleep(static_cast<useconds_t>(pause_ms_) * 1'000);
   }
   shutdown(fd, SHUT_WR);
   // The server answers with how much it got.
@@ -135,6 +139,28 @@ std::string TcpLoad::Finish() {
            ", answered " + std::to_string(answered_);
   }
   return "";
+}
+
+uint64_t TcpResets(const Namespace& host) {
+  std::vector<std::string> names, values;
+  host.Call([&] {
+    std::ifstream file("/proc/thread-self/net/snmp");
+    for (std::string line; std::getline(file, line);) {
+      if (!line.starts_with("Tcp:")) continue;
+      std::istringstream words(line);
+      std::vector<std::string>& row = names.empty() ? names : values;
+      for (std::string word; words >> word;) row.push_back(word);
+    }
+  });
+  uint64_t resets = 0;
+  size_t found = 0;
+  for (size_t i = 0; i < names.size() && i < values.size(); ++i) {
+    if (names[i] != "OutRsts" && names[i] != "EstabResets") continue;
+    resets += std::stoull(values[i]);
+    ++found;
+  }
+  if (found != 2) throw std::runtime_error("no TCP counters");
+  return resets;
 }
 
 }  // namespace stillwatch::e2e

@@ -1,4 +1,4 @@
-// One TCP connection from the client to the server that carries a known pattern as fast as it goes,
+// One TCP connection from the client to the server that carries a known pattern, as fast as it goes or paced,
 // checked byte by byte at the other end, and a trickle back.
 #pragma once
 
@@ -13,7 +13,8 @@ namespace stillwatch::e2e {
 
 class TcpLoad {
  public:
-  explicit TcpLoad(const NetLab& lab);
+  // `pause_ms` between pieces of 16 KiB; 0: as fast as it goes.
+  explicit TcpLoad(const NetLab& lab, int pause_ms = 0);
   ~TcpLoad();
 
   uint64_t received() const { return received_.load(); }
@@ -26,11 +27,15 @@ class TcpLoad {
   void Send(const NetLab& lab);
   void Fail(const std::string& what);
 
+  const int pause_ms_;
   std::atomic<bool> stop_{false};
   std::atomic<uint64_t> sent_{0}, received_{0}, answered_{0};
   std::string error_;
   std::atomic<bool> failed_{false};
   std::thread server_, client_;
 };
+
+// Resets that the TCP of this host has sent and connections that were reset, since it was made.
+uint64_t TcpResets(const Namespace& host);
 
 }  // namespace stillwatch::e2e

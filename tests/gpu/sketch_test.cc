@@ -11,6 +11,8 @@
 #include <set>
 
 #include "gpu/cpu/cpu_backend.h"
+#include "gpu/cpu/sketch_row.h"
+#include "gpu/embed/embedding_table.h"
 #include "gpu/sketch/oph.h"
 #include "gpu/sketch/rarity_table.h"
 #include "gpu/sketch/table_file.h"
@@ -95,6 +97,31 @@ TEST(Sketch, ThousandsOfRandomTexts) {
 }
 
 // Texts that end where readable memory ends.
+// bench_stages measures the parts alone: they must be what the whole does.
+TEST(Sketch, PartsAloneEqualTheWhole) {
+  const auto embedding = EmbeddingTable::BuiltIn();
+  const auto rarity = RarityTable::BuiltIn(Salt{});
+  ASSERT_TRUE(embedding.ok() && rarity.ok());
+  const SketchTables tables{MakeSketchSeeds(Salt{}), rarity.value().view(), embedding.value().view(), {}};
+  SimdScratch* scratch = NewSimdScratch(tables.seeds.probe);
+  const auto sketch = [&](SketchPart part, const std::vector<uint32_t>& tokens) {
+    Sketch out;
+    ChooseSketchRowSimd(part).row(tables, tokens.data(), static_cast<uint32_t>(tokens.size()), 5, scratch, &out);
+    return out;
+  };
+  for (const uint32_t length : {1u, 3u, 17u, 300u}) {
+    std::vector<uint32_t> tokens(length);
+    for (uint32_t i = 0; i < length; ++i) tokens[i] = Mix32(i + length);
+    Sketch joined = sketch(SketchPart::kOph, tokens);
+    const Sketch simhash = sketch(SketchPart::kSimHash, tokens);
+    const Sketch embedded = sketch(SketchPart::kEmbedding, tokens);
+    std::memcpy(joined.simhash, simhash.simhash, sizeof joined.simhash);
+    std::memcpy(joined.embedding, embedded.embedding, sizeof joined.embedding);
+    EXPECT_TRUE(Equal(joined, sketch(SketchPart::kAll, tokens))) << length;
+  }
+  DeleteSimdScratch(scratch);
+}
+
 TEST(Sketch, ReadsNothingPastTheText) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   void* memory =

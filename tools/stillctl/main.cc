@@ -32,7 +32,8 @@ constexpr char kUsage[] =
     "  stillctl counters [PREFIX]    all named counters\n"
     "  stillctl campaigns            campaigns, strongest first\n"
     "  stillctl campaign ID          one campaign: members, evidence, checks, advice\n"
-    "  stillctl bypass on|off        forward in the kernel without looking, or look again\n"
+    "  stillctl bypass on [--for 30m] [--reason TEXT]   forward in the kernel without looking, and for how long\n"
+    "  stillctl bypass off           look again\n"
     "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
     "\n"
     "  --socket PATH   the control socket (default /run/stillwatch/control.sock)\n"
@@ -45,6 +46,7 @@ struct Options {
   std::string socket = "/run/stillwatch/control.sock";
   std::string config_file;
   bool as_json = false;
+  std::string duration, reason;  // of bypass on
   std::vector<std::string> words;
 };
 
@@ -74,8 +76,10 @@ void PrintPairs(const json& object) {
   for (const auto& [name, value] : object.items()) {
     if (value.is_object()) {
       for (const auto& [inner, inner_value] : value.items()) rows.push_back({name + "." + inner, TextOf(inner_value)});
+    } else if (value.is_array() && !value.empty()) {
+      for (const json& item : value) rows.push_back({name, TextOf(item)});
     } else {
-      rows.push_back({name, TextOf(value)});
+      rows.push_back({name, value.is_array() ? "none" : TextOf(value)});
     }
   }
   std::fputs(Table(rows).c_str(), stdout);
@@ -172,6 +176,7 @@ int IdHash(const Options& options) {
 int Ask(const Options& options) {
   const std::string& command = options.words[0];
   std::vector<std::string> args(options.words.begin() + 1, options.words.end());
+  if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
   if (command == "reload" && !args.empty()) {
     char* absolute = realpath(args[0].c_str(), nullptr);  // the daemon has another working folder
     if (absolute != nullptr) args[0] = absolute;
@@ -201,6 +206,8 @@ int Main(int argc, char** argv) {
     const bool has_value = i + 1 < argc;
     if (word == "--json") options.as_json = true;
     else if (word == "--socket" && has_value) options.socket = argv[++i];
+    else if (word == "--for" && has_value) options.duration = argv[++i];
+    else if (word == "--reason" && has_value) options.reason = argv[++i];
     else if (word == "--config" && has_value) options.config_file = argv[++i];
     else if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), kExitOk;
     else if (word.starts_with("--")) return Fail(kExitUsage, "unknown option " + word + "; --help lists them");
@@ -219,6 +226,8 @@ int Main(int argc, char** argv) {
   const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
                     (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
                     (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
+  const bool timed = !options.duration.empty() || !options.reason.empty();
+  if (timed && command != "bypass") return Fail(kExitUsage, "--for and --reason belong to bypass on; --help lists them");
   if (!fits) return Fail(kExitUsage, "no such command: '" + command + "' with " + std::to_string(args) +
                                          " arguments; --help lists them");
   return Ask(options);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mutant.h"
+#include "base/time_format.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "dataplane/bypass/interest.h"
@@ -30,7 +31,7 @@ constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
 constexpr auto kHandOverQuiet = std::chrono::milliseconds(20);
 constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take over traffic never ends
 // What passed without a look, frames and exchanges.
-constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket",
+constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket", "bypass.overloaded", "bypass.no_peer",
                                             "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
                                             "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped"};
 constexpr char kVersion[] = "0.1.0";
@@ -52,17 +53,15 @@ std::string JsonOf(const google::protobuf::Message& message) {
 Daemon::Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation)
     : config_(config), store_(std::move(store)), generation_(generation) {}
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const std::string& file,
-                                              const std::vector<std::string>& sets, config::GenerationStore store,
-                                              uint64_t generation) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, DaemonStart* start, config::GenerationStore store) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Error{memory.message()};
   // Asked before DPDK is, which would only say which of its calls failed.
   if (const std::string missing = MissingCapabilities(config, EffectiveCapabilities()); !missing.empty()) {
     return Error{"ports.driver = \"" + config.ports.driver + "\" needs capabilities that this process lacks; " + CapabilitiesMend(missing)};
   }
-  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), generation));
-  daemon->file_ = file;
-  daemon->sets_ = sets;
+  std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), start->generation));
+  daemon->file_ = start->file;
+  daemon->sets_ = start->sets;
   Result<Secrets> secrets = ReadSecrets(config);
   if (!secrets.ok()) return secrets.error();
   daemon->secrets_ = secrets.value();
@@ -76,14 +75,67 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, cons
   if (!outputs.ok()) return outputs.error();
   daemon->outputs_ = std::move(outputs).value();
   daemon->outputs_->RegisterCounters(&daemon->registry_);
-  daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(
-      PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), generation), daemon->backend_.get(),
-      daemon->outputs_->sink(), &daemon->registry_);
+  pipeline::PipelineOptions options = PipelineOptionsOf(config, secrets.value(), daemon->outputs_->epoch(), start->generation);
+  options.commit_books = true;
+  daemon->keeper_ = std::make_unique<pipeline::SnapshotKeeper>(config.box.state_dir + "/memory.snapshot", options.seal_key,
+                                                               pipeline::Pipeline::StateLayoutId(), daemon->clock_);
+  daemon->registry_.Register(daemon->keeper_->counters());
+  daemon->pipeline_ = std::make_unique<pipeline::Pipeline>(std::move(options), daemon->backend_.get(), daemon->outputs_->sink(),
+                                                           &daemon->registry_);
+  if (start->empty) {
+    if (Status forgotten = daemon->ForgetAll(); !forgotten.ok()) return Error{forgotten.message()};
+  } else if (Status restored = daemon->Restore(); !restored.ok()) {
+    start->exit = kExitUnreadable;
+    return Error{restored.message() + "; put the right file or secret back, or start once with --start-empty, which forgets all accounts and campaigns"};
+  }
   daemon->pipeline_->SwapDirectory(daemon->directory_);
   daemon->consumer_ = std::make_unique<PipelineConsumer>(daemon->pipeline_.get());
   if (Status ports = daemon->OpenPorts(); !ports.ok()) return Error{ports.message()};
   if (Status threads = daemon->StartThreads(); !threads.ok()) return Error{threads.message()};
   return daemon;
+}
+
+Status Daemon::Restore() {
+  Result<std::optional<pipeline::StoredSnapshot>> books = outputs_->outbox().LoadSnapshot();
+  if (!books.ok()) return books.error();
+  if (keeper_->there() && !MutantIs("restore.forgets")) {
+    Result<std::string> state = keeper_->Read();
+    if (!state.ok()) return state.error();
+    const Status loaded = pipeline_->LoadState(state.value());
+    pipeline::Wipe(&state.value());
+    if (!loaded.ok()) return Error{keeper_->path() + ": " + loaded.message()};
+    restored_from_ = "snapshot";
+  }
+  // Committed with the events that tell of them, so never older than the file's.
+  if (books.value().has_value() && !books.value()->blob.empty()) {
+    if (Status loaded = pipeline_->LoadSealedBooks(books.value()->blob); !loaded.ok()) return loaded;
+    if (!keeper_->there()) restored_from_ = "campaigns only";
+  }
+  restored_accounts_ = pipeline_->profiles().size();
+  snapshot_time_ns_ = pipeline_->newest_ns();
+  return {};
+}
+
+Status Daemon::ForgetAll() {
+  restored_from_ = "nothing: --start-empty";
+  if (Status removed = keeper_->Remove(); !removed.ok()) return removed;
+  return outputs_->outbox().Commit({}, Bytes{});
+}
+
+void Daemon::SnapshotIfDue(bool now) {
+  keeper_->Collect();
+  const int64_t interval_s = config().snapshot.interval_s;
+  const int64_t traffic_ns = pipeline_->newest_ns();
+  if (interval_s == 0 || traffic_ns == 0) return;
+  if (snapshot_time_ns_ == 0) snapshot_time_ns_ = traffic_ns;
+  if (!now && traffic_ns - snapshot_time_ns_ < interval_s * kNsPerSecond) return;
+  // Events that are not durable yet would be told to nobody after a crash.
+  if (keeper_->busy() || pipeline_->holds_events()) return keeper_->Defer();
+  const int64_t begin_ns = clock_.MonotonicNs();
+  std::string state;
+  pipeline_->SaveState(&state);
+  snapshot_time_ns_ = traffic_ns;
+  keeper_->Write(std::move(state), traffic_ns, clock_.MonotonicNs() - begin_ns);
 }
 
 Status Daemon::OpenPorts() {
@@ -155,6 +207,21 @@ Status Daemon::StartThreads() {
       DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get()), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
+  PortWatch::Options watch;
+  if (config_.ports.driver != "ethdev") watch.ports = {config_.ports.a, config_.ports.b};
+  watch.forward = config_.ports.mode == "inline";
+  watch.overload_bypass = config_.fail_open.overload_bypass;
+  watch.changes_tags = config_.ports.driver == "af_packet";
+  watch.link_loss_forwarding = config_.ports.link_loss_forwarding;
+  watch_ = std::make_unique<PortWatch>(
+      watch, fail_open_.get(), ports_.get(), engine_.get(), &clock_,
+      [this](const std::string& action, const std::string& subject, const std::string& detail) {
+        Log(LogLevel::kWarning, action + ": " + subject + ": " + detail);
+        PostAudit("watch", action, subject, detail);
+      });
+  registry_.Register(watch_->counters());
+  watch_->Start();
+  for (const std::string& alarm : Alarms()) Log(LogLevel::kWarning, alarm);
   outputs_->Start();
   Result<std::unique_ptr<config::ControlServer>> control = config::ControlServer::Start(
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
@@ -182,6 +249,7 @@ Daemon::~Daemon() {
   RunRequests();
   control_.reset();
   if (signal_reload_.joinable()) signal_reload_.join();
+  watch_.reset();
 }
 
 void Daemon::HandOver() {
@@ -203,7 +271,10 @@ void Daemon::HandOver() {
 }
 
 int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
-  pipeline_->Audit("start", "start", config_.box.name, "generation " + std::to_string(generation_.load()), clock_.UnixNs());
+  pipeline_->Audit("start", "start", config_.box.name,
+                   "generation " + std::to_string(generation_.load()) + "; remembers " + std::to_string(restored_accounts_) +
+                       " accounts, from " + restored_from_,
+                   clock_.UnixNs());
   bool stopping = false;
   while (!engine_->merger().at_end()) {
     if (stop.load(std::memory_order_relaxed) && !stopping) {
@@ -222,9 +293,14 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
     if (now >= next_housekeeping_ns_) Housekeeping(now);
     if (records == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
+  watch_->Stop();
   const Status finished = pipeline_->Finish();
   if (!finished.ok()) Log(LogLevel::kError, finished.message());
-  WriteBoxStatus();
+  keeper_->Wait();
+  SnapshotIfDue(true);
+  keeper_->Wait();
+  keeper_->Collect();
+  WriteBoxStatus(registry_.Snapshot());
   detection_over_.store(true);
   RunRequests();
   control_.reset();
@@ -246,38 +322,37 @@ void Daemon::ReloadAsSignalled() {
 
 void Daemon::Housekeeping(int64_t now_ns) {
   next_housekeeping_ns_ = now_ns + kHousekeepingNs;
-  if (fail_open_ != nullptr) fail_open_->RefreshCounters();
-  ports_->RefreshDeviceCounters();
   // On a silent wire traffic time would stand still and the last batch would wait: carry it on.
   if (now_ns - idle_since_ns_ > kIdleLagNs && consumer_->time_ns() != 0) {
     const int64_t time_ns = clock_.UnixNs() - kIdleLagNs;
     if (time_ns > consumer_->time_ns()) consumer_->OnWatermark(consumer_->packet(), time_ns);
   }
-  NoteCoverage();
+  const std::map<std::string, uint64_t> counters = registry_.Snapshot();
+  NoteCoverage(counters);
+  SnapshotIfDue(false);
   if (now_ns >= next_status_ns_) {
     next_status_ns_ = now_ns + kStatusNs;
-    WriteBoxStatus();
+    WriteBoxStatus(counters);
   }
 }
 
-void Daemon::NoteCoverage() {
-  const std::map<std::string, uint64_t> counters = registry_.Snapshot();
+void Daemon::NoteCoverage(const std::map<std::string, uint64_t>& counters) {
   uint64_t skipped = 0;
   for (const char* name : kSkippedCounters) {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
   }
-  const bool bypassed = fail_open_ != nullptr && fail_open_->bypass();
   const auto gpu = counters.find("gpu.degraded");
   const bool gpu_gone = gpu != counters.end() && gpu->second != 0;
-  pipeline_->SetCoverage(skipped, bypassed || gpu_gone || skipped != skipped_);
+  pipeline_->SetCoverage(skipped, gpu_gone || skipped != skipped_ || !Alarms().empty());
   skipped_ = skipped;
 }
 
-void Daemon::WriteBoxStatus() {
+void Daemon::WriteBoxStatus(const std::map<std::string, uint64_t>& counters) {
   auto status = std::make_unique<v1::BoxStatus>();
   status->set_version(kVersion);
-  status->set_bypass(fail_open_ != nullptr && fail_open_->bypass());
-  for (const auto& [name, value] : registry_.Snapshot()) (*status->mutable_counters())[name] = value;
+  status->set_bypass(fail_open_ != nullptr && fail_open_->bypassed());
+  for (std::string& alarm : Alarms()) status->add_alarms(std::move(alarm));
+  for (const auto& [name, value] : counters) (*status->mutable_counters())[name] = value;
   const pipeline::OutboxStats outbox = outputs_->outbox_stats();
   status->set_outbox_records(outbox.records);
   status->set_outbox_bytes(outbox.bytes);
@@ -306,7 +381,7 @@ void Daemon::PostAudit(std::string actor, std::string action, std::string subjec
   Post([this, actor = std::move(actor), action = std::move(action), subject = std::move(subject),
         detail = std::move(detail), time_ns = clock_.UnixNs()] {
     pipeline_->Audit(actor, action, subject, detail, time_ns);
-    WriteBoxStatus();  // and delivers both
+    WriteBoxStatus(registry_.Snapshot());  // and delivers both
   });
 }
 
@@ -344,7 +419,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     if (campaign == nullptr) return {config::kExitRefused, "no campaign " + request.args[0] + "; `stillctl campaigns` lists them", ""};
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
-  if (request.command == "bypass" && request.args.size() == 1) return Bypass(request.args[0], actor);
+  if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 1) {
     return Reload(request.args.empty() ? file_ : request.args[0], actor);
   }
@@ -377,11 +452,22 @@ std::string Daemon::StatusJson() {
               {"thread_generation", ThreadGenerations()},
               {"reloading", reloading_.load()},
               {"policy_version", config.policy.version},
-              {"bypass", fail_open_ != nullptr && fail_open_->bypass()},
+              {"bypass", fail_open_ != nullptr && fail_open_->bypassed()},
+              {"overload", dataplane::NameOf(watch_->state().overload)},
+              {"alarms", Alarms()},
               {"packets", counters["forward.received_a"] + counters["forward.received_b"]},
               {"exchanges", counters["pipeline.exchanges"]},
               {"campaigns", counters["pipeline.campaigns"]},
               {"outbox", {{"records", outbox.records}, {"bytes", outbox.bytes}, {"epoch", outbox.epoch}}}};
+  const PortWatch::State watched = watch_->state();
+  for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
+    if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
+  }
+  const pipeline::SnapshotStatus snapshot = keeper_->status();
+  status["snapshot"] = {{"age_s", nullptr}, {"bytes", snapshot.bytes}, {"interval_s", config.snapshot.interval_s},
+                        {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},
+                        {"restored_accounts", restored_accounts_}, {"restored_from", restored_from_}};
+  if (snapshot.written_ns != 0) status["snapshot"]["age_s"] = (clock_.UnixNs() - snapshot.written_ns) / kNsPerSecond;
   if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
     const pipeline::KafkaStatus state = kafka->status();
     status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},
@@ -390,14 +476,59 @@ std::string Daemon::StatusJson() {
   return status.dump();
 }
 
-ControlAnswer Daemon::Bypass(const std::string& word, const std::string& actor) {
-  if (word != "on" && word != "off") return {config::kExitUsage, "bypass takes on or off", ""};
+ControlAnswer Daemon::Bypass(const std::vector<std::string>& words, const std::string& actor) {
+  const std::string word = words[0], duration = words.size() > 1 ? words[1] : "", reason = words.size() > 2 ? words[2] : "";
+  if ((word != "on" && word != "off") || (word == "off" && words.size() > 1)) {
+    return {config::kExitUsage, "bypass takes on [--for 30m] [--reason TEXT], or off", ""};
+  }
+  const int64_t for_ns = ParseDurationNs(duration);
+  if (!duration.empty() && for_ns == 0) {
+    return {config::kExitUsage, "--for " + duration + ": write 90s, 30m, 2h or 7d; at most 30d", ""};
+  }
+  if (reason.size() >= SW_REASON_BYTES) {
+    return {config::kExitUsage, "--reason: at most " + std::to_string(SW_REASON_BYTES - 1) + " bytes", ""};
+  }
   if (fail_open_ == nullptr) {
     return {config::kExitRefused, "ports.driver = \"" + config().ports.driver + "\" has no bypass in the kernel; use the NIC's or switch's", ""};
   }
-  fail_open_->SetBypass(word == "on");
-  PostAudit(actor, "bypass", config().box.name, word);
-  return {config::kExitOk, "", "\"bypass is " + word + "\""};
+  std::string detail = word;
+  {
+    std::lock_guard lock(bypass_mutex_);
+    const int64_t now_ns = clock_.MonotonicNs();
+    if (word == "off") fail_open_->SetBypass(0);
+    else fail_open_->SetBypass(for_ns == 0 ? dataplane::FailOpen::kUntilSwitchedOff : now_ns + for_ns, reason);
+  }
+  if (for_ns != 0) detail += " until " + FormatTime(clock_.UnixNs() + for_ns);
+  PostAudit(actor, "bypass", config().box.name, detail + (reason.empty() ? "" : ": " + reason));
+  return {config::kExitOk, "", json("bypass is " + detail).dump()};
+}
+
+std::vector<std::string> Daemon::Alarms() const {
+  std::vector<std::string> alarms;
+  const int64_t now_ns = clock_.MonotonicNs(), unix_ns = clock_.UnixNs();
+  if (fail_open_ != nullptr) {
+    std::lock_guard lock(bypass_mutex_);
+    if (const int64_t until_ns = fail_open_->bypass_until_ns(); until_ns != 0) {
+      const std::string reason = fail_open_->bypass_reason();
+      alarms.push_back("bypass is on until " +
+                       (until_ns == dataplane::FailOpen::kUntilSwitchedOff ? "it is switched off" : FormatTime(unix_ns + until_ns - now_ns)) +
+                       (reason.empty() ? "" : ": " + reason));
+    }
+  }
+  const PortWatch::State state = watch_->state();
+  if (state.overload != dataplane::Overload::kNone) {
+    alarms.push_back(std::string("overload of ") + dataplane::NameOf(state.overload) + ", judged anew at " +
+                     FormatTime(unix_ns + state.overload_until_ns - now_ns));
+  }
+  if (state.tags_changed != 0) {
+    alarms.push_back("af_packet changed the 802.1ad tag of " + std::to_string(state.tags_changed) + " frames; use ports.driver = \"af_xdp\"");
+  }
+  const config::Config config = this->config();
+  for (size_t side = 0; side < 2; ++side) {
+    if (state.links[side] == Link::kUp) continue;
+    alarms.push_back(std::string("ports.") + (side == 0 ? "a: " + config.ports.a : "b: " + config.ports.b) + " is " + NameOf(state.links[side]));
+  }
+  return alarms;
 }
 
 ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) {
@@ -451,7 +582,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   }
   const auto audit = [this, actor, file, generation, detail, time_ns = clock_.UnixNs()] {
     pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail, time_ns);
-    WriteBoxStatus();  // and delivers both: an acknowledged reload is on record
+    WriteBoxStatus(registry_.Snapshot());  // and delivers both: an acknowledged reload is on record
   };
   const bool detection_late = std::find(late.begin(), late.end(), slot_) != late.end();
   if (detection_late) Post(audit);
@@ -478,6 +609,7 @@ void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeli
       if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
     }
   }
+  watch_->Set(config.fail_open.overload_bypass, config.ports.link_loss_forwarding);
   std::lock_guard lock(config_mutex_);
   config_ = config;
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,18 +24,28 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/inline_pair.h"
 #include "dataplane/engine/engine.h"
+#include "pipeline/snapshot/snapshot_keeper.h"
+#include "tools/stillwatch/args.h"
 #include "tools/stillwatch/outputs.h"
 #include "tools/stillwatch/pipeline_consumer.h"
+#include "tools/stillwatch/port_watch.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
 
+struct DaemonStart {
+  std::string file;  // what a reload without a name reads
+  std::vector<std::string> sets;
+  bool empty = false;  // forget accounts and campaigns
+  uint64_t generation = 0;
+  int exit = kExitFailed;
+};
+
 class Daemon {
  public:
-  // Takes the ports. The message says what, where and the mend. `file` is what a reload without a name reads.
-  static Result<std::unique_ptr<Daemon>> Start(const config::Config& config, const std::string& file,
-                                               const std::vector<std::string>& sets, config::GenerationStore store,
-                                               uint64_t generation);
+  // Takes up what the run before remembered, then the ports. The message says what, where and the mend; start->exit is
+  // then what the program ends with.
+  static Result<std::unique_ptr<Daemon>> Start(const config::Config& config, DaemonStart* start, config::GenerationStore store);
   ~Daemon();
 
   // Until `stop` becomes true; then an orderly end: the kernel takes over, what was received is forwarded and
@@ -43,6 +54,9 @@ class Daemon {
 
  private:
   Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation);
+  // What snapshot and outbox hold; a file that is wrong is an error, never an empty start.
+  Status Restore();
+  Status ForgetAll();
   Status OpenPorts();
   Status StartThreads();
   Status PinDetection();
@@ -53,7 +67,10 @@ class Daemon {
   // Control threads: several at one time. Reload: one at a time, the others are told so.
   config::ControlAnswer Handle(const config::ControlRequest& request);
   config::ControlAnswer Reload(const std::string& file, const std::string& actor);
-  config::ControlAnswer Bypass(const std::string& word, const std::string& actor);
+  // on, off; with `on` a duration ("": until it is switched off) and a reason.
+  config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
+  // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
+  std::vector<std::string> Alarms() const;
   std::string StatusJson();
   // Publishes and waits until every thread has passed; after 2 s, which ones did not.
   std::vector<const Quiescent::Slot*> PublishAndWait(uint64_t generation);
@@ -72,8 +89,10 @@ class Daemon {
   void RunRequests();
   void ReloadAsSignalled();
   void Housekeeping(int64_t now_ns);
-  void NoteCoverage();
-  void WriteBoxStatus();
+  void NoteCoverage(const std::map<std::string, uint64_t>& counters);
+  void WriteBoxStatus(const std::map<std::string, uint64_t>& counters);
+  // At the end of a logical batch, when one is due. Looking stands still for the copy only.
+  void SnapshotIfDue(bool now);
 
   mutable std::mutex config_mutex_;
   config::Config config_;  // what runs; under config_mutex_ once the control threads run
@@ -90,6 +109,9 @@ class Daemon {
   std::unique_ptr<gpu::Backend> backend_;
   std::unique_ptr<Outputs> outputs_;
   std::unique_ptr<pipeline::Pipeline> pipeline_;
+  std::unique_ptr<pipeline::SnapshotKeeper> keeper_;
+  uint64_t restored_accounts_ = 0;
+  std::string restored_from_ = "nothing";
   std::unique_ptr<PipelineConsumer> consumer_;
   std::unique_ptr<dataplane::Eal> eal_;
   std::unique_ptr<dataplane::FailOpen> fail_open_;
@@ -97,8 +119,10 @@ class Daemon {
   std::unique_ptr<dataplane::InlinePair> ports_;
   std::unique_ptr<dataplane::KeyFeed> keys_;  // null: nothing is decrypted
   std::unique_ptr<dataplane::Engine> engine_;
+  std::unique_ptr<PortWatch> watch_;
 
   std::mutex requests_mutex_, running_mutex_;
+  mutable std::mutex bypass_mutex_;  // the operator's switch and its reason belong together
   std::vector<std::packaged_task<void()>> requests_;
   std::atomic<bool> reloading_{false}, signal_reloading_{false};
   std::atomic<bool> detection_over_{false};
@@ -106,6 +130,7 @@ class Daemon {
   std::thread signal_reload_;
   int64_t next_housekeeping_ns_ = 0;
   int64_t next_status_ns_ = 0;
+  int64_t snapshot_time_ns_ = 0;  // traffic time of the last snapshot
   int64_t idle_since_ns_ = 0;
   uint64_t skipped_ = 0;  // at the last NoteCoverage
   std::unique_ptr<config::ControlServer> control_;  // last: its threads use all above

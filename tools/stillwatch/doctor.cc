@@ -177,6 +177,9 @@ void CheckKernel(const config::Config& config, const MachineFacts& machine, Find
         {Severity::kWarning, "ports.driver",
          "af_packet has no bypass in the kernel: when the process stops, the link is cut",
          "ports.driver = \"af_xdp\" where the interfaces carry XDP"});
+    out->push_back({Severity::kWarning, "ports.driver",
+                    "af_packet sends 802.1ad tags (QinQ, 0x88a8) on as 802.1Q; the daemon raises an alarm when one comes",
+                    "ports.driver = \"af_xdp\" where the wire carries QinQ"});
   }
 }
 

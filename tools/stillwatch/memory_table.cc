@@ -27,6 +27,7 @@ constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account'
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
 constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kEventStreamBytes = 512;
+constexpr uint64_t kRegistersBytes = 32;
 constexpr uint64_t kSharedFragmentBytes = 64, kDoorkeeperBytes = 8;  // pipeline/evidence/fragment_table.h
 
 uint64_t Of(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
@@ -77,6 +78,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"decompressors", "http.decoders_max", kDecoderBytes,
                    Of(config.http.decoders_max), "http.decoders_empty",
                    "compressed bodies are not read"});
+  table.push_back({"br and zstd windows", "http.window_mib", kMib, Of(config.http.window_mib), "http.windows_empty",
+                   "br and zstd bodies are not read"});
   table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
                    Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
   table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),
@@ -106,6 +109,12 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "the least used fragment is forgotten"});
   table.push_back({"prompt fragments of one", "", kDoorkeeperBytes, tunables.doorkeeper_rows,
                    "shingle.doorkeeper_replaced", "a fragment's first owner is forgotten"});
+  if (live && config.snapshot.interval_s != 0) {
+    table.push_back({"accounts in a snapshot", "detect.profiles_max", kProfileBytes, Of(config.detect.profiles_max),
+                     "snapshot.deferred", "nothing: a copy that lives until it is written"});
+    table.push_back({"fragments in a snapshot", "", kSharedFragmentBytes + kRegistersBytes + kDoorkeeperBytes * 4,
+                     tunables.fragment_rows_max, "snapshot.deferred", "the same"});
+  }
   return table;
 }
 

@@ -21,6 +21,7 @@ class Outputs {
   static Result<std::unique_ptr<Outputs>> Open(const config::Config& config, const Clock& clock);
 
   pipeline::Sink* sink() { return sink_.get(); }
+  pipeline::Outbox& outbox() { return *outbox_; }
   uint64_t epoch() const { return outbox_->epoch(); }
   pipeline::OutboxStats outbox_stats() const { return outbox_->stats(); }
   // nullptr without Kafka.

@@ -18,7 +18,8 @@ namespace stillwatch {
 namespace {
 
 constexpr char kUsage[] =
-    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--record-edges FILE] CAPTURE... | --edges FILE)";
+    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--record-edges FILE | [--restore FILE] [--save FILE]]"
+    " CAPTURE... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
   std::string text = std::to_string(number);
@@ -93,6 +94,24 @@ int ReplayEdges(const config::Config& config, const std::string& out_dir, const 
   return kExitDone;
 }
 
+Status RestoreFrom(const std::string& path, const pipeline::SealKey& key, pipeline::Pipeline* pipeline) {
+  Result<std::string> state = pipeline::ReadSealedFile(path, key, pipeline::Pipeline::StateLayoutId());
+  if (!state.ok()) return state.error();
+  const Status loaded = pipeline->LoadState(state.value());
+  pipeline::Wipe(&state.value());
+  return loaded.ok() ? loaded : Status(Error{path + ": " + loaded.message()});
+}
+
+Status SaveTo(const std::string& path, const pipeline::SealKey& key, const pipeline::Pipeline& pipeline) {
+  std::string state;
+  pipeline.SaveState(&state);
+  const Result<uint64_t> written = pipeline::WriteSealedFile(path, state, key, pipeline::Pipeline::StateLayoutId());
+  pipeline::Wipe(&state);
+  if (!written.ok()) return written.error();
+  std::printf("saved: %s, %s bytes\n", path.c_str(), Thousands(written.value()).c_str());
+  return {};
+}
+
 int Replay(const config::Config& config, const Args& given) {
   if (Status memory = CheckMemory(config); !memory.ok()) return Complain(kExitUnreadable, memory.message());
   Result<Secrets> secrets = ReadSecrets(config);
@@ -120,7 +139,13 @@ int Replay(const config::Config& config, const Args& given) {
     options.edge_recorder = recorder.get();
   }
 
+  const pipeline::SealKey seal_key = options.seal_key;
   pipeline::Pipeline pipeline(std::move(options), backend.value().get(), outputs.value().get(), &registry);
+  if (!given.restore_file.empty()) {
+    if (Status restored = RestoreFrom(given.restore_file, seal_key, &pipeline); !restored.ok()) {
+      return Complain(kExitUnreadable, restored.message());
+    }
+  }
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
   static constexpr std::atomic<uint64_t> kGeneration{1};
@@ -134,7 +159,10 @@ int Replay(const config::Config& config, const Args& given) {
   if (keys.value() != nullptr) registry.Register(keys.value()->counters());
   if (Status started = engine.Start(); !started.ok()) return Complain(kExitFailed, started.message());
   engine.Drain(&consumer);
-  if (Status finished = pipeline.Finish(); !finished.ok()) return Complain(kExitFailed, finished.message());
+  // What is saved goes on later: nothing is judged or told as at an end.
+  Status finished = given.save_file.empty() ? pipeline.Finish() : pipeline.Suspend();
+  if (finished.ok() && !given.save_file.empty()) finished = SaveTo(given.save_file, seal_key, pipeline);
+  if (!finished.ok()) return Complain(kExitFailed, finished.message());
 
   std::map<std::string, uint64_t> counters = registry.Snapshot();
   std::printf("%s packets read, %s exchanges with model APIs understood, %s accounts\n",
@@ -155,8 +183,9 @@ int ReplayMain(std::span<char*> words) {
   const Args& given = args.value();
   // Captures or a recording, one of the two; only what comes from captures can be recorded.
   const bool from_edges = !given.edges_file.empty();
+  const bool stops_or_goes_on = !given.save_file.empty() || !given.restore_file.empty();
   if (given.config_file.empty() || given.out_dir.empty() || given.words.empty() != from_edges ||
-      (from_edges && !given.record_edges_file.empty())) {
+      (from_edges && !given.record_edges_file.empty()) || (stops_or_goes_on && (from_edges || !given.record_edges_file.empty()))) {
     return Complain(kExitBadUsage, kUsage);
   }
   const Result<config::Config> config = config::LoadConfig(given.config_file, given.sets);

@@ -12,7 +12,7 @@ namespace stillwatch {
 
 namespace {
 
-constexpr char kUsage[] = "run --config FILE [--set KEY=VALUE]... [--accept-config]";
+constexpr char kUsage[] = "run --config FILE [--set KEY=VALUE]... [--accept-config] [--start-empty]";
 
 std::atomic<bool> g_stop{false};
 std::atomic<bool> g_reload{false};
@@ -81,12 +81,12 @@ int RunMain(std::span<char*> words) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
-  Result<std::unique_ptr<Daemon>> daemon =
-      Daemon::Start(chosen.value().config, args.value().config_file, args.value().sets, store.value(), chosen.value().generation);
+  DaemonStart start{args.value().config_file, args.value().sets, args.value().start_empty, chosen.value().generation};
+  Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(chosen.value().config, &start, store.value());
   const bool candidate = !chosen.value().confirmed;
   if (!daemon.ok()) {
     if (candidate) (void)store.value().Discard(chosen.value().generation);  // a leftover is never taken
-    return Complain(kExitFailed, daemon.message());
+    return Complain(start.exit, daemon.message());
   }
   if (candidate) {
     if (Status confirmed = store.value().Confirm(chosen.value().generation); !confirmed.ok()) {

@@ -69,6 +69,7 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
   options.flows_max = As<uint32_t>(std::max<int64_t>(1024, config.flow.flows_max / workers));
   options.parsers_max = As<uint32_t>(std::max<int64_t>(16, config.http.parsers_max / workers));
   options.decoders_max = As<uint32_t>(std::max<int64_t>(1, config.http.decoders_max / workers));
+  options.window_bytes_max = As<uint64_t>(config.http.window_mib << 20) / As<uint64_t>(workers);
   options.reassembly_bytes_max = As<uint64_t>(config.flow.reassembly_mib << 20) / As<uint64_t>(workers);
   options.reassembly_flow_bytes_max = As<uint64_t>(config.flow.reassembly_flow_kib << 10);
   options.header_bytes_max = As<uint32_t>(config.http.header_kib << 10);
@@ -171,6 +172,7 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   options.epoch = epoch;
   options.config_generation = generation;
   options.salt = secrets.salt;
+  options.seal_key = pipeline::MakeSealKey(secrets.account_key, secrets.salt);
   options.token_hash = [hasher = text::TokenHasher(secrets.salt)](std::string_view token) {
     return hasher.Hash(reinterpret_cast<const uint8_t*>(token.data()), token.size());
   };

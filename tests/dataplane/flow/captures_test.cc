@@ -23,6 +23,7 @@ WorkerOptions SmallWorker(bool ignore_checksums) {
   options.flows_max = 4096;
   options.parsers_max = 256;
   options.decoders_max = 16;
+  options.window_bytes_max = 1u << 20;
   options.reassembly_bytes_max = 8u << 20;
   options.tls.connections_max = 256, options.tls.buffers_max = 32, options.tls.wait_bytes_max = 1u << 20;
   options.flow_idle_ns = 365 * kNsPerDay;  // tshark ends no stream by silence

@@ -66,6 +66,7 @@ class WorkerDriver {
     options.flows_max = 64;
     options.parsers_max = 32;
     options.decoders_max = 4;
+    options.window_bytes_max = 1u << 20;
     options.reassembly_bytes_max = 4u << 20;
     options.tls.connections_max = 32, options.tls.buffers_max = 16, options.tls.wait_bytes_max = 1u << 20;
     return options;

@@ -119,7 +119,7 @@ TEST(HttpDecode, SeveralGzipMembersAndPaddingBehind) {
 TEST(HttpDecode, UnsupportedCodingsAreCountedAndPassedOver) {
   Driver d;
   d.Client("GET / HTTP/1.1\r\n\r\n");
-  d.Server(Response("Content-Encoding: br\r\n", "12345"));
+  d.Server(Response("Content-Encoding: compress\r\n", "12345"));
   EXPECT_EQ(d[0].response_body, "");
   EXPECT_TRUE(d[0].info.response_body_cut);
   EXPECT_EQ(d[0].info.response_body_bytes, 5u);

@@ -1,26 +1,17 @@
 // libFuzzer target of the HTTP/2 reader and connection; http2_corpus_test replays the corpus through the same function.
 //
 // Input: one byte that says how the connection begins (prior knowledge, joined, HTTP/1 that may upgrade), then records
-// as fuzz_http.cc has them: a command byte, a length byte, that many bytes. The whole input is played twice, in records
+// as fuzz_records.h has them. The whole input is played twice, in records
 // and byte by byte with a small budget: both must give the same calls, every transaction must end exactly once, and all
 // memory must come back.
-#include <cstdint>
-#include <cstdlib>
-
 #include "dataplane/http/http_core.h"
-#include "tests/dataplane/http/recorder.h"
+#include "tests/dataplane/http/fuzz_records.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
-
 std::string Play(const uint8_t* data, size_t size, bool bytewise) {
-  HttpLimits limits = Driver::SmallLimits();
-  limits.header_bytes_max = 512;
-  limits.decoded_body_bytes_max = 100'000;
+  HttpLimits limits = FuzzLimits();
   limits.streams_max = 16;
   limits.streams_per_connection_max = 12;
   limits.hpack_bytes_max = 1u << 20;
@@ -29,33 +20,7 @@ std::string Play(const uint8_t* data, size_t size, bool bytewise) {
   const HttpVersion versions[] = {HttpVersion::kHttp2, HttpVersion::kHttp2Joined, HttpVersion::kHttp1};
   const uint8_t start = size > 0 ? *data : 0;
   d.connection = MakeHttpConnection(d.shared.get(), 0, versions[start % 3], (start & 4) == 0);
-  d.budget_bytes = bytewise ? 37 : 64u << 10;
-  for (size_t at = 1; at + 2 <= size;) {
-    const uint8_t command = data[at];
-    const size_t length = std::min<size_t>(data[at + 1], size - at - 2);
-    const std::string text(reinterpret_cast<const char*>(data + at + 2), length);
-    at += 2 + length;
-    const bool from_client = (command & 1) == 0;
-    switch (command >> 1 & 7) {
-      default:
-        if (bytewise) d.FeedBytewise(from_client, text);
-        else d.Feed(from_client, text);
-        break;
-      case 5:
-        d.connection->Gap(d.context, from_client, length);
-        break;
-      case 6:
-        d.connection->End(d.context, from_client);
-        break;
-      case 7:
-        d.context.time_ns += static_cast<int64_t>(length) * 10'000'000'000;
-        d.connection->Tick(d.context);
-        break;
-    }
-  }
-  d.Close();
-  for (const auto& t : d.recorder.seen) Require(t->ended);
-  Require(!d.recorder.ended_twice);
+  PlayRecords(data, size, 1, bytewise, &d);
   d.connection.reset();
   const auto& core = static_cast<HttpCore&>(*d.shared);
   Require(core.streams.taken() == 0 && core.decoders.taken() == 0 && core.small_heads.taken() == 0 &&

@@ -5,17 +5,12 @@
 
 #include "tests/dataplane/http/gzip_data.h"
 #include "tests/dataplane/http/http2_builder.h"
-#include "tests/dataplane/http/recorder.h"
+#include "tests/dataplane/http/talk.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
 using std::string;
-
-struct Talk {
-  string name, client, server;
-  HttpVersion version = HttpVersion::kHttp2;
-};
 
 std::vector<Talk> Talks() {
   std::vector<Talk> talks;
@@ -31,7 +26,7 @@ std::vector<Talk> Talks() {
                           s.Headers(3, Status("200", {{"content-encoding", "gzip"}})) << s.Headers(1, Status("200")) +
                           Data(1, "da") + Data(3, gzip) + Data(1, "ta", true) + Data(3, "", true) +
                           MakeFrame(0x42, 7, 3, "unknown") + MakeFrame(7, 0, 0, Be32(3) + Be32(0));
-    talks.push_back({"whole", client, server});
+    talks.push_back({"whole", client, server, HttpVersion::kHttp2});
   }
   {
     Deflater c, s;
@@ -39,7 +34,8 @@ std::vector<Talk> Talks() {
                      Preface() + MakeFrame(1, 8 | 4, 1, string("\xff", 1) + "abc") + MakeFrame(6, 0, 0, "short") +
                          MakeFrame(9, 4, 7, "stray") << c.Headers(3, Get("/a"), true) + MakeFrame(1, 1, 5, "\x82") +
                          MakeFrame(6, 0, 0, "12345678") << c.Headers(7, Get("/b"), true) + MakeFrame(1, 5, 9, "\xff\xff\xff\xff\xff"),
-                     s.Headers(3, Status("200")) + Reset(3) << s.Headers(7, Status("20x"), true)});
+                     s.Headers(3, Status("200")) + Reset(3) << s.Headers(7, Status("20x"), true),
+                     HttpVersion::kHttp2});
   }
   {
     Deflater c, s;
@@ -58,7 +54,7 @@ std::vector<Talk> Talks() {
     talks.push_back({"too large", Preface() + MakeFrame(1, 1, 1, block.substr(0, 100)) + MakeFrame(9, 4, 1, block.substr(100)) <<
                                       c.Headers(3, Get("/after", {{"n59", "v"}}), true) +
                                       MakeFrame(1, 5, 5, string(300, '\xbe')) << c.Headers(7, Get("/end"), true),
-                     ""});
+                     "", HttpVersion::kHttp2});
   }
   {
     Deflater s;
@@ -79,16 +75,7 @@ string LogOf(const Talk& talk, const std::vector<size_t>& cuts, uint64_t budget)
   Driver d(limits);
   d.connection = MakeHttpConnection(d.shared.get(), 0, talk.version);
   d.budget_bytes = budget;
-  const string both = talk.client + talk.server;
-  std::vector<size_t> ends = cuts;
-  ends.push_back(talk.client.size());
-  ends.push_back(both.size());
-  std::sort(ends.begin(), ends.end());
-  size_t from = 0;
-  for (const size_t end : ends) {
-    if (end > from) d.Feed(end <= talk.client.size(), both.substr(from, end - from));
-    from = end;
-  }
+  FeedCut(talk, cuts, &d);
   d.Close();
   EXPECT_FALSE(d.recorder.ended_twice);
   for (const auto& t : d.recorder.seen) EXPECT_TRUE(t->ended);
@@ -101,37 +88,16 @@ string LogOf(const Talk& talk, const std::vector<size_t>& cuts, uint64_t budget)
 
 TEST(Http2Splits, TheTalksSayWhatTheyAreAbout) {
   const auto talks = Talks();
-  EXPECT_NE(LogOf(talks[0], {}, 64u << 10).find("the end"), string::npos);
-  EXPECT_NE(LogOf(talks[2], {}, 64u << 10).find("/known"), string::npos);
-  EXPECT_NE(LogOf(talks[3], {}, 64u << 10).find("/after"), string::npos);
-  EXPECT_NE(LogOf(talks[3], {}, 64u << 10).find("/end"), string::npos);
-  EXPECT_NE(LogOf(talks[4], {}, 64u << 10).find("answer"), string::npos);
+  EXPECT_NE(LogOf(talks[0], {}, kWideBudget).find("the end"), string::npos);
+  EXPECT_NE(LogOf(talks[2], {}, kWideBudget).find("/known"), string::npos);
+  EXPECT_NE(LogOf(talks[3], {}, kWideBudget).find("/after"), string::npos);
+  EXPECT_NE(LogOf(talks[3], {}, kWideBudget).find("/end"), string::npos);
+  EXPECT_NE(LogOf(talks[4], {}, kWideBudget).find("answer"), string::npos);
 }
 
-TEST(Http2Splits, EveryCutAndByteByByteGiveTheSameCalls) {
-  for (const Talk& talk : Talks()) {
-    SCOPED_TRACE(talk.name);
-    const string whole = LogOf(talk, {}, 64u << 10);
-    const size_t size = talk.client.size() + talk.server.size();
-    std::vector<size_t> all;
-    for (size_t cut = 1; cut < size; ++cut) {
-      all.push_back(cut);
-      ASSERT_EQ(LogOf(talk, {cut}, 64u << 10), whole) << "cut at " << cut;
-    }
-    ASSERT_EQ(LogOf(talk, all, 64u << 10), whole) << "byte by byte";
-    ASSERT_EQ(LogOf(talk, all, 3), whole) << "byte by byte, three bytes of budget";
-  }
-}
+TEST(Http2Splits, EveryCutAndByteByByteGiveTheSameCalls) { ExpectTheSameAtEveryCut(Talks(), LogOf); }
 
-TEST(Http2Splits, EveryBudgetGivesTheSameCalls) {
-  for (const Talk& talk : Talks()) {
-    SCOPED_TRACE(talk.name);
-    const string whole = LogOf(talk, {}, 64u << 10);
-    for (const uint64_t budget : {1u, 2u, 3u, 7u, 100u, 1'000u}) {
-      ASSERT_EQ(LogOf(talk, {}, budget), whole) << "budget " << budget;
-    }
-  }
-}
+TEST(Http2Splits, EveryBudgetGivesTheSameCalls) { ExpectTheSameAtEveryBudget(Talks(), LogOf); }
 
 }  // namespace
 }  // namespace stillwatch::dataplane

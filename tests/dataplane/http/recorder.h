@@ -132,6 +132,7 @@ class Driver {
     limits.transactions_max = 256;
     limits.large_heads_max = 4;
     limits.decoders_max = 8;
+    limits.window_bytes_max = 1u << 20;
     // A sanitizer touches what is reserved, and tests make thousands of drivers.
     limits.streams_max = 1'024;
     limits.hpack_bytes_max = 2u << 20;

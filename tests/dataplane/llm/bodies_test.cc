@@ -29,6 +29,7 @@ struct Loaded {
 std::string TargetOf(const std::string& api) {
   static const std::map<std::string, std::string> kTargets = {
       {"chat", "/v1/chat/completions"},
+      {"completions", "/v1/completions"},
       {"responses", "/v1/responses"},
       {"messages", "/v1/messages"},
       {"generateContent", "/v1beta/models/gemini-x:generateContent"},

@@ -53,6 +53,7 @@ class Box {
     options.flows_max = 64;
     options.parsers_max = 16;
     options.decoders_max = 8;
+    options.window_bytes_max = 1u << 20;
     options.reassembly_bytes_max = 4u << 20;
     worker_ = MakeWorker(options, observer_.get(), &output);
   }

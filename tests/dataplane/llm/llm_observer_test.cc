@@ -46,6 +46,9 @@ TEST(LlmObserver, PathsOfDialects) {
   EXPECT_EQ(dialect("/openai/deployments/d1/chat/completions?api-version=1",
                     R"({"messages":[{"role":"user","content":"x"}]})"),
             "openai chat d1");
+  EXPECT_EQ(dialect("/v1/completions", R"({"model":"m","prompt":["a","b"]})"), "openai completions m");
+  EXPECT_EQ(dialect("/v1/completions", R"({"model":"m","prompt":[1,2,3]})"), "openai completions m");
+  EXPECT_EQ(dialect("/v1/completions", messages), "none");
   EXPECT_EQ(dialect("/v1/responses", R"({"model":"m","input":"x"})"), "openai responses m");
   EXPECT_EQ(dialect("/v1/messages?beta=true", messages), "anthropic messages m");
   EXPECT_EQ(dialect("/v1beta/models/gemini-2.5-pro:generateContent?key=abc", contents),

@@ -92,6 +92,50 @@ TEST(Ipv6InUdpTest, OpensTeredoWithEachIndication) {
   }
 }
 
+// The inner packet with its source (or destination) made a Teredo address (RFC 4380, 4) that names `port`. The mapped
+// address is what keeps the TCP checksum right.
+Octets TeredoInner(uint16_t port, bool source, uint32_t prefix = 0x20010000) {
+  Octets inner = Inner();
+  uint8_t* const address = &inner[source ? 8 : 24];
+  const auto sum = [&] {
+    uint32_t words = 0;
+    for (size_t i = 0; i < 16; i += 2) words += LoadBe16(address + i);
+    return words % 65'535;
+  };
+  const uint32_t before = sum();
+  StoreBe16(address, static_cast<uint16_t>(prefix >> 16));
+  StoreBe16(address + 2, static_cast<uint16_t>(prefix));
+  StoreBe16(address + 8, 0x8000);
+  StoreBe16(address + 10, static_cast<uint16_t>(~port));
+  StoreBe16(address + 14, 0);
+  StoreBe16(address + 14, static_cast<uint16_t>((before + 65'535 - sum()) % 65'535));
+  return inner;
+}
+
+TEST(Ipv6InUdpTest, OpensTeredoOfAMappedPort) {
+  ExpectOpened(UdpIp(3797, 32900, TeredoInner(3797, true)));   // client to relay
+  ExpectOpened(UdpIp(32900, 3797, TeredoInner(3797, false)));  // and back
+  ExpectOpened(UdpIp(3797, 3798, TeredoInner(3798, false)));   // between clients
+}
+
+TEST(Ipv6InUdpTest, AMappedPortMustBeTheDatagramsOwnAtThatEnd) {
+  ExpectPlainUdp(UdpIp(3797, 32900, TeredoInner(3796, true)), 3797);
+  ExpectPlainUdp(UdpIp(3797, 32900, TeredoInner(32900, true)), 3797);
+  ExpectPlainUdp(UdpIp(3797, 32900, TeredoInner(3797, false)), 3797);
+  ExpectPlainUdp(UdpIp(3797, 32900, TeredoInner(3797, true, 0x20010001)), 3797);
+  ExpectPlainUdp(UdpIp(3797, 32900, Before(kOrigin, TeredoInner(3797, true))), 3797);  // servers send those
+  for (const int off : {-1, 1, 1000}) {
+    Octets inner = TeredoInner(3797, true);
+    StoreBe16(&inner[4], static_cast<uint16_t>(LoadBe16(&inner[4]) + off));
+    ExpectPlainUdp(UdpIp(3797, 32900, inner), 3797);
+  }
+  Octets cut = TeredoInner(3797, true);
+  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{11}, size_t{39}}) {
+    cut.resize(40);
+    ExpectPlainUdp(UdpIp(3797, 32900, Octets(cut.begin(), cut.begin() + static_cast<ptrdiff_t>(bytes))), 3797);
+  }
+}
+
 TEST(Ipv6InUdpTest, OpensAyiyaOfEachHeaderLength) {
   for (const uint8_t opcode : {1, 3}) {
     ExpectOpened(UdpIp(53859, 5072, Before(Ayiya(opcode), Inner())));

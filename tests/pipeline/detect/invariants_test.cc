@@ -1,6 +1,7 @@
 // What must hold whatever is tuned: determinism, bridges join nothing, one account moves little, poisoners
 // drag nobody in, unproven keys leave no trace, look-alikes stay at observe.
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/sink/memory_sink.h"
 #include "tests/pipeline/detect/crowd.h"
+#include "tests/pipeline/store/temp_folder.h"
 
 namespace stillwatch::pipeline {
 namespace {
@@ -27,10 +29,12 @@ PipelineOptions Options() {
 struct Played {
   MemorySink sink;
   std::unique_ptr<Pipeline> pipeline;
-  std::set<std::string> flagged;  // step-up or above, live
+  std::set<std::string> flagged;  // step-up or above, live; at the end of the crowd's requests
 
-  explicit Played(const Crowd& crowd, int watermarks_every = 0, PipelineOptions options = Options())
+  explicit Played(const Crowd& crowd, int watermarks_every = 0, PipelineOptions options = Options(),
+                  std::shared_ptr<const AccountDirectory> directory = nullptr)
       : pipeline(std::make_unique<Pipeline>(std::move(options), nullptr, &sink, nullptr)) {
+    pipeline->SwapDirectory(std::move(directory));
     dataplane::ExchangeBuilder builder;
     uint64_t order = 0;
     for (const crowd::Request& request : crowd.requests) {
@@ -40,10 +44,16 @@ struct Played {
       }
     }
     EXPECT_TRUE(pipeline->Finish().ok());
+    flagged = Flagged();
+  }
+  // As of now.
+  std::set<std::string> Flagged() const {
+    std::set<std::string> accounts;
     for (const v1::CampaignVerdict& verdict : pipeline->Campaigns()) {
       if (verdict.state() > v1::CAMPAIGN_STATE_CONFIRMED || verdict.advice().action() < v1::ACTION_STEP_UP) continue;
-      for (const auto& account : verdict.accounts()) flagged.insert(account.id());
+      for (const auto& account : verdict.accounts()) accounts.insert(account.id());
     }
+    return accounts;
   }
 };
 
@@ -277,6 +287,31 @@ TEST(Invariants, ANewPolicyReachesStandingAdviceAtOnce) {
   EXPECT_EQ(run.sink.Records<v1::CampaignVerdict>().back()->advice().action(), v1::ACTION_OBSERVE);
   run.pipeline->SwapPolicy(PolicyOptions{}, 4);
   EXPECT_EQ(StandingAdvice(run.sink).accounts(), run.flagged);
+}
+
+// An account that the directory names anew: what a consumer holds under the old name is withdrawn, and the advice stands
+// under the name that verdicts give.
+TEST(Invariants, ANewNameLeavesNoAdviceUnderTheOldOne) {
+  const Crowd crowd = crowd::MakeCrowd(Small(3));
+  TempFolder folder;
+  const auto directory = [&](const std::string& names) {
+    std::ofstream out(folder / "directory.ndjson");
+    for (size_t i = 0; i < crowd.accounts.size(); ++i) {
+      out << "{\"key_id\":\"" << crowd.accounts[i].id << "\",\"account\":\"" << names << i << "\"}\n";
+    }
+    out.close();
+    return AccountDirectory::Load(folder / "directory.ndjson", Options().salt).value();
+  };
+  Played run(crowd, 0, Options(), directory("old-"));
+  ASSERT_FALSE(run.flagged.empty());
+  EXPECT_TRUE(run.flagged.begin()->starts_with("old-"));
+  EXPECT_EQ(StandingAdvice(run.sink).accounts(), run.flagged);
+  run.pipeline->SwapDirectory(directory("new-"));
+  run.pipeline->SwapPolicy(PolicyOptions{}, 2);
+  const std::set<std::string> renamed = run.Flagged();
+  EXPECT_EQ(renamed.size(), run.flagged.size());
+  EXPECT_FALSE(renamed.begin()->starts_with("old-"));
+  EXPECT_EQ(StandingAdvice(run.sink).accounts(), renamed);
 }
 
 TEST(Invariants, VerdictsFillWhatTheContractNames) {

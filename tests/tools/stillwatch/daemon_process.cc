@@ -3,10 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
-
-#include <stdexcept>
 
 #include "dataplane/bypass/fail_open.h"
 
@@ -97,18 +94,5 @@ std::vector<json> DaemonProcess::Records(const std::string& topic) const {
   }
   return records;
 }
-
-HeldThread::HeldThread(pid_t process, const std::string& name) {
-  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
-    if (ReadAll(task.path() / "comm") == name + "\n") thread_ = std::stoi(task.path().filename());
-  }
-  if (thread_ < 0) throw std::runtime_error("no thread " + name);
-  if (ptrace(PTRACE_SEIZE, thread_, nullptr, nullptr) != 0 || ptrace(PTRACE_INTERRUPT, thread_, nullptr, nullptr) != 0) {
-    throw std::runtime_error("cannot hold thread " + name);
-  }
-  waitpid(thread_, nullptr, __WALL);
-}
-
-HeldThread::~HeldThread() { ptrace(PTRACE_DETACH, thread_, nullptr, nullptr); }
 
 }  // namespace stillwatch::e2e

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/e2e/held_thread.h"
 #include "tests/e2e/net_lab.h"
 #include "tests/tools/program.h"
 
@@ -43,16 +44,6 @@ class DaemonProcess {
   const NetLab& lab_;
   const testing::TempFolder folder_;
   pid_t pid_ = -1;
-};
-
-// Holds one thread of a process where it stands, as if the kernel gave it no time. Same thread makes and ends it.
-class HeldThread {
- public:
-  HeldThread(pid_t process, const std::string& name);
-  ~HeldThread();
-
- private:
-  pid_t thread_ = -1;
 };
 
 }  // namespace stillwatch::e2e

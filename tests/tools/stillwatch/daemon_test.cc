@@ -216,7 +216,7 @@ TEST_F(DaemonTest, AWorkerThatStandsStillFollowsLaterAndCostsNoPacket) {
     AwaitProbe(probe, 1'000);
     const json answer = daemon_->Ask({"reload", second});
     EXPECT_EQ(answer["thread_generation"], json({{"forwarder-0", 2}, {"worker-0", 1}, {"detection", 2}}));
-    EXPECT_EQ(answer["late"], json({"worker-0"}));
+    EXPECT_EQ(answer.value("late", json()), json({"worker-0"}));
     ExpectUnchanged(2, "v2");
   }
   EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["thread_generation"]["worker-0"] == 2; }));
@@ -326,6 +326,49 @@ TEST_F(DaemonTest, AfterAKillItGoesOnWithTheLastConfirmedConfiguration) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
+TEST_F(DaemonTest, AfterAKillItRemembersTheAccountsOfTheLastSnapshot) {
+  const std::string config = daemon_->WriteConfig("v1.toml", {"snapshot.interval_s = 1"});
+  ASSERT_TRUE(daemon_->Start(config));
+  EXPECT_EQ(daemon_->Ask({"status"})["snapshot"]["age_s"], nullptr);
+  const ChatServer server(*lab_);
+  std::vector<std::unique_ptr<ChatClient>> clients;
+  for (const std::string key : {"sk-one", "sk-two", "sk-three"}) clients.push_back(std::make_unique<ChatClient>(*lab_, key));
+  uint64_t asked = 0;
+  const auto ask = [&] {
+    for (auto& client : clients) client->Ask("What is the capital of country number " + std::to_string(++asked) + ", please?");
+  };
+  const auto snapshots = [&] { return daemon_->Counter("snapshot.written"); };
+  // The second one holds all three accounts: each asked before the first.
+  ASSERT_TRUE(WaitFor([&] { ask(); return snapshots() >= 2; }));
+  const json before = daemon_->Ask({"status"})["snapshot"];
+  EXPECT_GE(before["age_s"], 0);
+  EXPECT_GT(before["bytes"], 0);
+  daemon_->Kill();
+
+  ASSERT_TRUE(daemon_->Start(config));
+  const json after = daemon_->Ask({"status"})["snapshot"];
+  EXPECT_EQ(after["restored_accounts"], 3);
+  EXPECT_EQ(after["restored_from"], "snapshot");
+  EXPECT_GE(after["age_s"], 0);
+  EXPECT_EQ(daemon_->Stop(), 0);  // writes one more
+
+  const std::string path = *daemon_ / "state/memory.snapshot", good = stillwatch::testing::ReadAll(path);
+  EXPECT_EQ(good.find("sk-"), std::string::npos);
+  const auto refused = [&](const std::string& bytes, const std::string& why, const std::vector<std::string>& words = {}) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    EXPECT_FALSE(daemon_->Start(config, words));
+    EXPECT_EQ(daemon_->Wait(), 2);
+    EXPECT_THAT(daemon_->log(), HasSubstr(why));
+    EXPECT_THAT(daemon_->log(), HasSubstr("--start-empty"));
+  };
+  refused(good.substr(0, good.size() / 2), "memory.snapshot: is cut short");
+  refused("", "memory.snapshot: is no snapshot");
+  refused(good, "another privacy.salt", {"--accept-config", "--set", "privacy.salt=hex:0000000000000008"});
+  ASSERT_TRUE(daemon_->Start(config, {"--accept-config", "--start-empty"}));
+  EXPECT_EQ(daemon_->Ask({"status"})["snapshot"]["restored_accounts"], 0);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
 TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
   ASSERT_TRUE(daemon_->Start(config_));
   const ChatServer server(*lab_);
@@ -345,6 +388,137 @@ TEST_F(DaemonTest, BypassIsTheOperatorsSwitch) {
   EXPECT_EQ(daemon_->Ctl({"bypass", "maybe"}).exit, config::kExitUsage);
   EXPECT_EQ(daemon_->Stop(), 0);
   EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "bypass"));
+}
+
+TEST_F(DaemonTest, ABypassForATimeIsShownAuditedAndOutlivesARestart) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--for", "soon"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--for", "31d"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on", "--reason", std::string(128, 'x')}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"bypass", "off", "--for", "1m"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ask({"status"})["bypass"], false);
+  ASSERT_EQ(daemon_->Ctl({"bypass", "on", "--for", "1h", "--reason", "line card swap"}).exit, 0);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  ASSERT_TRUE(daemon_->Start(config_));
+  const json status = daemon_->Ask({"status"});
+  EXPECT_EQ(status["bypass"], true);
+  ASSERT_EQ(status["alarms"].size(), 1u) << status;
+  EXPECT_THAT(status["alarms"][0].get<std::string>(), ::testing::MatchesRegex("bypass is on until 20.*Z: line card swap"));
+  EXPECT_THAT(daemon_->log(), HasSubstr("line card swap"));
+  // A new time takes the place of the old one, and runs out with nobody's help.
+  ASSERT_EQ(daemon_->Ctl({"bypass", "on", "--for", "1s"}).exit, 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["bypass"] == false; }));
+  EXPECT_EQ(daemon_->Ask({"status"})["alarms"], json::array());
+  EXPECT_TRUE(WaitFor([&] { return AuditActions().size() == 5; }));
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "bypass", "start", "bypass", "bypass"));
+  const std::vector<json> audit = daemon_->Records("audit");
+  EXPECT_THAT(audit[1]["detail"].get<std::string>(), HasSubstr("line card swap"));
+  EXPECT_THAT(audit[4]["detail"].get<std::string>(), HasSubstr("its time has run out"));
+  bool alarmed = false;
+  for (const json& record : daemon_->Records("box-status")) {
+    alarmed = alarmed || (record["bypass"] == true && record["alarms"].size() == 1 && record["degraded"] == true);
+  }
+  EXPECT_TRUE(alarmed);
+}
+
+// A forwarder that gets far too little of its processor: first frames are lost, then the box says so and steps aside.
+TEST_F(DaemonTest, AnOverloadedForwarderStepsAsideAndSaysSo) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  Probe probe(*lab_, 5);
+  AwaitProbe(probe, 200);
+  const auto overload = [&] { return daemon_->Ask({"status"})["overload"].get<std::string>(); };
+  EXPECT_EQ(overload(), "none");
+  EXPECT_TRUE(WaitFor([&] {
+    for (int i = 0; i < 5; ++i) {
+      {
+        const HeldThread held(daemon_->pid(), "sw-forward");
+        usleep(60'000);
+      }
+      usleep(10'000);
+    }
+    return overload() == "forwarding";
+  }));
+  const json status = daemon_->Ask({"status"});
+  EXPECT_EQ(status["bypass"], true);
+  ASSERT_EQ(status["alarms"].size(), 1u) << status;
+  EXPECT_THAT(status["alarms"][0].get<std::string>(), HasSubstr("overload of forwarding"));
+  // While it stands aside a forwarder that stands still costs nothing.
+  const uint64_t stale = daemon_->Counter("forward.stale"), aside = daemon_->Counter("bypass.overloaded");
+  {
+    const HeldThread held(daemon_->pid(), "sw-forward");
+    AwaitProbe(probe, 500);
+  }
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.overloaded") >= aside + 500; }));
+  EXPECT_EQ(daemon_->Counter("forward.stale"), stale);
+  // It ends by itself, and frames are looked at again.
+  const uint64_t forwarded = daemon_->Counter("forward.received_a");
+  EXPECT_TRUE(WaitFor([&] { return overload() == "none"; }));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.received_a") > forwarded + 200; }));
+  EXPECT_EQ(daemon_->Counter("watch.overload_forwarding"), 1u);
+  EXPECT_EQ(probe.Finish().doubled, 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "overload", "overload"));
+  bool degraded = false;
+  for (const json& record : daemon_->Records("box-status")) {
+    degraded = degraded || (record["degraded"] == true && record["alarms"].size() == 1);
+  }
+  EXPECT_TRUE(degraded);
+}
+
+TEST_F(DaemonTest, ALostLinkIsAnAlarmAndForwardedWhereAskedFor) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const auto link = [&](const char* port) { return daemon_->Ask({"status"})["links"][port].get<std::string>(); };
+  const auto carrier = [&] { return lab_->server.Run("ip link show s0 | grep -q 'state UP'") == 0; };
+  EXPECT_EQ(link("a"), "up");
+  ASSERT_EQ(lab_->client.Run("ip link set c0 down"), 0);
+  EXPECT_TRUE(WaitFor([&] { return link("a") == "down"; }));
+  EXPECT_EQ(link("b"), "up");
+  EXPECT_TRUE(carrier());
+  EXPECT_THAT(daemon_->Ask({"status"})["alarms"][0].get<std::string>(), HasSubstr("ports.a: a0 is down"));
+  // Asked for by a reload, while the link is down.
+  ASSERT_EQ(daemon_->Ctl({"reload", daemon_->WriteConfig("v2.toml", {"policy.version = \"v1\"", "ports.link_loss_forwarding = true"})}).exit, 0);
+  EXPECT_TRUE(WaitFor([&] { return !carrier(); })) << "the server does not see it";
+  EXPECT_TRUE(WaitFor([&] { return link("b") == "held_down"; }));
+  ASSERT_EQ(lab_->client.Run("ip link set c0 up"), 0);
+  EXPECT_TRUE(WaitFor([&] { return carrier() && link("a") == "up" && link("b") == "up"; }));
+  // And the ports look and forward as before.
+  const uint64_t before = daemon_->Counter("forward.sent_b");
+  Probe probe(*lab_, kFramesAMs);
+  AwaitProbe(probe, 200);
+  EXPECT_EQ(probe.Finish().doubled, 0u);
+  EXPECT_GT(daemon_->Counter("forward.sent_b"), before + 100);
+  EXPECT_EQ(daemon_->Counter("watch.link_forwarded"), 1u);
+  // A stop while it is held down gives it back.
+  ASSERT_EQ(lab_->client.Run("ip link set c0 down"), 0);
+  EXPECT_TRUE(WaitFor([&] { return !carrier(); }));
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_TRUE(carrier());
+}
+
+TEST_F(DaemonTest, APortThatIsGoneIsAnAlarm) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["links"]["b"] == "missing"; }));
+  EXPECT_THAT(daemon_->Ask({"status"})["alarms"][0].get<std::string>(), HasSubstr("ports.b: b0 is missing"));
+  EXPECT_THAT(AuditActions(), ::testing::Contains("link"));
+  RawSocket client(lab_->client, "c0"), host(lab_->appliance, "a0");
+  for (int i = 0; i < 200; ++i) client.Send(TcpFrame(443, "nowhere to go"));
+  EXPECT_EQ(host.Receive(300), "");
+  EXPECT_EQ(daemon_->Ask({"status"})["overload"], "none");
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, AfPacketSaysThatItChangesTags) {
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("packet.toml", {}), {"--set", "ports.driver=af_packet"}));
+  RawSocket client(lab_->client, "c0");
+  ASSERT_TRUE(client.Send(TcpFrame(443, "802.1Q", 5)));
+  std::string tagged = TcpFrame(443, "802.1ad", 5);
+  tagged.replace(12, 2, "\x88\xa8");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.Send(tagged));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("watch.tag_changed") == 3; }));
+  EXPECT_THAT(daemon_->Ask({"status"})["alarms"][0].get<std::string>(), HasSubstr("changed the 802.1ad tag of 3 frames"));
+  EXPECT_EQ(daemon_->Stop(), 0);
 }
 
 TEST_F(DaemonTest, AFileThatDidNotStartIsNotConfirmed) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "tests/tools/stillwatch/inspect_lines.h"
 #include "tools/stillwatch/http2_json.h"
 #include "tools/stillwatch/inspect_layers.h"
 
@@ -40,20 +41,11 @@ TEST(InspectHttp2, PayloadsOfThePublicVectors) {
 using Frames = std::map<string, string>;  // by source port: "type stream length;" of each frame in order
 
 Frames Ours(const string& capture) {
-  char* text = nullptr;
-  size_t size = 0;
-  std::FILE* const out = open_memstream(&text, &size);
   dataplane::WorkerOptions options;
   options.flows_max = 4'096;
   options.ignore_checksums = true;
-  const std::vector<string> paths = {capture};
-  EXPECT_TRUE(InspectHttp2(paths, options, out).ok());
-  std::fclose(out);
-  std::istringstream lines(string(text, size));
-  std::free(text);
   Frames frames;
-  for (string line; std::getline(lines, line);) {
-    const json frame = json::parse(line);
+  for (const json& frame : testing::InspectLines(InspectHttp2, capture, options)) {
     frames[frame["sport"].dump() + ">" + frame["dport"].dump()] +=
         frame["type"].dump() + " " + frame["stream_identifier"].dump() + " " + frame["length"].dump() + ";";
   }

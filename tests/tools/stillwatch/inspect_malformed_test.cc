@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/tools/stillwatch/inspect_lines.h"
 #include "tools/stillwatch/capture_run.h"
 #include "tools/stillwatch/inspect_exchange.h"
 #include "tools/stillwatch/inspect_layers.h"
@@ -21,21 +22,15 @@ namespace fs = std::filesystem;
 
 template <typename Run>
 void RunAndCheck(const fs::path& capture, Run&& run) {
-  char* text = nullptr;
-  size_t size = 0;
-  std::FILE* const out = open_memstream(&text, &size);
   dataplane::WorkerOptions options;
   // Small pools: a sanitizer touches what is reserved, and there are thousands of captures.
   options.flows_max = 4'096;
-  options.parsers_max = 256, options.decoders_max = 16;
+  options.parsers_max = 256, options.decoders_max = 16, options.window_bytes_max = 1u << 20;
   options.reassembly_bytes_max = 8u << 20;
   options.tls.connections_max = 256, options.tls.buffers_max = 32, options.tls.wait_bytes_max = 1u << 20;
   options.ignore_checksums = true;
-  const std::vector<string> paths = {capture.string()};
-  const Status status = run(paths, options, out);
-  std::fclose(out);
-  std::istringstream lines(string(text, size));
-  std::free(text);
+  Status status;
+  std::istringstream lines(testing::InspectText(run, capture, options, &status));
   for (string line; std::getline(lines, line);) {
     EXPECT_TRUE(nlohmann::json::accept(line)) << capture << ": " << line;
   }

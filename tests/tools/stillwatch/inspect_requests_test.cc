@@ -6,12 +6,13 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <set>
 #include <sstream>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/dataplane/csv.h"
+#include "tests/tools/stillwatch/inspect_lines.h"
 #include "tools/stillwatch/inspect_layers.h"
 
 namespace stillwatch {
@@ -24,38 +25,6 @@ namespace fs = std::filesystem;
 const fs::path kData = STILLWATCH_SOURCE_DIR "/tests/data/";
 
 using Row = std::map<string, string>;
-
-std::vector<string> CsvLine(const string& line) {
-  std::vector<string> cells(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
-      cells.back() += line[++i];
-    } else if (line[i] == '"') {
-      quoted = !quoted;
-    } else if (line[i] == ',' && !quoted) {
-      cells.emplace_back();
-    } else if (line[i] != '\r') {
-      cells.back() += line[i];
-    }
-  }
-  return cells;
-}
-
-std::vector<Row> ReadCsv(const fs::path& path) {
-  std::ifstream file(path);
-  string line;
-  std::getline(file, line);
-  const auto names = CsvLine(line);
-  std::vector<Row> rows;
-  while (std::getline(file, line)) {
-    const auto cells = CsvLine(line);
-    EXPECT_EQ(cells.size(), names.size()) << path << ": " << line;
-    Row& row = rows.emplace_back();
-    for (size_t i = 0; i < names.size() && i < cells.size(); ++i) row[names[i]] = cells[i];
-  }
-  return rows;
-}
 
 // Zeek and tshark write bytes that cannot be printed as \xNN; so do we, for comparing.
 string Printable(const string& text) {
@@ -70,21 +39,11 @@ string Printable(const string& text) {
 }
 
 std::vector<Row> Inspect(const fs::path& capture, bool ignore_checksums) {
-  char* text = nullptr;
-  size_t size = 0;
-  std::FILE* const out = open_memstream(&text, &size);
   dataplane::WorkerOptions options;
   options.flows_max = 4'096;
   options.ignore_checksums = ignore_checksums;
-  const std::vector<string> paths = {capture.string()};
-  const Status status = InspectHttp(paths, options, out);
-  std::fclose(out);
-  EXPECT_TRUE(status.ok()) << status.message();
   std::vector<Row> rows;
-  std::istringstream lines(string(text, size));
-  std::free(text);
-  for (string line; std::getline(lines, line);) {
-    const json object = json::parse(line);
+  for (const json& object : testing::InspectLines(InspectHttp, capture, options)) {
     Row& row = rows.emplace_back();
     for (const auto& [name, value] : object.items()) {
       row[name] = value.is_string() ? Printable(value.get<string>())
@@ -119,36 +78,13 @@ std::vector<string> Differences(const Row& expected, const Row& ours) {
   return fields;
 }
 
-struct Exceptions {
-  std::map<std::pair<string, string>, string> reasons;  // (capture, "row field") -> reason
-
-  static Exceptions Read() {
-    Exceptions out;
-    std::ifstream file(kData / "http1" / "pcap-exceptions.txt");
-    for (string line; std::getline(file, line);) {
-      if (line.empty() || line[0] == '#') continue;
-      std::istringstream cells(line);
-      string capture, row, field, reason;
-      std::getline(cells, capture, '\t');
-      std::getline(cells, row, '\t');
-      std::getline(cells, field, '\t');
-      std::getline(cells, reason);
-      EXPECT_FALSE(reason.empty()) << line;
-      out.reasons[{capture, row + " " + field}] = reason;
-    }
-    return out;
-  }
-};
-
 TEST(InspectHttp, ReadsRequestsAsOthersDo) {
-  auto exceptions = Exceptions::Read();
+  auto exceptions = testing::ReadExceptions(kData / "http1" / "pcap-exceptions.txt");
   size_t rows_all = 0, rows_met = 0, stated = 0, stated_met = 0, http2 = 0, tunnelled = 0;
   for (const auto& entry : fs::directory_iterator(kData / "pcap")) {
     const fs::path folder = entry.path();
     if (!fs::exists(folder / "requests.csv")) continue;
     const string name = folder.filename();
-    const fs::path capture =
-        fs::exists(folder / "input.pcap") ? folder / "input.pcap" : folder / "input.pcapng";
     std::ifstream case_file(folder / "case.json");
     std::stringstream case_text;
     case_text << case_file.rdbuf();
@@ -158,9 +94,9 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
     const bool checks = source.find("zeek baseline") != string::npos &&
                         source.find(" -C ") == string::npos && source.find(" -Cr ") == string::npos;
     std::multimap<string, Row> ours;
-    for (Row& row : Inspect(capture, !checks)) ours.emplace(Connection(row), row);
+    for (Row& row : Inspect(testing::CaptureIn(folder), !checks)) ours.emplace(Connection(row), row);
     size_t number = 0;
-    for (const Row& want : ReadCsv(folder / "requests.csv")) {
+    for (const Row& want : testing::ReadCsv(folder / "requests.csv")) {
       ++number;
       http2 += want.contains("proto") && want.at("proto") == "http/2";
       // The best of our rows of that connection that no other row has taken.
@@ -191,15 +127,14 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
                                       differences.end();
       }
       for (const string& field : differences) {
-        const auto excepted =
-            exceptions.reasons.find({name, std::to_string(number) + " " + field});
-        if (excepted != exceptions.reasons.end()) {
+        const auto excepted = exceptions.find({name, std::to_string(number), field});
+        if (excepted != exceptions.end()) {
           if (excepted->second.find("no tunnel is recognised") != string::npos) {
             tunnelled += static_cast<size_t>(
                 std::count_if(kFields.begin(), kFields.end(),
                               [&](const string& f) { return want.contains(f) && !want.at(f).empty(); }));
           }
-          exceptions.reasons.erase(excepted);
+          exceptions.erase(excepted);
           continue;
         }
         ADD_FAILURE() << name << " row " << number << " " << want.at("method") << " "
@@ -208,10 +143,7 @@ TEST(InspectHttp, ReadsRequestsAsOthersDo) {
       }
     }
   }
-  for (const auto& [where, reason] : exceptions.reasons) {
-    ADD_FAILURE() << "no exception any more: " << where.first << " " << where.second << ": "
-                  << reason;
-  }
+  testing::ExpectNoneLeft(exceptions);
   EXPECT_GT(rows_all, 300u);
   EXPECT_GE(http2, 11u);
   EXPECT_GT(stated_met * 100, (stated - tunnelled) * 99);

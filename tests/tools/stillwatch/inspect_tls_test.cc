@@ -11,6 +11,7 @@
 
 #include "dataplane/tls/key_feed.h"
 #include "tests/dataplane/csv.h"
+#include "tests/tools/stillwatch/inspect_lines.h"
 #include "tools/stillwatch/inspect_layers.h"
 
 namespace stillwatch {
@@ -29,10 +30,7 @@ string Connection(const Row& row) {
   return row.at("src") + " " + row.at("sport") + " " + row.at("dst") + " " + row.at("dport");
 }
 
-std::map<string, std::vector<Row>> Inspect(const fs::path& folder, const string& name) {
-  char* text = nullptr;
-  size_t size = 0;
-  std::FILE* const out = open_memstream(&text, &size);
+std::map<string, std::vector<Row>> Inspect(const fs::path& folder) {
   dataplane::WorkerOptions options;
   options.flows_max = 4'096;
   options.ignore_checksums = true;  // as tshark does
@@ -41,16 +39,9 @@ std::map<string, std::vector<Row>> Inspect(const fs::path& folder, const string&
     keys = std::move(dataplane::KeyFeed::ReadFile(folder / "keylog.txt", 1)).value();
     options.tls.secrets = keys->ring(0);
   }
-  const std::vector<string> paths = {(folder / name).string()};
-  const Status status = InspectTls(paths, options, out);
-  std::fclose(out);
-  EXPECT_TRUE(status.ok()) << status.message();
   std::map<string, std::vector<Row>> rows;
-  std::istringstream lines(string(text, size));
-  std::free(text);
-  for (string line; std::getline(lines, line);) {
+  for (const json& object : testing::InspectLines(InspectTls, testing::CaptureIn(folder), options)) {
     Row row;
-    const json object = json::parse(line);
     for (const auto& [field, value] : object.items()) {
       row[field] = value.is_string() ? value.get<string>() : value.dump();
     }
@@ -59,33 +50,15 @@ std::map<string, std::vector<Row>> Inspect(const fs::path& folder, const string&
   return rows;
 }
 
-// (set/case, row, field or *) -> reason
-std::map<std::tuple<string, string, string>, string> ReadExceptions() {
-  std::map<std::tuple<string, string, string>, string> out;
-  std::ifstream file(kData / "tls" / "exceptions.tsv");
-  for (string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    std::istringstream cells(line);
-    string name, row, field, reason;
-    std::getline(cells, name, '\t');
-    std::getline(cells, row, '\t');
-    std::getline(cells, field, '\t');
-    std::getline(cells, reason);
-    EXPECT_FALSE(reason.empty()) << line;
-    out[{name, row, field}] = reason;
-  }
-  return out;
-}
-
 TEST(InspectTls, ReadsHellosAsOthersDo) {
-  auto exceptions = ReadExceptions();
+  auto exceptions = testing::ReadExceptions(kData / "tls" / "exceptions.tsv");
   size_t rows_all = 0, stated = 0, alike = 0, excepted = 0;
   for (const char* set : {"ja4", "pcap", "tls-keylog"}) {
     for (const auto& entry : fs::directory_iterator(kData / set)) {
       const fs::path folder = entry.path();
       if (!fs::exists(folder / "tls.csv")) continue;
       const string name = string(set) + "/" + folder.filename().string();
-      auto ours = Inspect(folder, fs::exists(folder / "input.pcap") ? "input.pcap" : "input.pcapng");
+      auto ours = Inspect(folder);
       size_t number = 0;
       for (const Row& want : testing::ReadCsv(folder / "tls.csv")) {
         ++number;
@@ -124,10 +97,7 @@ TEST(InspectTls, ReadsHellosAsOthersDo) {
       }
     }
   }
-  for (const auto& [where, reason] : exceptions) {
-    ADD_FAILURE() << "no exception any more: " << std::get<0>(where) << " " << std::get<1>(where) << " "
-                  << std::get<2>(where) << ": " << reason;
-  }
+  testing::ExpectNoneLeft(exceptions);
   EXPECT_GT(rows_all, 100u);
   EXPECT_EQ(alike + excepted, stated);
   std::printf("MEASURED tls hellos: %zu of %zu values of %zu rows alike, %zu excepted\n", alike, stated, rows_all, excepted);
@@ -144,21 +114,13 @@ TEST(InspectTls, RequestsInsideAreRead) {
     options.flows_max = 64;
     options.ignore_checksums = true;
     options.tls.secrets = keys.value()->ring(0);
-    char* text = nullptr;
-    size_t size = 0;
-    std::FILE* const out = open_memstream(&text, &size);
-    const std::vector<string> paths = {
-        (folder / (fs::exists(folder / "input.pcap") ? "input.pcap" : "input.pcapng")).string()};
-    ASSERT_TRUE(InspectHttp(paths, options, out).ok());
-    std::fclose(out);
-    std::istringstream lines(string(text, size));
-    std::free(text);
+    const std::vector<json> lines = testing::InspectLines(InspectHttp, testing::CaptureIn(folder), options);
+    size_t next = 0;
     for (const Row& want : testing::ReadCsv(folder / "requests.csv")) {
       if (want.contains("proto") && want.at("proto") == "http/2") continue;  // not this test's
       ++requests;
-      string line;
-      ASSERT_TRUE(std::getline(lines, line)) << folder;
-      const json got = json::parse(line);
+      ASSERT_LT(next, lines.size()) << folder;
+      const json& got = lines[next++];
       EXPECT_EQ(got["src"], want.at("src"));
       EXPECT_EQ(got["method"], want.at("method")) << folder;
       EXPECT_EQ(got["host"], want.at("host")) << folder;

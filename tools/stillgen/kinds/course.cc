@@ -23,10 +23,7 @@ class StudyScript : public Script {
   }
   bool Continue(const Answer& answer, Prompt* prompt, int64_t* pause_ns) override {
     if (prompt->messages.size() > 9 || !rng_.Chance(0.4)) return false;
-    AddAnswer(answer, prompt);
-    prompt->messages.emplace_back();
-    prompt->messages.back().text = person_.FollowUp();
-    *pause_ns = static_cast<int64_t>(rng_.LogNormal(70, 0.8) * static_cast<double>(kNsPerSecond));
+    *pause_ns = AddFollowUp(answer, 70, &person_, rng_, prompt);
     return true;
   }
 

@@ -72,10 +72,7 @@ class PersonScript : public Script {
   }
   bool Continue(const Answer& answer, Prompt* prompt, int64_t* pause_ns) override {
     if (!rng_.Chance(std::min(person_.talkative(), 0.8))) return false;
-    AddAnswer(answer, prompt);
-    prompt->messages.emplace_back();
-    prompt->messages.back().text = person_.FollowUp();
-    *pause_ns = static_cast<int64_t>(rng_.LogNormal(40, 0.8) * static_cast<double>(kNsPerSecond));
+    *pause_ns = AddFollowUp(answer, 40, &person_, rng_, prompt);
     return prompt->messages.size() < 24;
   }
 

@@ -77,6 +77,13 @@ void AddAnswer(const Answer& answer, Prompt* prompt) {
   prompt->messages.push_back(std::move(said));
 }
 
+int64_t AddFollowUp(const Answer& answer, double median_s, Person* person, Rng& rng, Prompt* prompt) {
+  AddAnswer(answer, prompt);
+  prompt->messages.emplace_back();
+  prompt->messages.back().text = person->FollowUp();
+  return static_cast<int64_t>(rng.LogNormal(median_s, 0.8) * static_cast<double>(kNsPerSecond));
+}
+
 bool AddToolRound(const World& world, Rng& rng, const Answer& answer, Prompt* prompt) {
   if (answer.calls.empty()) return false;
   AddAnswer(answer, prompt);

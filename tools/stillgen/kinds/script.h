@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "tools/stillgen/kinds/kind.h"
+#include "tools/stillgen/person.h"
 
 namespace stillwatch::stillgen {
 
@@ -35,6 +36,8 @@ std::unique_ptr<Actor> MakeScriptActor(Account* account, std::shared_ptr<Script>
 
 // Adds the answer to the conversation as the assistant's turn.
 void AddAnswer(const Answer& answer, Prompt* prompt);
+// Adds the answer and what the person asks next; returns the pause before it, in the median `median_s`.
+int64_t AddFollowUp(const Answer& answer, double median_s, Person* person, Rng& rng, Prompt* prompt);
 // Adds the answer's tool calls and made-up results; false when it called none.
 bool AddToolRound(const World& world, Rng& rng, const Answer& answer, Prompt* prompt);
 
