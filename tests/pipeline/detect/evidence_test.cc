@@ -1,5 +1,6 @@
 // Evidence layers against slow oracles, and the integer arithmetic against golden values made with a plain
 // Python (math.log2, math.log, math.exp).
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
@@ -13,7 +14,10 @@
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/label_propagation.h"
+#include "pipeline/evidence/public_core.h"
+#include "pipeline/evidence/elicitation_layer.h"
 #include "pipeline/evidence/work_division.h"
+#include "pipeline/evidence/work_layer.h"
 #include "tests/pipeline/detect/crowd.h"
 
 namespace stillwatch::pipeline {
@@ -230,25 +234,210 @@ TEST(WorkDivision, CountsEqualAllPairs) {
   EXPECT_EQ(fast.crossing, crossing);
 }
 
-TEST(WorkDivision, ADealerIsSeenAndAClassIsNot) {
+// As many accounts of people as a small population has.
+Continuity PeopleNextDoor() {
+  std::mt19937 random(9);
+  return MeasureContinuity(Items(&random, 60, 8, 1'000'000, true), 8, false, {});
+}
+
+TEST(WorkDivision, ADealerIsSeenAgainstThePeopleNextDoor) {
   std::mt19937 random(2);
-  EXPECT_GE(MeasureWorkDivision(Items(&random, 40, 8, 1'000'000, false), {}).nats, Nats(46));
-  EXPECT_EQ(MeasureWorkDivision(Items(&random, 40, 8, 12, false), {}).nats, 0);  // a dozen payloads
-  EXPECT_EQ(MeasureWorkDivision(Items(&random, 4, 4, 1'000'000, false), {}).nats, 0);  // too few to say
+  const Continuity people = PeopleNextDoor();
+  EXPECT_EQ(people.returning, people.compared);
+  EXPECT_EQ(people.compared, 60u);
+  const Continuity dealt = MeasureContinuity(Items(&random, 40, 8, 1'000'000, false), 8, false, {});
+  EXPECT_LE(dealt.returning, 2u);
+  EXPECT_GE(DealerNats(dealt, people, {}), Nats(46));
+  // Neither a handful of accounts nor a handful to compare with says anything much.
+  EXPECT_LT(DealerNats(MeasureContinuity(Items(&random, 3, 4, 1'000'000, false), 8, false, {}), people, {}), Nats(46));
+  EXPECT_EQ(DealerNats(dealt, {.compared = 10, .returning = 10}, {}), 0);
+  // Where nobody comes back to anything, that the group does not either is no evidence.
+  EXPECT_EQ(DealerNats(dealt, {.compared = 200, .returning = 0}, {}), 0);
 }
 
 TEST(WorkDivision, PeopleWithSubjectsOfTheirOwnAreNoDealer) {
   std::mt19937 random(3);
-  const WorkDivision people = MeasureWorkDivision(Items(&random, 40, 8, 1'000'000, true), {});
-  EXPECT_TRUE(people.people);
-  EXPECT_EQ(people.nats, 0);
+  auto items = Items(&random, 40, 8, 1'000'000, true);
+  const Continuity people = MeasureContinuity(items, 8, false, {});
+  EXPECT_TRUE(KeepsSubjects(people));
+  EXPECT_EQ(DealerNats(people, {.compared = 100, .returning = 100}, {}), 0);
+  // Most, not all: against a population where everybody does, still people.
+  EXPECT_EQ(DealerNats({.compared = 40, .returning = 25}, {.compared = 100, .returning = 100}, {}), 0);
   // Permutation oracle: the same items dealt to owners at random lose their continuity.
-  auto dealt = Items(&random, 40, 8, 1'000'000, true);
   std::vector<uint32_t> owners;
-  for (const WorkItem& item : dealt) owners.push_back(item.owner);
+  for (const WorkItem& item : items) owners.push_back(item.owner);
   std::shuffle(owners.begin(), owners.end(), random);
-  for (size_t i = 0; i < dealt.size(); ++i) dealt[i].owner = owners[i];
-  EXPECT_FALSE(MeasureWorkDivision(dealt, {}).people);
+  for (size_t i = 0; i < items.size(); ++i) items[i].owner = owners[i];
+  EXPECT_LE(MeasureContinuity(items, 8, false, {}).returning, 6u);
+}
+
+TEST(WorkDivision, AHabitOfWordingIsNoSubject) {
+  std::mt19937 random(4);
+  auto items = Items(&random, 40, 8, 1'000'000, true);  // the "subject" is in every item of its owner
+  EXPECT_EQ(MeasureContinuity(items, 8, true, {}).returning, 0u);
+  EXPECT_EQ(MeasureContinuity(items, 8, false, {}).returning, 40u);
+}
+
+TEST(WorkDivision, AGridOfCoresIsDealtAndOneQuestionIsNot) {
+  // No payload beside the cores: 40 owners with eight cells of a 100 x 100 grid each, or everybody the same cell.
+  std::mt19937 random(5);
+  std::vector<WorkItem> grid, question;
+  for (uint32_t owner = 0; owner < 40; ++owner) {
+    for (uint32_t n = 0; n < 8; ++n) {
+      grid.push_back({owner, 1, static_cast<uint32_t>(random()), {}, random() % 10'000 + 1});
+      question.push_back({owner, 1, static_cast<uint32_t>(random()), {}, 7});
+    }
+  }
+  const WorkDivision dealt = MeasureWorkDivision(grid, {}), asked = MeasureWorkDivision(question, {});
+  EXPECT_LT(dealt.collisions * Tunables{}.class_payloads_max, dealt.pairs);
+  EXPECT_EQ(asked.collisions, asked.pairs);
+}
+
+// --- Public cores ---------------------------------------------------------------------------------------
+
+// Owners who send one core each, with clients as `choose` says; and `everyone`, who send something else.
+struct Phrase {
+  Requests requests;
+  void Add(uint32_t owners, uint32_t core, const std::function<void(RememberedRequest*)>& choose) {
+    for (uint32_t n = 0; n < owners; ++n) {
+      const uint32_t owner = next_owner++;
+      requests.Add(owner, {core, core + 1, 1'000'000 + owner});
+      choose(&requests.store.back());
+    }
+  }
+  bool IsPublic(uint32_t core) {
+    const auto refs = requests.Refs();
+    const CoreSet cores = FindCores(refs, {});
+    PublicCores found(LikenessOf(refs), cores.cores.size());
+    for (size_t i = 0; i < refs.size(); ++i) found.Note(refs[i], cores.held(i));
+    return found.Find({})[cores.CoreOfFragment(core)];
+  }
+  uint32_t next_owner = 0;
+};
+
+TEST(PublicCores, WhatAllSortsOfClientsSendIsEverybodys) {
+  std::mt19937 random(6);
+  const auto anybody = [&](RememberedRequest* r) {
+    r->model = static_cast<uint16_t>(random() % 4), r->parameters = static_cast<uint16_t>(random() % 12), r->stack = random() % 8;
+  };
+  const auto same_settings = [&](RememberedRequest* r) { anybody(r), r->model = 1, r->parameters = 5; };
+  const auto same_client = [&](RememberedRequest* r) { anybody(r), r->stack = 3; };
+  Phrase phrase;
+  phrase.Add(300, 5'000'000, anybody);  // who send what nobody else sends
+  for (size_t i = 0; i < phrase.requests.store.size(); ++i) phrase.requests.store[i].fragments_count = 0;
+  phrase.Add(40, 100, anybody);
+  phrase.Add(40, 200, same_settings);
+  phrase.Add(40, 300, same_client);
+  phrase.Add(4, 400, anybody);
+  EXPECT_TRUE(phrase.IsPublic(100));
+  EXPECT_FALSE(phrase.IsPublic(200));
+  EXPECT_FALSE(phrase.IsPublic(300));
+  EXPECT_FALSE(phrase.IsPublic(400)) << "four owners are too few to tell";
+}
+
+TEST(PublicCores, LikenessEqualsAllPairs) {
+  std::mt19937 random(7);
+  Requests requests;
+  for (uint32_t owner = 0; owner < 70; ++owner) {
+    requests.Add(owner, {owner});
+    RememberedRequest& r = requests.store.back();
+    r.model = static_cast<uint16_t>(random() % 3), r.parameters = static_cast<uint16_t>(random() % 5), r.stack = random() % 7;
+  }
+  const auto refs = requests.Refs();
+  const Likeness fast = LikenessOf(refs);
+  uint64_t pairs = 0, equal[ClientChoice::kFeatures] = {};
+  for (size_t i = 0; i < refs.size(); ++i) {
+    for (size_t j = i + 1; j < refs.size(); ++j) {
+      ++pairs;
+      const ClientChoice a = ChoiceOf(*refs[i].request), b = ChoiceOf(*refs[j].request);
+      for (size_t f = 0; f < ClientChoice::kFeatures; ++f) equal[f] += a.values[f] == b.values[f];
+    }
+  }
+  EXPECT_EQ(fast.pairs, pairs);
+  for (size_t f = 0; f < ClientChoice::kFeatures; ++f) EXPECT_EQ(fast.equal_pairs[f], equal[f]) << f;
+}
+
+// --- Layers 3 and 5 as edges ------------------------------------------------------------------------------
+
+// A look over hand-made accounts, one owner each.
+struct Accounts {
+  std::vector<Profile> profiles;
+  void Ask(uint32_t account, std::vector<uint32_t> fragments, uint8_t elicitation = 0) {
+    while (profiles.size() <= account) {
+      Profile& profile = profiles.emplace_back();
+      profile.id.bytes[0] = static_cast<uint8_t>(profiles.size());
+      profile.owner = profiles.size();
+    }
+    RememberedRequest r{};
+    for (uint32_t f : fragments) r.fragments[r.fragments_count++] = f;
+    r.text_hash = ++texts;
+    r.time_s = 1000 + texts;
+    r.elicitation = elicitation;
+    Remember(&profiles[account], r);
+  }
+  // All links that the layer writes, by index of account.
+  static std::set<std::pair<int, int>> Pairs(const std::vector<EdgeRecord>& edges) {
+    std::set<std::pair<int, int>> pairs;
+    for (const EdgeRecord& e : edges) pairs.insert({e.a.bytes[0] - 1, e.b.bytes[0] - 1});
+    return pairs;
+  }
+  uint32_t texts = 0;
+};
+
+TEST(WorkLayer, OnePayloadUnderTwoPromptsLinksTwoAccounts) {
+  Accounts crowd;
+  // Twelve accounts, two prompts {10,11,12} and {20,21,22}; items 900+k come to account k under the first prompt and to
+  // account k + 6 under the second. 50 + n and 70 + n: an account's own words.
+  for (uint32_t k = 0; k < 6; ++k) {
+    crowd.Ask(k, {10, 11, 12, 900 + 10 * k, 901 + 10 * k});
+    crowd.Ask(k + 6, {20, 21, 22, 900 + 10 * k, 901 + 10 * k});
+    crowd.Ask(k, {20, 21, 22, 50 + 2 * k, 51 + 2 * k});
+    crowd.Ask(k + 6, {10, 11, 12, 70 + 2 * k, 71 + 2 * k});
+  }
+  const CoreLook look = LookAtCores(crowd.profiles, {.core_owner_share_max = 1});
+  std::vector<uint32_t> bundle_of_core(look.cores.cores.size(), 0);
+  const std::vector<EdgeRecord> edges = FindWorkEdges(look, bundle_of_core, {});
+  std::set<std::pair<int, int>> expected;
+  for (int k = 0; k < 6; ++k) expected.insert({k, k + 6});
+  EXPECT_EQ(Accounts::Pairs(edges), expected);
+  for (const EdgeRecord& edge : edges) {
+    EXPECT_EQ(edge.layer, Layer::kWorkDivision);
+    EXPECT_EQ(edge.count, 2u);
+    EXPECT_EQ(edge.shared_cores, 2u);
+    EXPECT_GT(edge.weight, 0);
+    EXPECT_LT(edge.first_s, edge.last_s);
+  }
+  // The same payload under the same prompt is no crossing.
+  Accounts same;
+  for (uint32_t account = 0; account < 8; ++account) {
+    same.Ask(account, {10, 11, 12, 900, 901});
+    same.Ask(account, {10, 11, 12, 50 + 2 * account, 51 + 2 * account});
+  }
+  const CoreLook alike = LookAtCores(same.profiles, {.core_owner_share_max = 1});
+  EXPECT_TRUE(FindWorkEdges(alike, std::vector<uint32_t>(alike.cores.cores.size(), 0), {}).empty());
+}
+
+TEST(ElicitationLayer, LinksThoseWhoAskInTheWordsOfOnePrompt) {
+  const uint8_t asks = 60;  // 3.75 nats
+  Accounts crowd;
+  for (uint32_t account = 0; account < 5; ++account) crowd.Ask(account, {10, 11, 12, 900 + 2 * account, 901 + 2 * account}, asks);
+  for (uint32_t account = 5; account < 10; ++account) crowd.Ask(account, {20, 21, 22, 900 + 2 * account, 901 + 2 * account});
+  // A prompt with which one in five asks.
+  for (uint32_t account = 10; account < 15; ++account) {
+    crowd.Ask(account, {30, 31, 32, 900 + 2 * account, 901 + 2 * account}, account == 10 ? asks : 0);
+  }
+  const CoreLook look = LookAtCores(crowd.profiles, {.core_owner_share_max = 1});
+  const std::vector<EdgeRecord> edges = FindElicitationEdges(look, {});
+  std::set<std::pair<int, int>> expected;
+  for (int a = 0; a < 5; ++a) {
+    for (int b = a + 1; b < 5; ++b) expected.insert({a, b});  // fewer than edge_neighbours: everybody
+  }
+  EXPECT_EQ(Accounts::Pairs(edges), expected);
+  for (const EdgeRecord& edge : edges) {
+    EXPECT_EQ(edge.layer, Layer::kElicitation);
+    EXPECT_EQ(edge.count, 2u) << "each pair once";
+    EXPECT_EQ(edge.weight, 60 * 16);
+  }
 }
 
 TEST(Elicitation, PhrasesCountOnceAndClassesAreCapped) {
