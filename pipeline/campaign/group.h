@@ -40,7 +40,6 @@ struct GroupCounts {
   uint32_t mixing_owners = 0;      // owners with hits of two templates
   uint32_t overlapping_hits = 0;   // text that another owner sent too
   uint64_t hit_pairs = 0, equal_pairs = 0;  // of hits of different owners; with equal text
-  uint32_t payload_hits = 0;       // carry a payload of their own
   uint32_t conversation_hits = 0;  // with earlier turns
   uint32_t eliciting_hits = 0;
   uint32_t borrowers = 0;          // owners that pass by text alone

@@ -215,7 +215,6 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   GroupCounts& counts = group->counts;
 
   const std::vector<WorkItem> items = WorkItems(population, *group);
-  for (const WorkItem& item : items) counts.payload_hits += item.payload.size() >= tunables.payload_fragments_min;
   const WorkDivision work = MeasureWorkDivision(items, tunables);
   counts.payload_pairs = work.pairs;
   counts.collisions = work.collisions;

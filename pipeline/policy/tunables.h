@@ -78,7 +78,6 @@ struct Tunables {
   int32_t prior_distillation = Nats(-115);  // one in 100,000
   uint32_t equal_text_one_in = 128;     // pairs of hits with equal text, more than 1 in this: a class has few
                                         // distinct texts; a grid that wraps around has many, once or twice each
-  uint32_t payload_percent_min = 50;    // hits that carry a payload of their own
   uint32_t conversation_percent_max = 50;  // hits inside longer conversations: an agent or a chat
   uint32_t templates_min = 2;           // cores that carry the group; one core alone is a shared app
   uint32_t innocents_percent_throttle = 1;  // throttle needs the upper bound at or below this
