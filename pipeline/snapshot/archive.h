@@ -27,7 +27,7 @@ namespace stillwatch::pipeline {
 // Its bytes are its value: no padding, no pointers.
 template <typename T>
 inline constexpr bool kIsRaw = std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T> &&
-                               !std::is_pointer_v<T>;
+                               !std::is_pointer_v<T> && !std::is_same_v<T, std::string_view>;  // a view is a pointer
 
 template <typename T, template <typename...> class Template>
 inline constexpr bool kIs = false;

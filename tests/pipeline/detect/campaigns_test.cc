@@ -129,17 +129,17 @@ void Measure(const char* title, CrowdOptions options, const char* campaign, doub
 }
 
 TEST(Campaigns, TemplateSweepIsFoundAndNobodyElse) {
-  Measure("T1", {.t1 = true, .t4 = false}, "T1", 0.6);
+  Measure("T1", {.t1 = true, .t4 = false}, "T1", 0.85);
 }
 TEST(Campaigns, ElicitationIsFoundAndNobodyElse) {
-  Measure("T4", {.t1 = false, .t4 = true}, "T4", 0.5);
+  Measure("T4", {.t1 = false, .t4 = true}, "T4", 0.85);
 }
 TEST(Campaigns, LowAndSlowIsFoundAndNobodyElse) {
-  Measure("T6", {.t1 = false, .t4 = false, .t6 = true}, "T6", 0.4);
+  Measure("T6", {.t1 = false, .t4 = false, .t6 = true}, "T6", 0.8);
 }
 // Parameters are cheap to vary: campaigns that use everyone's.
 TEST(Campaigns, FoundWithoutParametersOfTheirOwn) {
-  Measure("T1 and T4, everyone's parameters", {.t1 = true, .t4 = true, .own_parameters = false}, "T1", 0.3);
+  Measure("T1 and T4, everyone's parameters", {.t1 = true, .t4 = true, .own_parameters = false}, "T1", 0.7);
 }
 // As many accounts as a short live demonstration has.
 TEST(Campaigns, SmallCrowd) {

@@ -103,8 +103,13 @@ class Maker {
     for (uint32_t i = 0; i < options_.chat_accounts; ++i) {
       const uint32_t account = NewAccount("chat");
       const Tuple tuple = AnyTuple();
+      // Two in three are at something of their own and come back to it.
+      std::vector<Words> subjects;
+      for (uint32_t k = Chance(66) ? Between(1, 3) : 0; k > 0; --k) subjects.push_back(Text(Between(4, 9)));
       for (uint32_t n = Between(1, 25); n > 0; --n) {
-        Send(account, tuple, Ordinary(), AnyTime()).conversation = Chance(35);
+        Words words = Ordinary();
+        if (!subjects.empty() && Chance(50)) Append(&words, One(subjects));
+        Send(account, tuple, words, AnyTime()).conversation = Chance(35);
       }
     }
   }

@@ -58,6 +58,7 @@ TEST(Archive, WhatIsWrittenIsRead) {
   ASSERT_TRUE(reader.at_end());
   EXPECT_EQ(read.text, written.text);
   EXPECT_EQ(read.view, written.view);
+  EXPECT_NE(read.view.data(), written.view.data()) << "a view of what the next process does not have";
   EXPECT_EQ(read.smalls, written.smalls);
   EXPECT_EQ(read.map, written.map);
   EXPECT_EQ(read.set, written.set);
