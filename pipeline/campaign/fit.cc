@@ -125,8 +125,11 @@ class Fit {
   void KeepTied() {
     const size_t n = cores_.cores.size();
     constexpr size_t kCoresMax = 512;
-    if (n > kCoresMax) return;
-    std::vector<uint32_t> together(n * n, 0), holders(n, 0), mine;
+    std::vector<uint32_t> row(n, UINT32_MAX);  // of the table of pairs; public cores have one
+    uint32_t rows = 0;
+    for (size_t core = 0; core < n; ++core) row[core] = is_public_[core] ? rows++ : UINT32_MAX;
+    if (rows == 0 || n > kCoresMax) return;
+    std::vector<uint32_t> together(rows * n, 0), holders(n, 0), mine;
     for (size_t i = 0; i < population_.requests.size();) {
       const uint32_t owner = population_.requests[i].owner;
       mine.clear();
@@ -137,13 +140,14 @@ class Fit {
       mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
       for (uint32_t a : mine) {
         ++holders[a];
-        for (uint32_t b : mine) together[a * n + b] += a != b;
+        if (row[a] == UINT32_MAX) continue;
+        for (uint32_t b : mine) together[row[a] * n + b] += a != b;
       }
     }
     for (size_t a = 0; a < n; ++a) {
       for (size_t b = 0; b < n && is_public_[a]; ++b) {
         const uint64_t expected_q8 = uint64_t{holders[a]} * holders[b] * 256 / population_.owners;
-        is_public_[a] = together[a * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
+        is_public_[a] = together[row[a] * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
       }
     }
   }

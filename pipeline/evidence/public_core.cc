@@ -1,6 +1,7 @@
 #include "pipeline/evidence/public_core.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/mutant.h"
 
@@ -59,7 +60,8 @@ Likeness LikenessOf(std::span<const RequestRef> requests) {
 
 bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables) {
   if (population.pairs == 0) return false;
-  const uint64_t expected_q8 = some.pairs * (population.equal_pairs[feature] * 256 / population.pairs);
+  const uint64_t share_q16 = (population.equal_pairs[feature] << 16) / population.pairs;  // pairs stay below 2^40
+  const uint64_t expected_q8 = some.pairs * share_q16 >> 8;
   const uint64_t bound_q8 = std::max(expected_q8 * tunables.public_likeness_percent / 100, expected_q8 + 512);
   return some.equal_pairs[feature] * 256 > bound_q8;
 }
@@ -73,22 +75,25 @@ void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
 }
 
 std::vector<bool> PublicCores::Find(const Tunables& tunables) {
-  std::stable_sort(uses_.begin(), uses_.end(), [](const Use& a, const Use& b) { return a.core < b.core; });
   std::vector<bool> is_public(last_owner_.size(), false);
   if (population_.pairs == 0) return is_public;
+  // By core, each in the order noted.
+  std::vector<uint32_t> start(last_owner_.size() + 1, 0);
+  for (const Use& use : uses_) ++start[use.core + 1];
+  std::partial_sum(start.begin(), start.end(), start.begin());
+  std::vector<Use> by_core(uses_.size());
+  std::vector<uint32_t> fill(start.begin(), start.end() - 1);
+  for (const Use& use : uses_) by_core[fill[use.core]++] = use;
   std::vector<uint32_t> values;
-  for (size_t i = 0; i < uses_.size();) {
-    size_t end = i;
-    while (end < uses_.size() && uses_[end].core == uses_[i].core) ++end;
-    if (end - i >= tunables.public_owners_min) {
-      const Likeness likeness = Count(std::span(uses_).subspan(i, end - i), &values);
-      bool alike = false;
-      for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
-        alike |= MoreAlike(likeness, population_, feature, tunables);
-      }
-      is_public[uses_[i].core] = !alike && !MutantIs("detect.no_public_cores");
+  for (size_t core = 0; core < is_public.size(); ++core) {
+    const std::span<const Use> mine(by_core.data() + start[core], start[core + 1] - start[core]);
+    if (mine.size() < tunables.public_owners_min) continue;
+    const Likeness likeness = Count(mine, &values);
+    bool alike = false;
+    for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
+      alike |= MoreAlike(likeness, population_, feature, tunables);
     }
-    i = end;
+    is_public[core] = !alike && !MutantIs("detect.no_public_cores");
   }
   return is_public;
 }

@@ -357,6 +357,14 @@ TEST(PublicCores, LikenessEqualsAllPairs) {
   for (size_t f = 0; f < ClientChoice::kFeatures; ++f) EXPECT_EQ(fast.equal_pairs[f], equal[f]) << f;
 }
 
+TEST(PublicCores, ChanceIsCountedInLargePopulationsToo) {
+  // 60,000 owners, 1 in 500 pairs alike: 1,000 owners of a core have 999 equal pairs by chance.
+  const Likeness population{.equal_pairs = {3'600'000, 0, 0}, .pairs = 1'799'970'000};
+  EXPECT_FALSE(MoreAlike({.equal_pairs = {999, 0, 0}, .pairs = 499'500}, population, ClientChoice::kSettings, {}));
+  EXPECT_FALSE(MoreAlike({.equal_pairs = {1'900, 0, 0}, .pairs = 499'500}, population, ClientChoice::kSettings, {}));
+  EXPECT_TRUE(MoreAlike({.equal_pairs = {2'100, 0, 0}, .pairs = 499'500}, population, ClientChoice::kSettings, {}));
+}
+
 // --- Layers 3 and 5 as edges ------------------------------------------------------------------------------
 
 // A look over hand-made accounts, one owner each.
