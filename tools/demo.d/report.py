@@ -55,7 +55,7 @@ def judged(folder, name):
     for verdict in sorted(found, key=lambda v: -v["labels"]["distillation_like"]):
         members = [a["id"] for a in verdict["accounts"]]
         print(f"campaign {verdict['campaign_id']} ({verdict['state']}): {len(members)} accounts, "
-              f"{verdict['blast_radius']['exchanges']:,} exchanges")
+              f"{verdict['blast_radius']['exchanges']:,} exchanges in the last day")
         print(f"  pooled {verdict['labels']['pooled'] / 655.36:.1f} %, distillation_like "
               f"{verdict['labels']['distillation_like'] / 655.36:.1f} %; advice: {verdict['advice']['action']} "
               f"({verdict['advice']['reason_code']})")

@@ -106,7 +106,7 @@ void PrintCampaign(const json& campaign) {
   std::printf("  pooled %s, distillation_like %s\n", Percent(campaign["labels"]["pooled"]).c_str(),
               Percent(campaign["labels"]["distillation_like"]).c_str());
   const json& radius = campaign["blast_radius"];
-  std::printf("  %s accounts, %s exchanges; of the accounts %s to %s may be innocent\n",
+  std::printf("  %s accounts, %s exchanges in the last day; of the accounts %s to %s may be innocent\n",
               TextOf(radius["accounts"]).c_str(), TextOf(radius["exchanges"]).c_str(),
               TextOf(radius["innocents_low"]).c_str(), TextOf(radius["innocents_high"]).c_str());
   const json& advice = campaign["advice"];
