@@ -1,5 +1,6 @@
 // Plays a World over virtual time without packets: every exchange as plain values, in the order asked.
-// The same actors, questions, answers and truth as a capture; only the network's delays are left out.
+// The same actors, questions and truth as a capture. The network's delays are left out and bodies have no bytes but
+// their texts, so answers differ in length and time, and the two drift apart by some requests (docs/recorded-exchanges.md).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "dataplane/llm/exchange_file.h"
 #include "tools/stillgen/commands.h"
-#include "tools/stillgen/exchange_file.h"
 #include "tools/stillgen/exchange_recorder.h"
 #include "tools/stillgen/truth.h"
 #include "tools/stillgen/world_options.h"
@@ -34,14 +34,15 @@ int RunRecord(int argc, char** argv) {
     secret = salt.value();
   }
   World& world = *built.value().world;
-  auto opened = ExchangeFileWriter::Open(given.Text("out"));
+  const Salt salt = SaltFromSecret(secret);
+  auto opened = dataplane::ExchangeFileWriter::Open(given.Text("out"), dataplane::MarksOf(salt, built.value().account_key));
   if (!opened.ok()) return Wrong(opened.message(), 1);
-  ExchangeFileWriter& file = opened.value();
+  dataplane::ExchangeFileWriter& file = opened.value();
   Responder::Options responder;
   responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
   responder.answer_tokens = given.Number("answer-tokens", responder.answer_tokens, 1, 100000);
   const uint32_t sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
-  ExchangeRecorder recorder(world, SaltFromSecret(secret), built.value().account_key);
+  ExchangeRecorder recorder(world, salt, built.value().account_key);
   const std::clock_t begin = std::clock();
   const DriveTotals totals = Drive(&world, responder, [&](const Exchanged& exchanged) {
     file.Advance(world.options.start_unix_ns + exchanged.asked_ns);

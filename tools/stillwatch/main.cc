@@ -23,7 +23,7 @@ constexpr char kUsage[] =
     "  stillwatch run     --config FILE [--set KEY=VALUE]... [--accept-config] [--start-empty]\n"
     "      a start takes the last confirmed configuration; --accept-config: takes FILE\n"
     "      --start-empty: forgets the accounts and campaigns that the box remembers\n"
-    "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR [--keylog FILE] [--record-edges FILE] CAPTURE...\n"
+    "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR [--keylog FILE] [--record-edges FILE] CAPTURE|EXCHANGES...\n"
     "      --save FILE: stop without an end and keep what detection remembers; --restore FILE: go on from there\n"
     "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR --edges FILE\n"
     "  stillwatch inspect --layer http|http2|stream|tls|exchange [--keylog FILE] [--ignore-checksums] [--show-text] CAPTURE...\n"

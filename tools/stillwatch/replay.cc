@@ -4,13 +4,13 @@
 
 #include "base/clock.h"
 #include "config/load.h"
-#include "dataplane/port/capture_file.h"
 #include "pipeline/batch/edge_recording.h"
 #include "pipeline/store/epoch.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/memory_table.h"
 #include "tools/stillwatch/pipeline_consumer.h"
 #include "tools/stillwatch/replay_outputs.h"
+#include "tools/stillwatch/replay_source.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
@@ -19,7 +19,7 @@ namespace {
 
 constexpr char kUsage[] =
     "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--record-edges FILE | [--restore FILE] [--save FILE]]"
-    " CAPTURE... | --edges FILE)";
+    " CAPTURE|EXCHANGES... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
   std::string text = std::to_string(number);
@@ -118,11 +118,8 @@ int Replay(const config::Config& config, const Args& given) {
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
-  Result<std::unique_ptr<dataplane::CapturePort>> port = dataplane::OpenCaptures(given.words);
-  if (!port.ok()) return Complain(kExitUnreadable, port.message());
-  Result<std::unique_ptr<dataplane::KeyFeed>> keys =
-      CaptureKeys(config, given.key_log.empty() ? config.tls.keylog_file : given.key_log);
-  if (!keys.ok()) return Complain(kExitUnreadable, keys.message());
+  Result<std::unique_ptr<ReplaySource>> source = OpenReplaySource(config, secrets.value(), given.words, given.key_log);
+  if (!source.ok()) return Complain(kExitUnreadable, source.message());
   CounterRegistry registry;
   Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry);
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
@@ -148,25 +145,18 @@ int Replay(const config::Config& config, const Args& given) {
   }
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
-  static constexpr std::atomic<uint64_t> kGeneration{1};
-  dataplane::LlmOptions llm = LlmOptionsOf(config, secrets.value());
-  llm.generation = &kGeneration;
-  dataplane::Engine engine(EngineOptionsOf(config, secrets.value(), nullptr), port.value().get(),
-                           DecoderFactory(WorkerOptionsOf(config, secrets.value()), llm,
-                                          keys.value().get()));
-  engine.RegisterCounters(&registry);
-  port.value()->RegisterCounters(&registry);
-  if (keys.value() != nullptr) registry.Register(keys.value()->counters());
-  if (Status started = engine.Start(); !started.ok()) return Complain(kExitFailed, started.message());
-  engine.Drain(&consumer);
+  source.value()->RegisterCounters(&registry);
+  if (Status fed = source.value()->Feed(&consumer); !fed.ok()) {
+    return Complain(source.value()->exit_on_error(), fed.message());
+  }
   // What is saved goes on later: nothing is judged or told as at an end.
   Status finished = given.save_file.empty() ? pipeline.Finish() : pipeline.Suspend();
   if (finished.ok() && !given.save_file.empty()) finished = SaveTo(given.save_file, seal_key, pipeline);
   if (!finished.ok()) return Complain(kExitFailed, finished.message());
 
-  std::map<std::string, uint64_t> counters = registry.Snapshot();
-  std::printf("%s packets read, %s exchanges with model APIs understood, %s accounts\n",
-              Thousands(counters["capture.packets"]).c_str(), Thousands(consumer.exchanges()).c_str(),
+  const std::map<std::string, uint64_t> counters = registry.Snapshot();
+  std::printf("%s %s read, %s exchanges with model APIs understood, %s accounts\n",
+              Thousands(source.value()->read()).c_str(), source.value()->unit(), Thousands(consumer.exchanges()).c_str(),
               Thousands(pipeline.profiles().size()).c_str());
   PrintCampaigns(pipeline);
   std::printf("verdicts and evidence: %s\n",

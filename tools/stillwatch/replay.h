@@ -1,4 +1,4 @@
-// stillwatch replay: captures at full speed to NDJSON, or the campaign assembler alone on recorded edges.
+// stillwatch replay: captures or recorded exchanges at full speed to NDJSON, or the campaign assembler alone on recorded edges.
 #pragma once
 
 #include <span>

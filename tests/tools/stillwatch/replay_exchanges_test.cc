@@ -1,0 +1,171 @@
+// `stillwatch replay` on recorded exchanges: the same files each time, the campaign that a capture of the same scenario
+// shows, and one line where a file is not whole or not this box's.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "base/endian.h"
+#include "tests/tools/program.h"
+
+namespace stillwatch {
+namespace {
+
+using ::testing::HasSubstr;
+using nlohmann::json;
+using testing::BinPath;
+using testing::Ran;
+using testing::ReadAll;
+using testing::RunProgram;
+
+const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml";
+const std::string kAccountKey = "hex:7374696c6c77617463682d6578616d706c65";  // of that file
+
+std::vector<json> LinesOf(const std::string& path) {
+  std::vector<json> lines;
+  std::istringstream text(ReadAll(path));
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+class ReplayExchangesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new testing::TempFolder;
+    const std::vector<std::string> world = {"--scenario", "t1", "--split", "dev", "--seed", "1", "--hours", "6"};
+    const auto make = [&](std::vector<std::string> words) {
+      words.insert(words.end(), world.begin(), world.end());
+      const Ran ran = RunProgram(words);
+      ASSERT_EQ(ran.exit, 0) << ran.output;
+    };
+    make({BinPath("stillgen"), "capture", "--out", Path("made.pcap")});
+    make({BinPath("stillgen"), "record", "--out", Path("made.exchanges"), "--account-key", kAccountKey});
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string Path(const std::string& name) { return *folder_ / name; }
+  static Ran Replay(const std::string& out, std::vector<std::string> words) {
+    words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--out", Path(out)});
+    return RunProgram(words);
+  }
+  // The first `records` exchanges, and those that follow, as two whole files; numbers go on.
+  static void Split(uint64_t records) {
+    const std::string bytes = ReadAll(Path("made.exchanges")), head = bytes.substr(0, 32);
+    size_t at = head.size();
+    for (uint64_t i = 0; i < records; ++i) at += 16 + (LoadLe<uint64_t>(&bytes[at]) + 7) / 8 * 8;
+    const uint64_t all = LoadLe<uint64_t>(&bytes[bytes.size() - 8]);
+    const auto end = [](uint64_t count) {
+      uint8_t words[16] = {};
+      StoreLe(words + 8, count);
+      return std::string(reinterpret_cast<const char*>(words), sizeof words);
+    };
+    std::ofstream(Path("first.exchanges"), std::ios::binary) << bytes.substr(0, at) + end(records);
+    std::ofstream(Path("second.exchanges"), std::ios::binary)
+        << head + bytes.substr(at, bytes.size() - 16 - at) + end(all - records);
+  }
+
+  static testing::TempFolder* folder_;
+};
+testing::TempFolder* ReplayExchangesTest::folder_ = nullptr;
+
+TEST_F(ReplayExchangesTest, TheSameFilesEachTimeWholeOrInTwo) {
+  const std::string file = Path("made.exchanges");
+  ASSERT_EQ(Replay("once", {file}).exit, 0);
+  ASSERT_EQ(Replay("again", {file}).exit, 0);
+  Split(2000);
+  const Ran halves = Replay("halves", {Path("first.exchanges"), Path("second.exchanges")});
+  ASSERT_EQ(halves.exit, 0) << halves.output;
+  EXPECT_THAT(halves.output, HasSubstr(" recorded exchanges read"));
+  EXPECT_FALSE(ReadAll(Path("once/campaign-verdict.ndjson")).empty());
+  for (const std::string topic : {"campaign-verdict", "campaign-state", "enforcement-advice", "edge", "account-profile", "audit"}) {
+    const std::string whole = ReadAll(Path("once/" + topic + ".ndjson"));
+    EXPECT_TRUE(whole == ReadAll(Path("again/" + topic + ".ndjson"))) << topic;
+    EXPECT_TRUE(whole == ReadAll(Path("halves/" + topic + ".ndjson"))) << topic;
+  }
+}
+
+// No bytes, so no sizes: a record's answers take other times, some fall to a 429 that did not before, and the two worlds
+// drift apart. What was asked stays, and so does who is in the campaign.
+TEST_F(ReplayExchangesTest, FindsWhatACaptureOfTheScenarioShows) {
+  ASSERT_EQ(Replay("captured", {"--set", "detect.request_sketches=true", Path("made.pcap")}).exit, 0);
+  ASSERT_EQ(Replay("recorded", {"--set", "detect.request_sketches=true", Path("made.exchanges")}).exit, 0);
+
+  const auto asked = [](const std::string& folder) {  // by whom, how, and the sketch of the instruction
+    std::map<std::string, int> all;
+    for (const json& line : LinesOf(folder + "/request-sketch.ndjson")) {
+      ++all[json{line["account"], line["dialect"], line["api"], line["model"], line["bands"], line["oph"], line["simhash"]}.dump()];
+    }
+    return all;
+  };
+  const auto captured = asked(Path("captured")), recorded = asked(Path("recorded"));
+  int same = 0, of = 0;
+  for (const auto& [sketch, count] : captured) {
+    of += count;
+    if (const auto found = recorded.find(sketch); found != recorded.end()) same += std::min(count, found->second);
+  }
+  EXPECT_GT(of, 5000);
+  EXPECT_GE(same * 100, of * 97) << same << " of " << of;
+
+  const auto profiles = [](const std::string& folder) {
+    std::map<std::string, json> newest;
+    for (const json& line : LinesOf(folder + "/account-profile.ndjson")) newest[line["account"]] = line;
+    return newest;
+  };
+  const auto a = profiles(Path("captured")), b = profiles(Path("recorded"));
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [account, profile] : a) {
+    ASSERT_TRUE(b.contains(account)) << account;
+    for (const char* field : {"organisation", "dialects", "refusals", "schema"}) EXPECT_EQ(profile[field], b.at(account)[field]) << field;
+  }
+
+  const auto advised = [](const std::string& folder) {  // campaign and accounts, at step-up or higher, as last told
+    std::map<std::string, std::set<std::string>> groups;
+    for (const json& line : LinesOf(folder + "/campaign-verdict.ndjson")) {
+      std::set<std::string>& group = groups[line["campaign_id"]];
+      group.clear();
+      if (line["advice"]["action"] == "observe" || line["state"] == "withdrawn" || line["superseded_by"] != "") continue;
+      for (const json& member : line["accounts"]) group.insert(member["id"]);
+    }
+    std::erase_if(groups, [](const auto& group) { return group.second.empty(); });
+    return groups;
+  };
+  const auto groups = advised(Path("captured"));
+  ASSERT_FALSE(groups.empty());
+  EXPECT_EQ(groups, advised(Path("recorded")));
+}
+
+TEST_F(ReplayExchangesTest, WhatIsNotWholeOrNotThisBoxsIsRefusedInOneLine) {
+  const std::string file = Path("made.exchanges"), good = ReadAll(file);
+  const auto refused = [&](const std::vector<std::string>& words, const std::string& why) {
+    const Ran ran = Replay("never", words);
+    EXPECT_EQ(ran.exit, 2) << ran.output;
+    EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr(why));
+  };
+  const auto made = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(Path(name), std::ios::binary) << bytes;
+    return Path(name);
+  };
+  std::string damaged = good, older = good;
+  damaged[good.size() / 2] ^= 1;
+  older[7] = '1';
+  refused({"--set", "privacy.salt=hex:0000000000000001", file}, "another privacy.salt");
+  refused({"--set", "privacy.account_key=hex:0011", file}, "another privacy.account_key");
+  refused({made("cut", good.substr(0, good.size() / 2))}, "cut short");
+  refused({made("damaged", damaged)}, "damaged: record ");
+  refused({made("older", older)}, "another version");
+  refused({made("foreign", "no file of ours, and longer than a head of any kind")}, "foreign");
+  refused({file, Path("made.pcap")}, "replay them apart");
+  refused({"--keylog", kConfig, file}, "--keylog is for captures");
+  Split(2000);
+  refused({Path("second.exchanges"), Path("first.exchanges")}, "give files in order of time");
+}
+
+}  // namespace
+}  // namespace stillwatch
