@@ -44,9 +44,10 @@ class FailOpenTest : public InlineLabTest {
     probes_[1] = std::make_unique<Probe>(*lab_, kFramesAMs, Probe::Way::kToClient);
     EXPECT_TRUE(Passes(1'500));
     event();
-    EXPECT_TRUE(Passes(1'500));
+    const bool goes_on = Passes(1'500);
+    EXPECT_TRUE(goes_on) << "frames no longer arrive";
     const uint64_t tcp_before = load.received();
-    EXPECT_TRUE(Await([&] { return load.received() > tcp_before + 100'000; })) << "TCP stands still";
+    EXPECT_TRUE(goes_on && Await([&] { return load.received() > tcp_before + 100'000; })) << "TCP stands still";
     Seen seen;
     for (int way = 0; way < 2; ++way) seen.ways[way] = probes_[way]->Finish();
     seen.tcp = load.Finish();

@@ -68,7 +68,7 @@ void TcpLoad::Fail(const std::string& what) {
 
 void TcpLoad::Send(const NetLab&) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval patience{30, 0};
+  const timeval patience{20, 0};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   const sockaddr_in address = Server();
@@ -100,7 +100,7 @@ void TcpLoad::Send(const NetLab&) {
 }
 
 void TcpLoad::Serve(int listener) {
-  const timeval patience{30, 0};
+  const timeval patience{20, 0};
   setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
   close(listener);
