@@ -10,9 +10,6 @@ namespace stillwatch::pipeline {
 
 namespace {
 
-// A model and its parameters, as one key.
-uint32_t TupleOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.model) << 16 | r.parameters; }
-
 // Occurrences by owner, at most three of each: no single owner sets a rate.
 constexpr uint32_t kOwnerCap = 3;
 // Outside accounts with so many hits through different cores are suspects: they do not count as benign.
@@ -81,7 +78,7 @@ class Fit {
     std::vector<uint32_t> held;
     for (const RequestRef& ref : linked) {
       ++group_requests_;
-      ++group_tuples_[TupleOf(*ref.request)];
+      ++group_tuples_[SettingsOf(*ref.request)];
       ++group_models_[ref.request->model];
       cores_.CoresOf(*ref.request, &held);
       for (uint32_t core : held) ++group_with_core_[core];
@@ -108,7 +105,7 @@ class Fit {
       if (is_member_[ref.account] || was_member_[ref.account] || is_suspect_[ref.account]) continue;
       ++outside_requests_;
       if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
-      const uint32_t tuple = TupleOf(*ref.request);
+      const uint32_t tuple = SettingsOf(*ref.request);
       if (std::count(seen.begin(), seen.end(), tuple) < kOwnerCap) {
         seen.push_back(tuple);
         ++outside_tuples_[tuple];
@@ -203,7 +200,7 @@ class Fit {
         const RequestRef& ref = population_.requests[i];
         if (!(in_fit_[ref.account] >> RequestIndex(ref) & 1)) continue;
         ++own.requests;
-        ++own.tuples[TupleOf(*ref.request)];
+        ++own.tuples[SettingsOf(*ref.request)];
         ++own.models[ref.request->model];
         for (uint32_t core : Held(i)) ++own.cores[core];
       }
@@ -223,7 +220,7 @@ class Fit {
       }
       hit.content_nats += pairs_of_words;
       if (hit.content_nats < tunables_.request_hit_nats) continue;
-      hit.tuple_nats = TupleNats(TupleOf(*ref.request), own);
+      hit.tuple_nats = TupleNats(SettingsOf(*ref.request), own);
       member.hits.push_back(hit);
       for (uint32_t core : held) {
         if (cores_.cores[core].fragments == 1 || CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;

@@ -20,34 +20,36 @@ const RememberedRequest& RequestOf(const Population& population, const GroupMemb
   return population.profiles[member.account].requests[hit.request];
 }
 
-// Every hit as a work item: what remains of it without the cores that carry the group. (A question dealt
-// to a few of the accounts is payload: the fit keeps cores of a good share of the owners only.)
+// What remains of a request without the cores that carry the group. (A question dealt to a few of the accounts
+// is payload: the fit keeps cores of a good share of the owners only.)
+WorkItem ItemOf(uint32_t owner, uint32_t core, const RememberedRequest& request, const CoreSet& cores) {
+  WorkItem item{owner, core, request.text_hash, {}, 0};
+  for (uint32_t fragment : request.shingles()) {
+    if (cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
+  }
+  std::sort(item.payload.begin(), item.payload.end());
+  return item;
+}
+
+// Every hit as a work item.
 std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
   std::vector<WorkItem> items;
   std::vector<uint32_t> held;
   for (const GroupMember& member : group.members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
-      WorkItem item{member.owner, hit.core, request.text_hash, {}, 0};
-      for (uint32_t fragment : request.shingles()) {
-        if (group.cores.CoreOfFragment(fragment) != UINT32_MAX) continue;
-        item.payload.push_back(fragment);
-      }
-      std::sort(item.payload.begin(), item.payload.end());
+      WorkItem& item = items.emplace_back(ItemOf(member.owner, hit.core, request, group.cores));
       group.cores.CoresOf(request, &held);
       for (uint32_t core : held) item.cores_held = Mix64(item.cores_held + core + 1);
-      items.push_back(std::move(item));
     }
   }
   return items;
 }
 
-// Hits of the member in the middle.
-size_t MedianHits(const Group& group) {
-  std::vector<size_t> hits;
-  for (const GroupMember& member : group.members) hits.push_back(member.hits.size());
-  const auto middle = hits.begin() + static_cast<ptrdiff_t>(hits.size() / 2);
-  std::nth_element(hits.begin(), middle, hits.end());
+template <typename T>
+T MedianOf(std::vector<T> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
 
@@ -61,12 +63,7 @@ std::vector<WorkItem> CohortItems(const Population& population, const Group& gro
   std::vector<WorkItem> items;
   for (const RequestRef& ref : population.requests) {
     if (mine[ref.owner] || ref.owner % step != 0 || (ref.request->flags & kConversation) != 0) continue;
-    WorkItem item{ref.owner, 0, ref.request->text_hash, {}, 0};
-    for (uint32_t fragment : ref.request->shingles()) {
-      if (group.cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
-    }
-    std::sort(item.payload.begin(), item.payload.end());
-    items.push_back(std::move(item));
+    items.push_back(ItemOf(ref.owner, 0, *ref.request, group.cores));
   }
   return items;
 }
@@ -219,15 +216,15 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   counts.payload_pairs = work.pairs;
   counts.collisions = work.collisions;
   counts.crossing_pairs = static_cast<uint32_t>(std::min<uint64_t>(work.crossing, UINT32_MAX));
-  const size_t items_each = MedianHits(*group);
+  std::vector<size_t> hits;
+  std::vector<int32_t> scores;
+  for (const GroupMember& member : group->members) hits.push_back(member.hits.size()), scores.push_back(member.score);
+  const size_t items_each = MedianOf(hits);
   counts.continuity = MeasureContinuity(items, items_each, false, tunables);
   counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, true, tunables);
   group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
-  std::vector<int32_t> scores;
-  for (const GroupMember& member : group->members) scores.push_back(member.score);
-  std::nth_element(scores.begin(), scores.begin() + static_cast<ptrdiff_t>(scores.size() / 2), scores.end());
-  group->evidence.content = std::min(scores[scores.size() / 2], tunables.content_nats_max);
+  group->evidence.content = std::min(MedianOf(scores), tunables.content_nats_max);
   MeasureAgainstOutside(population, tunables, group);
 }
 

@@ -34,7 +34,8 @@ std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span
 }
 
 CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables) {
-  CoreLook look{.profiles = profiles};
+  CoreLook look;
+  look.profiles = profiles;
   const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &look.owners);
   look.requests = AllRequests(profiles, owner_of);
   look.cores = FindCores(

@@ -22,6 +22,8 @@ struct ClientChoice {
   enum Feature : size_t { kSettings, kModel, kClient, kFeatures };
   std::array<uint32_t, kFeatures> values = {};  // model with parameters, model, client family
 };
+// A model and its parameters, as one key.
+inline uint32_t SettingsOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.model) << 16 | r.parameters; }
 ClientChoice ChoiceOf(const RememberedRequest& request);
 
 // How alike the owners of a list of requests are, by feature: pairs of owners with the same value, and all pairs.
