@@ -1,4 +1,4 @@
-// bench_path [--only NAME] CAPTURE: runs the path over a capture in passes, each with one stage more than the one
+// bench_path [--only NAME]... CAPTURE: runs the path over a capture in passes, each with one stage more than the one
 // before, each in a process of its own (so that its CPU time and peak memory are its own). Prints JSON.
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -232,13 +233,14 @@ Measured RunPass(const Pass& pass, const std::string& capture, const config::Con
 }
 
 int Main(int argc, char** argv) {
-  std::string only, capture;
+  std::set<std::string> only;
+  std::string capture;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
+    if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only.insert(argv[++i]);
     else capture = argv[i];
   }
   if (capture.empty()) {
-    std::fprintf(stderr, "bench_path [--only NAME] CAPTURE\n");
+    std::fprintf(stderr, "bench_path [--only NAME]... CAPTURE\n");
     return 64;
   }
   const config::Config config = config::ParseConfig("", "(defaults)", std::vector<std::string>{}).value();
@@ -246,7 +248,7 @@ int Main(int argc, char** argv) {
   Measured last;
   std::string rows;
   for (const Pass& pass : Passes()) {
-    if (!only.empty() && only != pass.key) continue;
+    if (!only.empty() && !only.contains(pass.key)) continue;
     last = RunPass(pass, capture, config, secrets);
     char row[512];
     std::snprintf(row, sizeof row,

@@ -21,6 +21,7 @@ namespace stillwatch::benchmarks {
 namespace {
 
 constexpr uint64_t kStartUs = 1'767'225'600ull * 1'000'000;  // 2026-01-01
+constexpr uint64_t kBetweenConnectionsUs = 3'000;  // a longer capture lasts longer, it is no denser
 constexpr size_t kMss = 1460;
 constexpr size_t kAccounts = 4000;
 constexpr size_t kAnswerBytes = 2048;
@@ -90,7 +91,7 @@ uint16_t Fold(uint32_t sum) {
 // One connection, frame by frame.
 class Connection {
  public:
-  Connection(uint64_t index, uint64_t connections, uint64_t requests, uint64_t seed, const Vocabulary& words)
+  Connection(uint64_t index, uint64_t requests, uint64_t seed, const Vocabulary& words)
       : random_(Mix64(seed) ^ Mix64(index + 1)), words_(words), requests_left_(requests) {
     account_ = random_.Below(kAccounts);
     client_ip_ = 0x0a000000u | static_cast<uint32_t>(Mix64(account_) & 0xffffff);
@@ -98,7 +99,7 @@ class Connection {
     seq_[0] = static_cast<uint32_t>(random_.Next());
     seq_[1] = static_cast<uint32_t>(random_.Next());
     split_ = random_.Below(2) == 0;
-    now_us_ = kStartUs + 60'000'000 * index / connections;
+    now_us_ = kStartUs + kBetweenConnectionsUs * index;
     Emit(0, 0x02, "");
     now_us_ += 1000;
     Emit(1, 0x12, "");
@@ -251,8 +252,8 @@ int Main(int argc, char** argv) {
   uint64_t opened = 0, frames = 0, bytes = 0;
   while (opened < connections || !heap.empty()) {
     while (opened < connections &&
-           (heap.empty() || kStartUs + 60'000'000 * opened / connections <= heap.top().frame.time_us)) {
-      auto* connection = new Connection(opened, connections, requests, seed, words);
+           (heap.empty() || kStartUs + kBetweenConnectionsUs * opened <= heap.top().frame.time_us)) {
+      auto* connection = new Connection(opened, requests, seed, words);
       Waiting first{{}, opened, connection};
       connection->Next(&first.frame);
       heap.push(std::move(first));

@@ -25,10 +25,11 @@ def main():
         print(f"  {row['adds']:<40}{100 * (row['cpu_s'] - before) / whole:>6.1f} %")
         before = row["cpu_s"]
     if longer:
-        row = longer["passes"][-1]
-        print(f"\nten times longer: {longer['requests']:,} requests, peak {row['peak_bytes'] / 2**20:.0f} MiB "
-              f"(short: {ours['passes'][-1]['peak_bytes'] / 2**20:.0f} MiB), "
-              f"{row['exchanges'] / row['cpu_s']:,.0f} requests/s")
+        print(f"\nten times longer: {longer['requests']:,} requests")
+        short = {row["key"]: row for row in ours["passes"]}
+        for row in longer["passes"]:
+            print(f"  {row['name']:<32}{row['exchanges'] / row['cpu_s']:>12,.0f} requests/s, peak {row['peak_bytes'] / 2**20:.0f} MiB "
+                  f"(short: {short[row['key']]['peak_bytes'] / 2**20:.0f} MiB)")
     if peers:
         rate = {row["key"]: row["exchanges"] / row["cpu_s"] for row in ours["passes"] if row["exchanges"]}
         print("\npeers on the same file, same core, same run")
