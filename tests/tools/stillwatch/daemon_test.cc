@@ -60,6 +60,16 @@ class DaemonTest : public ::testing::Test {
     for (const json& record : daemon_->Records("audit")) actions.push_back(record["action"]);
     return actions;
   }
+  // A start that ends by itself with `exit` and says `why`.
+  void ExpectNoStart(const std::string& config, const std::vector<std::string>& words, int exit, const std::string& why) {
+    if (daemon_->Start(config, words)) {
+      ADD_FAILURE() << "it started; it should have said: " << why;
+      daemon_->Stop();
+      return;
+    }
+    EXPECT_EQ(daemon_->Wait(), exit);
+    EXPECT_THAT(daemon_->log(), HasSubstr(why));
+  }
   void ExpectUnchanged(uint64_t generation, const std::string& version) const {
     const json status = daemon_->Ask({"status"});
     EXPECT_EQ(status["generation"], generation);
@@ -356,9 +366,7 @@ TEST_F(DaemonTest, AfterAKillItRemembersTheAccountsOfTheLastSnapshot) {
   for (const char* key : {"sk-one", "sk-two", "sk-three"}) EXPECT_EQ(good.find(key), std::string::npos);
   const auto refused = [&](const std::string& bytes, const std::string& why, const std::vector<std::string>& words = {}) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-    EXPECT_FALSE(daemon_->Start(config, words));
-    EXPECT_EQ(daemon_->Wait(), 2);
-    EXPECT_THAT(daemon_->log(), HasSubstr(why));
+    ExpectNoStart(config, words, 2, why);
     EXPECT_THAT(daemon_->log(), HasSubstr("--start-empty"));
   };
   refused(good.substr(0, good.size() / 2), "memory.snapshot: is cut short");
@@ -522,8 +530,7 @@ TEST_F(DaemonTest, AfPacketSaysThatItChangesTags) {
 }
 
 TEST_F(DaemonTest, AFileThatDidNotStartIsNotConfirmed) {
-  EXPECT_FALSE(daemon_->Start(daemon_->WriteConfig("box.toml", {"sketch.rarity_table = \"/nowhere\""})));
-  EXPECT_EQ(daemon_->Wait(), 1);
+  ExpectNoStart(daemon_->WriteConfig("box.toml", {"sketch.rarity_table = \"/nowhere\""}), {}, 1, "/nowhere");
   ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("box.toml", {"policy.version = \"mended\""})));
   ExpectUnchanged(1, "mended");
   EXPECT_EQ(daemon_->Stop(), 0);
@@ -558,16 +565,11 @@ TEST_F(DaemonTest, ThreadsRunWhereTheyArePinned) {
 }
 
 TEST_F(DaemonTest, AStartThatCannotWorkSaysWhy) {
-  const auto fails = [&](const std::vector<std::string>& words, int exit, const std::string& why) {
-    EXPECT_FALSE(daemon_->Start(config_, words));
-    EXPECT_EQ(daemon_->Wait(), exit);
-    EXPECT_THAT(daemon_->log(), HasSubstr(why));
-  };
-  fails({"--set", "ports.b="}, 2, "ports.b names no interface");
-  fails({"--set", "privacy.salt="}, 2, "privacy.salt is empty");
-  fails({"--set", "ports.b=nowhere0"}, 1, "nowhere0");
-  fails({"--set", "memory.max_mib=64"}, 1, "memory.max_mib: the configured pools add up to");
-  fails({"surplus"}, 64, "run --config FILE");
+  ExpectNoStart(config_, {"--set", "ports.b="}, 2, "ports.b names no interface");
+  ExpectNoStart(config_, {"--set", "privacy.salt="}, 2, "privacy.salt is empty");
+  ExpectNoStart(config_, {"--set", "ports.b=nowhere0"}, 1, "nowhere0");
+  ExpectNoStart(config_, {"--set", "memory.max_mib=64"}, 1, "memory.max_mib: the configured pools add up to");
+  ExpectNoStart(config_, {"surplus"}, 64, "run --config FILE");
   ASSERT_TRUE(daemon_->Start(config_));
   // A second one on the same ports, with a state and a socket of its own.
   const auto second = lab_->appliance.Spawn(
