@@ -35,10 +35,10 @@ EXAMPLE_KEY = bytes.fromhex("7374696c6c77617463682d6578616d706c65")  # of config
 
 
 def labels_of(truth, account_key=EXAMPLE_KEY):
-    """Whether the account of each id is of a campaign; accounts on the allow-list are left out."""
+    """Kind of the account of each id, and whether it is of a campaign; accounts on the allow-list are left out."""
     def identity(a):
         return a.get("key_id") or hmac.new(account_key, a["key"].encode(), hashlib.sha256).hexdigest()[:32]
-    return {identity(a): a["campaign"] is not None for a in truth["accounts"] if not a.get("allowed")}
+    return {identity(a): (a["kind"], a["campaign"] is not None) for a in truth["accounts"] if not a.get("allowed")}
 
 
 class Run:
@@ -51,7 +51,8 @@ class Run:
         self.ids = [i for i in self.exchanges.account_ids if i in labels]
         if not self.ids:
             raise exchanges.BadFile(f"{path}: none of its accounts is in {truth_path}: of another world, or another account key")
-        self.campaign = np.array([labels[i] for i in self.ids])
+        self.kind = np.array([labels[i][0] for i in self.ids])
+        self.campaign = np.array([labels[i][1] for i in self.ids])
 
     def scores(self, module, parameters):
         begin = time.process_time()
@@ -74,32 +75,40 @@ def auc(scores, campaign):
     return float((ranks[campaign].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+def benign_of(runs):
+    return np.concatenate([scores[~campaign] for scores, campaign, _ in runs])
+
+
 def judge(chosen, applied):
-    """Recall and realised rate under frozen thresholds. Both: lists of (scores, campaign); a file in both is judged by the others."""
+    """Recall and realised rate under frozen thresholds. Both: lists of (scores, campaign, kind); a file in both is judged by the others."""
     points = []
     for rate in RATES:
         caught = members = wrong = innocents = 0
-        for scores, campaign in applied:
-            others = [pair for pair in chosen if pair[0] is not scores] or chosen
-            cut = threshold(np.concatenate([s[~c] for s, c in others]), rate)
+        kinds = {}
+        for scores, campaign, kind in applied:
+            others = [run for run in chosen if run[0] is not scores] or chosen
+            cut = threshold(benign_of(others), rate)
             caught += int((scores[campaign] > cut).sum())
             wrong += int((scores[~campaign] > cut).sum())
             members += int(campaign.sum())
             innocents += int((~campaign).sum())
-        points.append({"asked": rate, "caught": caught, "members": members, "wrong": wrong, "innocents": innocents})
-    aucs = [a for a in (auc(*pair) for pair in applied) if a is not None]
+            for name in np.unique(kind):
+                above, of = kinds.get(str(name), (0, 0))
+                kinds[str(name)] = (above + int((scores[kind == name] > cut).sum()), of + int((kind == name).sum()))
+        points.append({"asked": rate, "caught": caught, "members": members, "wrong": wrong, "innocents": innocents, "kinds": kinds})
+    aucs = [a for a in (auc(scores, campaign) for scores, campaign, _ in applied) if a is not None]
     return {"points": points, "auc": sum(aucs) / len(aucs) if aucs else None}
 
 
 def measure(module, parameters, choose, apply):
     scored = [run.scores(module, parameters) for run in choose]
-    chosen = [(s, run.campaign) for (s, _), run in zip(scored, choose)]
+    chosen = [(s, run.campaign, run.kind) for (s, _), run in zip(scored, choose)]
     if apply:
         scored = [run.scores(module, parameters) for run in apply]
-    applied = [(s, run.campaign) for (s, _), run in zip(scored, apply)] if apply else chosen
+    applied = [(s, run.campaign, run.kind) for (s, _), run in zip(scored, apply)] if apply else chosen
     result = judge(chosen, applied)
     result.update(parameters=parameters, seconds=sum(t for _, t in scored), own=not apply and len(choose) == 1,
-                  thresholds=[threshold(np.concatenate([s[~c] for s, c in chosen]), r) for r in RATES],
+                  thresholds=[threshold(benign_of(chosen), r) for r in RATES],
                   scores=[dict(zip(run.ids, s.tolist())) for (s, _), run in zip(scored, apply or choose)])
     return result
 
@@ -124,6 +133,19 @@ def table(rows):
                       f"{p['wrong']} of {p['innocents']} ({p['wrong'] / max(1, p['innocents']):.1e})"]
         cells += ["-" if result["auc"] is None else f"{result['auc']:.3f}", f"{result['seconds']:.1f}"]
         lines.append(f"| {name}{' (own)' if result['own'] else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def table_of_kinds(rows, runs):
+    """Of each kind of account, the share above the threshold of the higher rate."""
+    campaigns = sorted({str(k) for run in runs for k in run.kind[run.campaign]}, key=lambda k: (len(k), k))
+    lines = [f"Flagged at {RATES[0]:g} asked, by campaign type; then the benign kinds flagged most.", "",
+             "| method | " + " | ".join(campaigns) + " | benign |", "|---|" + "---|" * (len(campaigns) + 1)]
+    for name, result in rows:
+        kinds = result["points"][0]["kinds"]
+        benign = sorted((k for k in kinds if k not in campaigns and kinds[k][0]), key=lambda k: -kinds[k][0])
+        lines.append(f"| {name} | " + " | ".join(f"{kinds[k][0]} of {kinds[k][1]}" for k in campaigns) +
+                     " | " + ", ".join(f"{k} {kinds[k][0]} of {kinds[k][1]}" for k in benign[:3]) + " |")
     return "\n".join(lines)
 
 
@@ -154,7 +176,7 @@ def main():
         if given.grid:
             tried.sort(key=worth, reverse=True)
         rows += [(name + "".join(f" {k}={v}" for k, v in r["parameters"].items()), r) for r in tried]
-    print(table(rows))
+    print(table(rows) + "\n\n" + table_of_kinds(rows, apply or choose))
     if given.out:
         with open(given.out, "w") as file:
             json.dump({"files": given.apply or given.exchanges, "methods": dict(rows)}, file)

@@ -46,8 +46,8 @@ class All(unittest.TestCase):
 class Rate(unittest.TestCase):
     def test_the_busiest_window_counts(self):
         rows = [dict(key=1, at_s=3600 * i, tokens_out=100) for i in range(6)] + [dict(key=2, at_s=7200 + i, tokens_out=1) for i in range(4)]
-        self.assertEqual(scored(rate, rows, window_s=3600), {1: 1, 2: 4})
-        self.assertEqual(scored(rate, rows, window_s=None), {1: 6, 2: 4})
+        self.assertEqual(scored(rate, rows, window_s=3600, of="requests"), {1: 1, 2: 4})
+        self.assertEqual(scored(rate, rows, window_s=None, of="requests"), {1: 6, 2: 4})
         self.assertEqual(scored(rate, rows, window_s=None, of="tokens_out"), {1: 600, 2: 4})
 
 
@@ -176,6 +176,12 @@ class Fraudar(unittest.TestCase):
         rows = [dict(key=k, tokens=t) for k in range(1, 9) for t in shared]  # eight accounts, six prompts
         rows += [dict(key=k, tokens=popular) for k in range(1, 41)]  # everybody, as cover for the eight
         rows += [dict(key=k, tokens=words(100 + k, 20)) for k in range(9, 41)]
+        found = scored(fraudar, rows, blocks=1)
+        self.assertEqual({k for k, v in found.items() if v == max(found.values())}, set(range(1, 9)))
+
+    def test_three_rare_prompts_of_eight_outweigh_three_popular_ones_of_forty(self):
+        rows = [dict(key=k, tokens=words(s, 20)) for k in range(1, 9) for s in range(3)]
+        rows += [dict(key=k, tokens=words(50 + s, 20)) for k in range(9, 49) for s in range(3)]  # as many edges a node, were all equal
         found = scored(fraudar, rows, blocks=1)
         self.assertEqual({k for k, v in found.items() if v == max(found.values())}, set(range(1, 9)))
 

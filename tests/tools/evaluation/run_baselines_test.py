@@ -26,11 +26,13 @@ class Thresholds(unittest.TestCase):
 
     def test_a_file_is_judged_by_the_others(self):
         campaign = np.array([False] * 100 + [True] * 10)
-        low = (np.array([1.0] * 100 + [5.0] * 10), campaign)
-        high = (np.array([9.0] * 100 + [5.0] * 10), campaign)
+        kind = np.array(["chat"] * 60 + ["class"] * 40 + ["t1"] * 10)
+        low = (np.array([1.0] * 100 + [5.0] * 10), campaign, kind)
+        high = (np.array([9.0] * 100 + [5.0] * 10), campaign, kind)
         point = run_baselines.judge([low, high], [low, high])["points"][0]
         # Under the threshold of `high` nobody of `low` is caught; under that of `low` all of `high` is.
         self.assertEqual((point["caught"], point["wrong"], point["members"], point["innocents"]), (10, 100, 20, 200))
+        self.assertEqual(point["kinds"], {"chat": (60, 120), "class": (40, 80), "t1": (10, 20)})
 
     def test_area_under_the_curve(self):
         campaign = np.array([False, False, True, True])
@@ -43,9 +45,9 @@ class Thresholds(unittest.TestCase):
 class Labels(unittest.TestCase):
     def test_ids_are_those_of_the_verdicts(self):
         # printf sk-1 | openssl dgst -sha256 -mac hmac -macopt hexkey:7374696c6c77617463682d6578616d706c65
-        found = run_baselines.labels_of({"accounts": [{"key": "sk-1", "campaign": None}, {"key": "sk-2", "campaign": "t1-1"},
-                                                      {"key": "sk-3", "campaign": None, "allowed": True}]})
-        self.assertEqual(found, {"920d302bb500e8c0fc3d77aa3096137c": False, "7dcc9cb1a4a2181f3481bd0bf10da482": True})
+        found = run_baselines.labels_of({"accounts": [{"key": "sk-1", "kind": "chat", "campaign": None}, {"key": "sk-2", "kind": "t1", "campaign": "t1-1"},
+                                                      {"key": "sk-3", "kind": "distiller", "campaign": None, "allowed": True}]})
+        self.assertEqual(found, {"920d302bb500e8c0fc3d77aa3096137c": ("chat", False), "7dcc9cb1a4a2181f3481bd0bf10da482": ("t1", True)})
 
 
 class Command(unittest.TestCase):
@@ -62,7 +64,7 @@ class Command(unittest.TestCase):
         out = os.path.join(self.folder.name, "out.json")
         done = command("--exchanges", *(e for e, _ in self.runs), "--truth", *(t for _, t in self.runs), "--out", out)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual([line.split(" ")[1] for line in done.stdout.splitlines()[2:]], list(run_baselines.METHODS))
+        self.assertEqual([line.split(" ")[1] for line in done.stdout.split("\n\n")[0].splitlines()[2:]], list(run_baselines.METHODS))
         with open(out) as file:
             written = json.load(file)["methods"]
         for (_, truth_path), scores in zip(self.runs, written["rate"]["scores"]):

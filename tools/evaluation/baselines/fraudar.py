@@ -15,7 +15,7 @@ import numpy as np
 from . import texts
 
 EDGES_MAX = 300_000
-GRID = [dict(rows=r, bands=b, blocks=n) for r, b in ((1, 1), (2, 1), (4, 1), (2, 4), (4, 16)) for n in (1, 4, 16)]
+GRID = [dict(rows=r, bands=b, blocks=n) for r, b in ((1, 1), (1, 4), (1, 16), (2, 1), (2, 4), (4, 16)) for n in (1, 4)]
 
 
 def _edges(exchanges, rows, bands, tokens_min):

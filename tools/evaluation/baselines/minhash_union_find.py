@@ -38,7 +38,7 @@ def near_pairs(sketch, jaccard, rows=4):
     return left[near], right[near]
 
 
-def scores(exchanges, jaccard=0.5, support=2, tokens_min=5):
+def scores(exchanges, jaccard=0.5, support=3, tokens_min=10):
     """Accounts in the account's component, and below one the share of its texts that are like another account's."""
     accounts = len(exchanges.account_ids)
     found = texts.distinct(exchanges, tokens_min)

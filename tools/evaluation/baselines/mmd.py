@@ -35,7 +35,7 @@ def _squares(a, b):
     return np.maximum((a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T, 0)
 
 
-def scores(exchanges, window=50, queries_min=3, standardise=False):
+def scores(exchanges, window=100, queries_min=10, standardise=False):
     """The largest unbiased MMD^2 of the account's windows, with standardise over its deviation when all is one population; 0 where there are too few."""
     found = texts.distinct(exchanges)
     vectors = texts.embed(found)

@@ -10,7 +10,7 @@ import numpy as np
 GRID = [dict(window_s=w, of=o) for o in ("requests", "tokens_out") for w in (3600, 86400, None)]
 
 
-def scores(exchanges, window_s=3600, of="requests"):
+def scores(exchanges, window_s=None, of="tokens_out"):
     """Requests, or answered tokens, in the account's busiest window (None: in the whole file)."""
     weight = np.ones(len(exchanges)) if of == "requests" else exchanges.header["tokens_out"].astype(float)
     window = np.zeros(len(exchanges), np.int64) if window_s is None else (exchanges.seconds // window_s).astype(np.int64)

@@ -17,7 +17,7 @@ ACCOUNTS_MAX = 2000
 GRID = [dict(bin_s=b, similarity=s, common_min=c) for b in (3600, 86400, None) for s in (0.05, 0.2, 0.5) for c in (1, 2)]
 
 
-def scores(exchanges, bin_s=86400, similarity=0.2, common_min=1):
+def scores(exchanges, bin_s=3600, similarity=0.2, common_min=1):
     """Accounts in the account's cluster, and below one the highest similarity to any account."""
     accounts = len(exchanges.account_ids)
     what = exchanges.header["part_hash"][:, texts.INSTRUCTION]
