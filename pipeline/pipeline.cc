@@ -39,6 +39,19 @@ uint16_t ParametersOf(const ExchangeHeader& h) {
   return static_cast<uint16_t>(x >> 48);
 }
 
+// JA4 and HTTP/2 fingerprint as one; 0: neither was seen.
+uint16_t TransportOf(const ExchangeHeader& h) {
+  if (h.ja4_hash == 0 && h.http2_hash == 0) return 0;
+  return static_cast<uint16_t>(Mix64(h.ja4_hash * 31 + h.http2_hash) >> 48 | 1);
+}
+
+// The client's /24 or /48, salted; 0: unknown.
+uint16_t NetworkOf(const ExchangeHeader& h, Salt salt) {
+  if (h.client.length == 0) return 0;
+  const size_t kept = h.client.length == 4 ? 3 : 6;
+  return static_cast<uint16_t>(KeyedHash64(Bytes(h.client.bytes, kept), salt) >> 48 | 1);
+}
+
 // Where an instruction over the limit was cut, as a token index; 0: it is whole.
 uint32_t CutOf(const ExchangeView& exchange) {
   if (!exchange.truncated(Part::kInstruction)) return 0;
@@ -225,13 +238,15 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   profile->tokens_in += h.tokens_in;
   profile->tokens_out += h.tokens_out;
   profile->day.Note(h.request_start_ns / kNsPerSecond, h.tokens_out);
+  profile->hours.Note(h.request_start_ns / kNsPerSecond);
+  if (const uint16_t network = NetworkOf(h, options_.salt); network != 0) profile->home.Note(network);
   profile->refusals += exchange.has(dataplane::kRefusal);
   profile->rate_limited += exchange.has(dataplane::kRateLimited);
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
   profile->dialects |= 1u << static_cast<uint32_t>(h.dialect);
   if (exchange.tokens(Part::kInstruction).size() < 2) {
     counters_.Add(PipelineCounter::kNoInstruction);
-    if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, nullptr);
+    if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, nullptr);
     return;
   }
   RememberInstruction(exchange, considered, profile);
@@ -252,7 +267,8 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   }
   request.model = static_cast<uint16_t>(KeyedHash64(exchange.model(), options_.salt));
   request.parameters = ParametersOf(h);
-  request.stack = Low32(h.agent_family_hash);
+  request.client = static_cast<uint16_t>(h.agent_family_hash);
+  request.transport = TransportOf(h);
   request.tokens = static_cast<uint16_t>(std::min<size_t>(tokens.size(), 65'535));
   request.tokens_out = static_cast<uint16_t>(std::min<uint32_t>(h.tokens_out, 65'535));
   if (elicitation_) {
@@ -264,8 +280,9 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;
   if (h.tools != 0) request.flags |= kToolsOffered;
   if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
+  if (exchange.has(dataplane::kRateLimited)) request.flags |= kLimited;
   ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
-  if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, &request);
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, &request);
   profiles_.Remember(profile, request);
   ++remembered_;
 }

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kHead =
     "stillwatch edges 1: salted hashes of prompt fragments, personal data; keep it on this machine, delete it after use\n";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kFrameHead = 12;
 constexpr uint32_t kFrameMax = 256u << 20;
 
@@ -35,7 +35,10 @@ void Fill(const CoverageSeen& coverage, int64_t now_ns, v1::RecordedCoverage* ou
 }
 
 bool Valid(const v1::RecordedAccount& account) {
-  if (account.account().size() != sizeof(AccountId) || account.day().size() != sizeof(LastDay)) return false;
+  if (account.account().size() != sizeof(AccountId) || account.day().size() != sizeof(LastDay) ||
+      account.home().size() != sizeof(HomeNetworks)) {
+    return false;
+  }
   if (account.request().empty()) return true;
   if (account.request().size() != sizeof(RememberedRequest)) return false;
   return RequestOf(account).fragments_count <= kRequestFragments;
@@ -84,6 +87,9 @@ void ApplyTo(const v1::RecordedAccount& account, Profile* profile) {
   profile->last_ns = account.last_ns();
   profile->dialects = account.dialects();
   std::memcpy(&profile->day, account.day().data(), sizeof profile->day);
+  profile->hours.Note(account.active_s());
+  std::memcpy(&profile->home, account.home().data(), sizeof profile->home);
+  profile->created_s = account.created_s();
 }
 
 RememberedRequest RequestOf(const v1::RecordedAccount& account) {
@@ -128,7 +134,7 @@ void EdgeRecorder::Start(const gpu::SketchVersions& versions) {
   Write(part);
 }
 
-void EdgeRecorder::Account(const Profile& profile, const RememberedRequest* request) {
+void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const RememberedRequest* request) {
   v1::RecordedPart part;
   v1::RecordedAccount* account = part.mutable_account();
   account->set_account(BytesOf(profile.id));
@@ -143,6 +149,9 @@ void EdgeRecorder::Account(const Profile& profile, const RememberedRequest* requ
   account->set_last_ns(profile.last_ns);
   account->set_dialects(profile.dialects);
   account->set_day(&profile.day, sizeof profile.day);
+  account->set_active_s(active_s);
+  account->set_home(&profile.home, sizeof profile.home);
+  account->set_created_s(profile.created_s);
   if (request != nullptr && !MutantIs("edges.forget_requests")) account->set_request(request, sizeof *request);
   Write(part);
 }
@@ -200,7 +209,7 @@ Result<std::unique_ptr<EdgeRecording>> EdgeRecording::Open(const std::string& pa
   if (!part.ok()) return part.error();
   const v1::RecordedStart& start = part.value().start();
   if (!part.value().has_start()) return recording->Bad("does not begin with a start");
-  if (start.version() != kVersion) return Error{path + ": has version " + std::to_string(start.version()) + ", this program reads 1"};
+  if (start.version() != kVersion) return Error{path + ": has version " + std::to_string(start.version()) + ", this program reads " + std::to_string(kVersion)};
   if (start.salt_check() != SaltCheck(salt)) {
     return Error{path + ": was recorded under another privacy.salt; give the one of the recording"};
   }

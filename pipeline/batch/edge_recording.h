@@ -34,8 +34,8 @@ class EdgeRecorder {
   static Result<std::unique_ptr<EdgeRecorder>> Create(const std::string& path, Salt salt);
 
   void Start(const gpu::SketchVersions& versions);
-  // `request`: null when nothing was remembered.
-  void Account(const Profile& profile, const RememberedRequest* request);
+  // `active_s`: when the exchange began. `request`: null when nothing was remembered.
+  void Account(const Profile& profile, int64_t active_s, const RememberedRequest* request);
   void Look(const CoverageSeen& coverage, int64_t now_ns, std::span<const EdgeRecord> edges);
   // Standing advice was looked through for its renewal.
   void Renewal(const CoverageSeen& coverage, int64_t now_ns);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/endian.h"
 #include "dataplane/llm/exchange.h"
+#include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 
 namespace stillwatch::pipeline {
@@ -15,12 +16,6 @@ namespace {
 constexpr uint32_t kExemplarsMax = 20;
 
 std::string Count(uint64_t n) { return std::to_string(n); }
-
-// "4.6" from 1/256 nat.
-std::string NatsText(int32_t q8) {
-  const int32_t tenths = q8 * 10 / 256;
-  return Count(static_cast<uint64_t>(tenths / 10)) + "." + Count(static_cast<uint64_t>(tenths % 10));
-}
 
 // "about 10^N" for exp(q8 / 256): log10(e) = 0.4343 = 28,462 / 65,536.
 std::string RatioText(int32_t q8) {
@@ -67,11 +62,11 @@ void FillExemplars(const Campaign& campaign, const RecordContext& context, v1::E
   }
 }
 
-v1::Evidence* AddEvidence(const Campaign& campaign, uint32_t layer, const char* kind, v1::Family family,
+v1::Evidence* AddEvidence(const Campaign& campaign, uint32_t layer, std::string_view kind, v1::Family family,
                           int32_t weight, uint64_t count, std::string text, v1::CampaignVerdict* out) {
   v1::Evidence* evidence = out->add_evidence();
   evidence->set_layer(layer);
-  evidence->set_kind(kind);
+  evidence->set_kind(std::string(kind));
   evidence->set_family(family);
   evidence->set_weight(weight);
   evidence->set_count(count);
@@ -84,6 +79,16 @@ v1::Evidence* AddEvidence(const Campaign& campaign, uint32_t layer, const char* 
   evidence->set_last_seen(Nanoseconds(last));
   evidence->set_text(std::move(text));
   return evidence;
+}
+
+v1::Family FamilyOf(EvidenceFamily family) {
+  switch (family) {
+    case EvidenceFamily::kTiming: return v1::FAMILY_TIMING;
+    case EvidenceFamily::kStack: return v1::FAMILY_STACK;
+    case EvidenceFamily::kCohort: return v1::FAMILY_COHORT;
+    case EvidenceFamily::kNetwork: return v1::FAMILY_NETWORK;
+  }
+  return v1::FAMILY_UNSPECIFIED;
 }
 
 void FillEvidence(const Campaign& campaign, const RecordContext& context, v1::CampaignVerdict* out) {
@@ -106,10 +111,11 @@ void FillEvidence(const Campaign& campaign, const RecordContext& context, v1::Ca
               Count(c.eliciting_hits) + " of " + Count(c.hits) +
                   " matching requests ask for written-out reasoning, rubrics, several candidates or a fixed schema",
               out);
-  AddEvidence(campaign, 7, "parameters_and_client", v1::FAMILY_STACK, raw.stack, c.owners,
-              "the accounts' model parameters or clients are " + NatsText(raw.stack) +
-                  " nats more alike than those of other accounts that use the same models",
-              out);
+  for (size_t i = 0; i < kGroupLayers; ++i) {
+    const GroupLayer& layer = GroupLayers()[i];
+    const Finding& finding = campaign.group.findings[i];
+    AddEvidence(campaign, layer.number, layer.kind, FamilyOf(layer.family), finding.nats, c.owners, layer.sentence(finding), out);
+  }
 }
 
 void FillCounterEvidence(const Campaign& campaign, bool owners_known, const RecordContext& context,
@@ -206,7 +212,8 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
     record->set_text(check.text);
   }
   out->set_cohort_compared("all accounts outside the group, " + Count(campaign.group.counts.benign_requests) +
-                           " remembered requests; parameters within the same model");
+                           " remembered requests; parameters within the same model; hours and other requests: " +
+                           Count(campaign.group.counts.draws) + " groups of as many accounts, matched by dialect and volume");
   v1::Coverage* coverage = out->mutable_coverage();
   coverage->set_exchanges_seen(context.coverage.exchanges);
   coverage->set_skipped(context.coverage.skipped);

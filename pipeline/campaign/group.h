@@ -50,10 +50,20 @@ struct GroupCounts {
   uint32_t crossing_pairs = 0;     // one payload under two cores, two owners
   Continuity continuity;           // of the group's owners
   Continuity cohort;               // of owners outside, by as many requests each
+  uint32_t draws = 0;              // matched groups of owners outside (group_layer.h)
 };
+
+// What one layer found of a group as a whole (group_layer.h).
+struct Finding {
+  int32_t nats = 0;                    // 1/256, net of the cohort, capped
+  bool known = false;                  // false: there was too little to compare
+  std::array<uint64_t, 8> counts = {};  // what its sentence tells; each layer names its own
+};
+inline constexpr size_t kGroupLayers = 5;
 
 struct GroupEvidence {
   int32_t content = 0, work = 0, stack = 0, elicitation = 0;  // 1/256 nat, capped
+  int32_t timing = 0;
   int32_t content_without_parameters = 0;
 };
 
@@ -65,6 +75,7 @@ struct Group {
   uint32_t founding_anchor = 0;
   GroupCounts counts;
   GroupEvidence evidence;
+  std::array<Finding, kGroupLayers> findings;  // in the order of GroupLayers()
 };
 
 }  // namespace stillwatch::pipeline

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/work_division.h"
 
@@ -13,8 +14,6 @@ namespace stillwatch::pipeline {
 namespace {
 
 constexpr uint32_t kSecondsPerDay = 86'400;
-// An owner's choice may be so much likelier than outside without saying anything: people are another crowd than machines.
-constexpr int32_t kOtherCrowd = 177;  // ln 2
 
 const RememberedRequest& RequestOf(const Population& population, const GroupMember& member, const Hit& hit) {
   return population.profiles[member.account].requests[hit.request];
@@ -68,59 +67,18 @@ std::vector<WorkItem> CohortItems(const Population& population, const Group& gro
   return items;
 }
 
-// Of the hits' client choices, counted once an owner, against everyone outside: log likelihood ratio less
-// what the choice of the values costs. `given` conditions (parameters given the model).
-int32_t ConcentrationNats(const std::map<std::pair<uint32_t, uint32_t>, uint32_t>& inside,
-                          const std::map<std::pair<uint32_t, uint32_t>, uint32_t>& outside) {
-  std::map<uint32_t, uint32_t> inside_of, outside_of;
-  for (const auto& [key, n] : inside) inside_of[key.first] += n;
-  for (const auto& [key, n] : outside) outside_of[key.first] += n;
-  int64_t nats = 0;
-  uint32_t total = 0;
-  for (const auto& [key, n] : inside) {
-    const auto at = outside.find(key);
-    const uint64_t seen = at == outside.end() ? 0 : at->second;
-    const uint64_t of = outside_of.contains(key.first) ? outside_of.at(key.first) : 0;
-    nats += static_cast<int64_t>(n) * (LnRatioQ8(n, inside_of[key.first]) - LnRatioQ8(2 * seen + 1, 2 * of + 2));
-    total += n;
-  }
-  nats -= static_cast<int64_t>(inside.size()) * LnQ8(total + 1) + int64_t{total} * kOtherCrowd;
-  return SaturateQ8(std::max<int64_t>(nats, 0));
-}
-
-// The value that most of an account's listed requests have; ties by the smaller.
-template <typename Requests, typename Value>
-auto MajorityOf(const Requests& requests, Value value) {
-  std::map<decltype(value(*requests.front())), uint32_t> counts;
-  for (const RememberedRequest* r : requests) ++counts[value(*r)];
-  return std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
-           return a.second < b.second;
-         })->first;
-}
-
-// Layers 7 (parameters, client) and 5, which need the accounts outside.
-void MeasureAgainstOutside(const Population& population, const Tunables& tunables, Group* group) {
+// Layer 5, which needs the accounts outside.
+void MeasureElicitation(const Population& population, const Tunables& tunables, Group* group) {
   std::vector<bool> member_owner(population.owners, false);
   for (const GroupMember& member : group->members) member_owner[member.owner] = true;
   for (const GroupMember& member : group->borrowers) member_owner[member.owner] = true;
-  using Counts = std::map<std::pair<uint32_t, uint32_t>, uint32_t>;
-  Counts tuples_in, tuples_out, stacks_in, stacks_out;
-  const auto tuple = [](const RememberedRequest& r) { return std::pair<uint32_t, uint32_t>(r.model, r.parameters); };
-  const auto stack = [](const RememberedRequest& r) { return std::pair<uint32_t, uint32_t>(0, r.stack); };
   const uint8_t asks = static_cast<uint8_t>(std::min(tunables.elicitation_nats / 16, 255));
 
   uint64_t out_asking = 0, out_requests = 0;
-  std::vector<const RememberedRequest*> mine;
-  const auto& refs = population.requests;
-  for (size_t i = 0; i < refs.size();) {
-    const uint32_t owner = refs[i].owner;
-    mine.clear();
-    for (; i < refs.size() && refs[i].owner == owner; ++i) mine.push_back(refs[i].request);
-    if (member_owner[owner]) continue;
-    ++tuples_out[MajorityOf(mine, tuple)];
-    ++stacks_out[MajorityOf(mine, stack)];
-    out_requests += mine.size();
-    for (const RememberedRequest* r : mine) out_asking += r->elicitation >= asks;
+  for (const RequestRef& ref : population.requests) {
+    if (member_owner[ref.owner]) continue;
+    ++out_requests;
+    out_asking += ref.request->elicitation >= asks;
   }
   // Members by owner: the same question of their hits only.
   std::map<uint32_t, std::vector<const RememberedRequest*>> hits_of;
@@ -134,19 +92,13 @@ void MeasureAgainstOutside(const Population& population, const Tunables& tunable
     group->counts.eliciting_hits += asking;
     asking_owners += asking * 2 >= hits.size();
   }
-  const uint64_t members = hits_of.size();
+  std::set<uint32_t> borrowing;
   for (const GroupMember& member : group->borrowers) {
-    for (const Hit& hit : member.hits) hits_of[member.owner].push_back(&RequestOf(population, member, hit));
+    if (!hits_of.contains(member.owner)) borrowing.insert(member.owner);
   }
-  group->counts.borrowers = static_cast<uint32_t>(hits_of.size() - members);
-  for (const auto& [owner, hits] : hits_of) {
-    ++tuples_in[MajorityOf(hits, tuple)];
-    ++stacks_in[MajorityOf(hits, stack)];
-  }
-  group->evidence.stack = std::min(tunables.stack_nats_max,
-      std::max(ConcentrationNats(tuples_in, tuples_out), ConcentrationNats(stacks_in, stacks_out)));
+  group->counts.borrowers = static_cast<uint32_t>(borrowing.size());
   // Owners that mostly ask for reasoning or rubrics, against the share of such requests outside.
-  const uint64_t expected_q8 = members * (out_asking + 1) * 256 / (out_requests + 2);
+  const uint64_t expected_q8 = hits_of.size() * (out_asking + 1) * 256 / (out_requests + 2);
   group->evidence.elicitation =
       std::min(tunables.elicitation_nats_max, ExcessNats(asking_owners, expected_q8));
 }
@@ -225,7 +177,17 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
   group->evidence.content = std::min(MedianOf(scores), tunables.content_nats_max);
-  MeasureAgainstOutside(population, tunables, group);
+  MeasureElicitation(population, tunables, group);
+
+  const GroupView view = MakeGroupView(population, *group);
+  for (size_t i = 0; i < kGroupLayers; ++i) group->findings[i] = GroupLayers()[i].measure(view, tunables);
+  counts.draws = static_cast<uint32_t>(view.draws.size());
+  CountFindings(group);
+}
+
+void CountFindings(Group* group) {
+  group->evidence.stack = FamilyNats(*group, EvidenceFamily::kStack);
+  group->evidence.timing = FamilyNats(*group, EvidenceFamily::kTiming);
 }
 
 Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
@@ -243,7 +205,7 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
                 Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
                 " pairs of payloads")) {
-    j.evidence.content = j.evidence.work = 0;
+    j.evidence.content = j.evidence.work = j.evidence.timing = 0;
   }
   // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt.
   if (check("shared_app", true, (c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners) &&
@@ -251,13 +213,13 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
             std::to_string(c.templates) + " prompt cores; " + Share(c.mixing_owners, c.owners) +
                 " accounts use two or more of them")) {
     j.evidence.content /= 2;
-    j.evidence.work = 0;
+    j.evidence.work = j.evidence.timing = 0;
   }
   if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max &&
                 j.evidence.work < tunables.family_nats,
             Share(c.conversation_hits, c.hits) + " matching requests continue a conversation")) {
     j.evidence.content /= 2;
-    j.evidence.work = 0;
+    j.evidence.work = j.evidence.timing = 0;
   }
   if (check("own_subjects", c.continuity.compared != 0, KeepsSubjects(c.continuity),
             Share(c.continuity.returning, c.continuity.compared) + " accounts come back to subjects of their own")) {
@@ -272,10 +234,10 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   check("aged_accounts", false, false, "no account directory says how old these accounts are");
   check("authorised", false, false, "not on the allow-list; contracts outside it are not known here");
 
-  for (int32_t nats : {j.evidence.content, j.evidence.work, j.evidence.stack}) j.families += nats >= tunables.family_nats;
-  j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + j.evidence.work / 2);
+  for (int32_t nats : {j.evidence.content, j.evidence.work, j.evidence.stack, j.evidence.timing}) j.families += nats >= tunables.family_nats;
+  j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + (j.evidence.work + j.evidence.timing) / 2);
   j.distillation_like = ProbabilityOf(tunables.prior_distillation + j.evidence.content + j.evidence.work +
-                                      j.evidence.elicitation + j.evidence.stack / 2);
+                                      j.evidence.elicitation + (j.evidence.stack + j.evidence.timing) / 2);
   // Shared prompts and parameters say who goes together; that outputs are harvested, only work or elicitation say.
   const bool harvests = j.evidence.work >= tunables.harvest_nats || j.evidence.elicitation >= tunables.harvest_nats;
   if (j.families < 2 || !harvests) j.distillation_like = std::min(j.distillation_like, 32'768u);

@@ -31,8 +31,11 @@ struct Judgement {
   uint64_t innocents_high_q16 = 0;  // accounts in 1/65,536, before rounding up
 };
 
-// Fills group->counts and group->evidence (before explanations).
+// Fills group->counts, findings and evidence (before explanations).
 void MeasureGroup(const Population& population, const Tunables& tunables, Group* group);
+
+// What of the findings counts, into group->evidence.
+void CountFindings(Group* group);
 
 Judgement JudgeGroup(const Group& group, const Tunables& tunables);
 

@@ -40,7 +40,7 @@ Likeness Count(const Choices& choices, std::vector<uint32_t>* values) {
 }  // namespace
 
 ClientChoice ChoiceOf(const RememberedRequest& request) {
-  return {{SettingsOf(request), request.model, request.stack}};
+  return {{SettingsOf(request), request.model, request.client}};
 }
 
 Likeness LikenessOf(std::span<const RequestRef> requests) {

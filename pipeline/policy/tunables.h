@@ -67,6 +67,11 @@ struct Tunables {
   // --- Layer 5: elicitation -----------------------------------------------------------------------
   int32_t elicitation_nats = Nats(25);  // a request that asks for reasoning, rubrics, n-best, schemas
 
+  // --- Layers of a whole group: 6, 8, 9, 11 -------------------------------------------------------
+  uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today
+  int32_t timing_nats_max = Nats(60);   // as much as the client stack
+  int32_t hint_nats_max = Nats(20);     // sign-ups, residual traffic, network: told and not counted, classes share them all
+
   // --- Families, labels ---------------------------------------------------------------------------
   int32_t family_nats = Nats(46);       // two families this strong, or the verdict stays at observe
   int32_t harvest_nats = Nats(23);      // work or elicitation must say so much, or nothing says that outputs are harvested

@@ -1,4 +1,4 @@
-// What is remembered of one account: at most 4 KiB, no text. Counters over its life, and up to 30
+// What is remembered of one account: at most 4 KiB, no text. Counters over its life, and up to 29
 // requests with the fragments of their instructions, so that evidence can be counted request by request
 // (an average over an account hides a few harvesting requests in much cover). Plain data: a snapshot is
 // its bytes. Fragments are salted hashes that a holder of the salt could look up: memory only.
@@ -9,17 +9,19 @@
 #include <type_traits>
 
 #include "base/hash.h"
+#include "pipeline/profile/active_hours.h"
 
 namespace stillwatch::pipeline {
 
 inline constexpr uint32_t kRequestFragments = 24;
-inline constexpr uint32_t kRequestsRemembered = 30;
+inline constexpr uint32_t kRequestsRemembered = 29;
 
 enum RequestFlags : uint8_t {
   kConversation = 1u << 0,  // earlier turns came with it
   kLinked = 1u << 1,        // a campaign's hit at the last evaluation: kept before others
   kToolsOffered = 1u << 2,
   kAnswered = 1u << 3,      // a 2xx response was seen
+  kLimited = 1u << 4,       // answered with 429
 };
 
 struct RememberedRequest {
@@ -29,7 +31,8 @@ struct RememberedRequest {
   uint32_t text_hash;                     // of the whole instruction, exact
   uint16_t model;                         // hash of its name
   uint16_t parameters;                    // hash of temperature, top_p, max tokens, n, formats
-  uint32_t stack;                         // client family
+  uint16_t client;                        // hash of the client family that its User-Agent names
+  uint16_t transport;                     // hash of JA4 and HTTP/2 fingerprint; 0: unseen
   uint16_t tokens;                        // of the instruction; saturates
   uint8_t fragments_count;
   uint8_t elicitation;                    // 1/16 nat, saturates
@@ -77,7 +80,9 @@ struct Profile {
   uint32_t requests_count;
   uint32_t cores;           // distinct cores held at the last evaluation
   LastDay day;
-  uint32_t reserved[8];
+  ActiveHours hours;
+  HomeNetworks home;
+  uint32_t reserved[2];
   RememberedRequest requests[kRequestsRemembered];
 
   std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }
@@ -90,7 +95,7 @@ static_assert(std::is_trivially_copyable_v<Profile>);
 // oldest of all. True when one was pushed out.
 bool Remember(Profile* profile, const RememberedRequest& request);
 
-// Forgets requests before `time_s`.
+// Forgets requests before `time_s`, and the hours and networks of an account that was not active since.
 void ExpireBefore(Profile* profile, uint32_t time_s);
 
 }  // namespace stillwatch::pipeline

@@ -149,6 +149,10 @@ TEST(Campaigns, SmallCrowd) {
 TEST(Campaigns, OrdinaryCrowdsRaiseNothing) {
   Measure("none", {.t1 = false, .t4 = false}, "", 0);
 }
+// A campus, a country behind one carrier: that people share an address says nothing against them.
+TEST(Campaigns, OneAddressRaisesNothing) {
+  Measure("one address", {.t1 = false, .t4 = false, .one_address = true}, "", 0);
+}
 
 }  // namespace
 }  // namespace stillwatch::pipeline

@@ -75,7 +75,8 @@ class Maker {
   uint32_t NewAccount(const std::string& kind, int campaign = -1) {
     uint8_t bytes[16];
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>(random_() >> 32);
-    crowd_.accounts.push_back({HexOf(Bytes(bytes, 16)), kind, campaign});
+    const uint32_t network = options_.one_address && campaign < 0 ? 1 : Mix32(static_cast<uint32_t>(crowd_.accounts.size()) + 1);
+    crowd_.accounts.push_back({HexOf(Bytes(bytes, 16)), kind, campaign, network});
     return static_cast<uint32_t>(crowd_.accounts.size() - 1);
   }
   int64_t AnyTime(int64_t from = 0, int64_t span = 0) {
@@ -347,6 +348,9 @@ dataplane::ExchangeView BuildExchange(const Crowd& crowd, const Request& request
   ParseHex(crowd.accounts[request.account].id, &id);
   std::memcpy(h.key_id, id.data(), 16);
   h.agent_family_hash = request.agent;
+  h.ja4_hash = request.agent * 31 + 1;  // each client's own hello
+  h.client.length = 4;
+  for (int i = 0; i < 3; ++i) h.client.bytes[i] = static_cast<uint8_t>(crowd.accounts[request.account].network >> 8 * i);
   h.organisation_id = request.declared_organisation;
   h.status = 200;
   h.turns = 1;

@@ -21,6 +21,7 @@ struct Account {
   std::string id;    // 32 hex digits, as verdicts print it
   std::string kind;  // "chat", "classroom", ..., or the campaign's name
   int campaign = -1;
+  uint32_t network = 0;  // its /24
 };
 
 struct Request {
@@ -52,6 +53,7 @@ struct CrowdOptions {
   uint32_t pack_users = 40;
   int64_t duration_ns = 240'000'000'000;  // of fast kinds
   bool t1 = true, t4 = true, t6 = false;  // t6 stretches everything over 14 days
+  bool one_address = false;    // everybody but campaigns behind one
   bool own_parameters = true;  // campaigns choose parameters of their own; false: everyone's
 };
 

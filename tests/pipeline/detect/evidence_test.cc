@@ -318,10 +318,10 @@ struct Phrase {
 TEST(PublicCores, WhatAllSortsOfClientsSendIsEverybodys) {
   std::mt19937 random(6);
   const auto anybody = [&](RememberedRequest* r) {
-    r->model = static_cast<uint16_t>(random() % 4), r->parameters = static_cast<uint16_t>(random() % 12), r->stack = random() % 8;
+    r->model = static_cast<uint16_t>(random() % 4), r->parameters = static_cast<uint16_t>(random() % 12), r->client = static_cast<uint16_t>(random() % 8);
   };
   const auto same_settings = [&](RememberedRequest* r) { anybody(r), r->model = 1, r->parameters = 5; };
-  const auto same_client = [&](RememberedRequest* r) { anybody(r), r->stack = 3; };
+  const auto same_client = [&](RememberedRequest* r) { anybody(r), r->client = 3; };
   Phrase phrase;
   phrase.Add(300, 5'000'000, anybody);  // who send what nobody else sends
   for (size_t i = 0; i < phrase.requests.store.size(); ++i) phrase.requests.store[i].fragments_count = 0;
@@ -341,7 +341,7 @@ TEST(PublicCores, LikenessEqualsAllPairs) {
   for (uint32_t owner = 0; owner < 70; ++owner) {
     requests.Add(owner, {owner});
     RememberedRequest& r = requests.store.back();
-    r.model = static_cast<uint16_t>(random() % 3), r.parameters = static_cast<uint16_t>(random() % 5), r.stack = random() % 7;
+    r.model = static_cast<uint16_t>(random() % 3), r.parameters = static_cast<uint16_t>(random() % 5), r.client = static_cast<uint16_t>(random() % 7);
   }
   const auto refs = requests.Refs();
   const Likeness fast = LikenessOf(refs);

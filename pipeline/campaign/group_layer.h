@@ -1,0 +1,66 @@
+// Layers that a group is judged by as a whole: synchrony, client stack, sign-ups, residual traffic, network. Each is one
+// function from a group and its cohort to a Finding, and one row of GroupLayers(): what it counts, its family, what it
+// remembers and for how long, its sentence for the analyst. Each is net of what the cohort shows and capped in
+// tunables.h: none decides alone. Batch thread; nothing here is kept between looks.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/campaign/fit.h"
+#include "pipeline/campaign/group.h"
+#include "pipeline/policy/tunables.h"
+
+namespace stillwatch::pipeline {
+
+// One owner, with all that is remembered of its accounts.
+struct OwnerView {
+  uint32_t owner = 0;
+  std::span<const RequestRef> requests;
+  std::vector<const RememberedRequest*> hits;  // of the group; empty for owners outside
+};
+
+struct GroupView {
+  std::span<const Profile> profiles;
+  std::vector<OwnerView> members;
+  std::vector<OwnerView> borrowers;  // pass by text alone
+  std::vector<OwnerView> outside;    // everybody else
+  // The matched cohort: groups of as many owners outside as there are members, each matched to one of them by dialect
+  // and volume (exchanges, within a factor of four), in an order that has nothing to do with arrival, none in two draws.
+  // Empty: the population has too few. Language is not known here and not matched.
+  std::vector<std::vector<uint32_t>> draws;  // indexes of `outside`
+};
+
+GroupView MakeGroupView(const Population& population, const Group& group);
+
+// Distinct accounts of an owner that have requests.
+std::vector<uint32_t> AccountsOf(const OwnerView& owner);
+
+enum class EvidenceFamily : uint8_t { kTiming, kStack, kCohort, kNetwork };
+
+// The others are told in the verdict and move nothing: neither label, nor the two families that a verdict above observe
+// needs. People share an address, a day of sign-up, a language and what they write for ordinary reasons, and on development
+// seeds these layers spoke for classes as loudly as for campaigns.
+constexpr bool Counts(EvidenceFamily family) { return family == EvidenceFamily::kTiming || family == EvidenceFamily::kStack; }
+
+struct GroupLayer {
+  uint32_t number;           // of docs/detection.md
+  std::string_view kind;     // as verdicts name it
+  EvidenceFamily family;
+  std::string_view counts;   // what it counts
+  std::string_view memory;   // what it remembers, and where
+  std::string_view expiry;   // for how long
+  Finding (*measure)(const GroupView& view, const Tunables& tunables);
+  std::string (*sentence)(const Finding& finding);
+};
+
+// All of them, in the order of Group::findings.
+std::span<const GroupLayer> GroupLayers();
+
+// The strongest finding of a family, in 1/256 nat: layers of one family fire together and are never added. 0 where the
+// family does not count.
+int32_t FamilyNats(const Group& group, EvidenceFamily family);
+
+}  // namespace stillwatch::pipeline
