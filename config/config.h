@@ -22,6 +22,7 @@ struct Config {
     std::string idle;    // "sleep", "poll"
     bool ignore_checksums;
     bool link_loss_forwarding;
+    int64_t duplicate_window_ms;
   } ports;
   struct {
     int64_t workers;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -18,6 +19,7 @@ namespace {
 constexpr char kCandidate[] = "candidate";
 constexpr char kRunning[] = "running-unconfirmed";
 constexpr char kConfirmed[] = "confirmed";
+constexpr char kRolledBack[] = "rolled-back";
 
 Error SystemError(const std::string& what, const std::string& path) {
   return Error{what + " " + path + ": " + std::strerror(errno)};
@@ -70,18 +72,41 @@ std::string GenerationStore::PathOf(uint64_t generation, const char* state) cons
   return folder_ + "/" + std::to_string(generation) + "." + state + ".toml";
 }
 
-Result<std::optional<GenerationStore::Confirmed>> GenerationStore::LastConfirmed() const {
-  uint64_t newest = 0;
+Result<std::vector<uint64_t>> GenerationStore::In(const std::string& state) const {
+  std::vector<uint64_t> found;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
     const std::string name = entry.path().filename();
     uint64_t generation = 0;
     const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), generation);
-    if (failed != std::errc() || std::string_view(end) != std::string(".") + kConfirmed + ".toml") continue;
-    newest = std::max(newest, generation);
+    if (failed != std::errc() || !std::string_view(end).starts_with(".") || !name.ends_with(".toml")) continue;
+    if (state.empty() || std::string_view(end) == "." + state + ".toml") found.push_back(generation);
   }
   if (error) return Error{"cannot read " + folder_ + ": " + error.message()};
-  if (newest == 0) return std::optional<Confirmed>();
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<uint64_t> GenerationStore::Next() const {
+  const Result<std::vector<uint64_t>> all = In("");
+  if (!all.ok()) return all.error();
+  return all.value().empty() ? 1 : all.value().back() + 1;
+}
+
+Result<std::vector<uint64_t>> GenerationStore::RollBackLeftovers() {
+  Result<std::vector<uint64_t>> running = In(kRunning);
+  if (!running.ok()) return running;
+  for (const uint64_t generation : running.value()) {
+    if (Status back = RollBack(generation); !back.ok()) return Error{back.message()};
+  }
+  return running;
+}
+
+Result<std::optional<GenerationStore::Confirmed>> GenerationStore::LastConfirmed() const {
+  const Result<std::vector<uint64_t>> confirmed = In(kConfirmed);
+  if (!confirmed.ok()) return confirmed.error();
+  if (confirmed.value().empty()) return std::optional<Confirmed>();
+  const uint64_t newest = confirmed.value().back();
   std::ifstream file(PathOf(newest, kConfirmed), std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -107,6 +132,10 @@ Status GenerationStore::MarkRunning(uint64_t generation) {
 
 Status GenerationStore::Confirm(uint64_t generation) {
   return Move(generation, kRunning, kConfirmed);
+}
+
+Status GenerationStore::RollBack(uint64_t generation) {
+  return Move(generation, kRunning, kRolledBack);
 }
 
 Status GenerationStore::Discard(uint64_t generation) {

@@ -47,6 +47,7 @@ const Key kSchema[] = {
     TEXT("ports.idle", ports.idle, R"("sleep")", kIdle, kRestart, "sleep: rest a little after empty polls. poll: never sleep (dedicated cores)."),
     BOOL("ports.ignore_checksums", ports.ignore_checksums, "false", kRestart, "Look at packets whose TCP or IP checksum is wrong (captures taken on the sending host)."),
     BOOL("ports.link_loss_forwarding", ports.link_loss_forwarding, "false", kHot, "Inline: when one port loses its link, set the other down until it is back, so that the devices behind both see it."),
+    INT("ports.duplicate_window_ms", ports.duplicate_window_ms, "10", "ms", 0, 1000, kRestart, "Mirror: a second copy of a packet that comes within this time of the first, by either port, is not looked at (time to live, MAC addresses and VLAN tags may differ); 0: every copy is looked at. Inline forwards and looks at everything."),
 
     INT("threads.workers", threads.workers, "1", "threads", 0, 64, kRestart, "Threads that decode; 0: the forwarder decodes too (one core)."),
     INT("threads.forwarder_ring_frames", threads.forwarder_ring_frames, "4096", "frames", 64, 65536, kRestart, "Ring between a forwarder and a worker; a power of two."),

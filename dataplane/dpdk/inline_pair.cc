@@ -85,6 +85,13 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
   const auto room = static_cast<uint16_t>(std::min(frames.size(), kBurstMax));
   const uint16_t received = rte_eth_rx_burst(devices_->list[side]->id(), 0, mbufs, room);
   if (received == 0) return 0;
+  // Stopped since this round began: what was received is late, like what Flush finds. From here to the sender's
+  // system call is a microsecond or two; a process that is stopped just there sends this one burst late.
+  if (heart_->Stale(clock_->MonotonicNs()) && !MutantIs("late_burst_is_sent")) [[unlikely]] {
+    rte_pktmbuf_free_bulk(mbufs, received);
+    counters_.Add(ForwardCounter::kStale, received);
+    return 0;
+  }
   counters_.Add(kReceived[side], received);
   const Device* peer = devices_->forward ? devices_->list[1 - side].get() : nullptr;
   time_ns = traffic_clock_.Observe(time_ns);

@@ -37,6 +37,23 @@ TEST_F(GenerationStoreTest, OnlyConfirmedSurvivesAStart) {
   EXPECT_EQ(store.LastConfirmed().value()->text, "ten");
 }
 
+TEST_F(GenerationStoreTest, WhatWasNeverConfirmedIsRolledBackAndItsNumberIsNotGivenAgain) {
+  GenerationStore store = GenerationStore::Open(folder_).value();
+  EXPECT_EQ(store.Next().value(), 1u);
+  ASSERT_TRUE(store.SaveCandidate(1, "one").ok());
+  ASSERT_TRUE(store.MarkRunning(1).ok());
+  ASSERT_TRUE(store.Confirm(1).ok());
+  ASSERT_TRUE(store.SaveCandidate(2, "two").ok());
+  ASSERT_TRUE(store.MarkRunning(2).ok());
+  // Killed here.
+  GenerationStore again = GenerationStore::Open(folder_).value();
+  EXPECT_EQ(again.RollBackLeftovers().value(), std::vector<uint64_t>{2});
+  EXPECT_EQ(again.RollBackLeftovers().value(), std::vector<uint64_t>{});
+  EXPECT_EQ(again.LastConfirmed().value()->generation, 1u);
+  EXPECT_EQ(again.Next().value(), 3u);
+  EXPECT_FALSE(again.Confirm(2).ok());
+}
+
 TEST_F(GenerationStoreTest, OnlyItsUserReadsConfigurations) {
   using std::filesystem::perms;
   GenerationStore store = GenerationStore::Open(folder_).value();

@@ -50,17 +50,19 @@ std::string TcpFrame(uint16_t port, const std::string& payload, uint16_t vlan) {
 
 RawSocket::RawSocket(const Namespace& in, const std::string& interface) {
   in.Call([&] {
-    fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
-    sockaddr_ll address{};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
-    address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
-    if (fd_ < 0 || bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fd_ = -1;
+    // Hears nothing (protocol 0) until it is told to ignore what this host itself sends: a probe of the other way that
+    // sends already would be taken for frames that arrived.
+    fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     const int room = 64 << 20, on = 1;
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     setsockopt(fd_, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
     setsockopt(fd_, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on);
     setsockopt(fd_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(ETH_P_ALL);
+    address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+    if (fd_ < 0 || bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fd_ = -1;
   });
   if (fd_ < 0) throw std::runtime_error("no raw socket on " + interface);
 }

@@ -28,6 +28,9 @@ constexpr char kUsage[] =
     "\n"
     "  stillctl check FILE           read a configuration and say what is wrong with it\n"
     "  stillctl reload [FILE]        take the configuration FILE (default: the one it was started with)\n"
+    "           [--confirm-within 60s]   ... and go back by itself unless it is confirmed in this time\n"
+    "  stillctl confirm              keep what such a reload took\n"
+    "  stillctl rollback             undo it now\n"
     "  stillctl status               what the box does, its generation, ports and outbox\n"
     "  stillctl counters [PREFIX]    all named counters\n"
     "  stillctl campaigns            campaigns, strongest first\n"
@@ -47,6 +50,7 @@ struct Options {
   std::string config_file;
   bool as_json = false;
   std::string duration, reason;  // of bypass on
+  std::string confirm_within;    // of reload
   std::vector<std::string> words;
 };
 
@@ -177,7 +181,11 @@ int Ask(const Options& options) {
   const std::string& command = options.words[0];
   std::vector<std::string> args(options.words.begin() + 1, options.words.end());
   if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
-  if (command == "reload" && !args.empty()) {
+  if (!options.confirm_within.empty()) {
+    args.resize(1);  // no name: the file it was started with
+    args.push_back(options.confirm_within);
+  }
+  if (command == "reload" && !args.empty() && !args[0].empty()) {
     char* absolute = realpath(args[0].c_str(), nullptr);  // the daemon has another working folder
     if (absolute != nullptr) args[0] = absolute;
     std::free(absolute);
@@ -207,6 +215,7 @@ int Main(int argc, char** argv) {
     if (word == "--json") options.as_json = true;
     else if (word == "--socket" && has_value) options.socket = argv[++i];
     else if (word == "--for" && has_value) options.duration = argv[++i];
+    else if (word == "--confirm-within" && has_value) options.confirm_within = argv[++i];
     else if (word == "--reason" && has_value) options.reason = argv[++i];
     else if (word == "--config" && has_value) options.config_file = argv[++i];
     else if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), kExitOk;
@@ -224,10 +233,14 @@ int Main(int argc, char** argv) {
   }
   const size_t args = options.words.size() - 1;
   const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
+                    ((command == "confirm" || command == "rollback") && args == 0) ||
                     (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
                     (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
   const bool timed = !options.duration.empty() || !options.reason.empty();
   if (timed && command != "bypass") return Fail(kExitUsage, "--for and --reason belong to bypass on; --help lists them");
+  if (!options.confirm_within.empty() && command != "reload") {
+    return Fail(kExitUsage, "--confirm-within belongs to reload; --help lists it");
+  }
   if (!fits) return Fail(kExitUsage, "no such command: '" + command + "' with " + std::to_string(args) +
                                          " arguments; --help lists them");
   return Ask(options);

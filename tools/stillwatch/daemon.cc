@@ -204,7 +204,7 @@ Status Daemon::StartThreads() {
   llm.generation = &generation_;
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
-      DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get()), &clock_);
+      DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get(), CopiesWindowNs(config_)), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
   PortWatch::Options watch;
@@ -223,6 +223,7 @@ Status Daemon::StartThreads() {
   watch_->Start();
   for (const std::string& alarm : Alarms()) Log(LogLevel::kWarning, alarm);
   outputs_->Start();
+  confirm_deadline_ = std::make_unique<Deadline>([this] { ConfirmationIsOver(); });
   Result<std::unique_ptr<config::ControlServer>> control = config::ControlServer::Start(
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
   if (!control.ok()) return control.error();
@@ -248,6 +249,7 @@ Daemon::~Daemon() {
   detection_over_.store(true);
   RunRequests();
   control_.reset();
+  confirm_deadline_.reset();
   if (signal_reload_.joinable()) signal_reload_.join();
   watch_.reset();
 }
@@ -305,6 +307,7 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
   RunRequests();
   control_.reset();
   if (signal_reload_.joinable()) signal_reload_.join();
+  confirm_deadline_->Stop();
   outputs_->Stop();
   return finished.ok() ? 0 : 1;
 }
@@ -313,7 +316,7 @@ void Daemon::ReloadAsSignalled() {
   if (signal_reloading_.exchange(true)) return Log(LogLevel::kError, "reload: another reload runs; signal HUP ignored");
   if (signal_reload_.joinable()) signal_reload_.join();  // it is over
   signal_reload_ = std::thread([this] {
-    const ControlAnswer answer = Reload(file_, "signal HUP");
+    const ControlAnswer answer = Reload(file_, "", "signal HUP");
     if (answer.exit == config::kExitOk) Log(LogLevel::kInfo, "reload: generation " + std::to_string(generation_.load()));
     else Log(LogLevel::kError, "reload: " + answer.error);
     signal_reloading_.store(false);
@@ -420,9 +423,12 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
-  if (request.command == "reload" && request.args.size() <= 1) {
-    return Reload(request.args.empty() ? file_ : request.args[0], actor);
+  if (request.command == "reload" && request.args.size() <= 2) {
+    const bool named = !request.args.empty() && !request.args[0].empty();
+    return Reload(named ? request.args[0] : file_, request.args.size() == 2 ? request.args[1] : "", actor);
   }
+  if (request.command == "confirm" && request.args.empty()) return Confirm(actor);
+  if (request.command == "rollback" && request.args.empty()) return Rollback(actor);
   return {config::kExitUsage, "unknown command '" + request.command + "'", ""};
 }
 
@@ -468,6 +474,7 @@ std::string Daemon::StatusJson() {
                         {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},
                         {"restored_accounts", restored_accounts_}, {"restored_from", restored_from_}};
   if (snapshot.written_ns != 0) status["snapshot"]["age_s"] = (clock_.UnixNs() - snapshot.written_ns) / kNsPerSecond;
+  AddConfirmation(&status);
   if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
     const pipeline::KafkaStatus state = kafka->status();
     status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},
@@ -531,12 +538,17 @@ std::vector<std::string> Daemon::Alarms() const {
   return alarms;
 }
 
-ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) {
-  if (reloading_.exchange(true)) return {config::kExitBusy, "another reload runs; try again", ""};
-  struct Done {
-    std::atomic<bool>* flag;
-    ~Done() { flag->store(false); }
-  } done{&reloading_};
+ControlAnswer Daemon::Reload(const std::string& file, const std::string& confirm_within, const std::string& actor) {
+  const ReloadTurn turn(&reloading_);
+  if (!turn.mine()) return {config::kExitBusy, "another reload runs; try again", ""};
+  if (const std::optional<Unconfirmed> waiting = unconfirmed(); waiting.has_value()) {
+    return {config::kExitBusy, "generation " + std::to_string(waiting->generation) +
+                                   " waits for its confirmation; `stillctl confirm` keeps it, `stillctl rollback` undoes it", ""};
+  }
+  const int64_t confirm_ns = ParseDurationNs(confirm_within);
+  if (!confirm_within.empty() && confirm_ns == 0) {
+    return {config::kExitUsage, "--confirm-within " + confirm_within + ": write 90s, 30m, 2h or 7d; at most 30d", ""};
+  }
   const auto refuse = [&](int exit, const std::string& why) {
     PostAudit(actor, "reload_refused", file, why);
     return ControlAnswer{exit, why + "\ngeneration " + std::to_string(generation_.load()) + " goes on", ""};
@@ -556,13 +568,15 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(next.value(), secrets_);
   if (!directory.ok()) return refuse(config::kExitBadFile, directory.message());
-  const uint64_t generation = generation_.load() + 1;
+  const Result<uint64_t> number = store_.Next();
+  if (!number.ok()) return refuse(config::kExitRefused, number.message());
+  const uint64_t generation = number.value(), before_generation = generation_.load();
   if (Status saved = store_.SaveCandidate(generation, text.value()); !saved.ok()) return refuse(config::kExitRefused, saved.message());
 
   // swap, then wait until every thread has passed a quiescent point
   const auto restore = [&](const std::string& why) {
-    ApplyHot(before, directory_, generation - 1);
-    quiescent_.Publish(generation - 1);
+    ApplyHot(before, directory_, before_generation);
+    quiescent_.Publish(before_generation);
     if (Status discarded = store_.Discard(generation); !discarded.ok()) Log(LogLevel::kError, discarded.message());
     return refuse(config::kExitRefused, why + "; the old generation was restored");
   };
@@ -572,22 +586,31 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& actor) 
   for (const Quiescent::Slot* slot : late) {
     if (slot->forwarder) return restore("thread " + slot->thread + " did not follow within 2 s");
   }
-  // Acknowledged means that the next start takes it: what cannot be made durable is not acknowledged.
-  if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) return restore(confirmed.message());
+  // Acknowledged means that the next start takes it: what cannot be made durable is not acknowledged. With a time to
+  // confirm in, the next start takes the one before.
+  if (confirm_ns == 0 || MutantIs("confirm.at_once")) {
+    if (Status confirmed = store_.Confirm(generation); !confirmed.ok()) return restore(confirmed.message());
+  }
   generation_.store(generation);
+  if (confirm_ns != 0) {
+    AwaitConfirmation({generation, before_generation, clock_.MonotonicNs() + confirm_ns, file, before, directory_});
+  }
   directory_ = directory.value();
   std::string detail;
   for (const config::Change& change : changes) {
     detail += (detail.empty() ? "" : ", ") + std::string(change.key->path) + ": " + change.from + " -> " + change.to;
   }
-  const auto audit = [this, actor, file, generation, detail, time_ns = clock_.UnixNs()] {
-    pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + detail, time_ns);
+  const std::string condition = confirm_ns == 0 ? "" : "to be confirmed until " + FormatTime(clock_.UnixNs() + confirm_ns) + "; ";
+  const auto audit = [this, actor, file, generation, detail, condition, time_ns = clock_.UnixNs()] {
+    pipeline_->Audit(actor, "reload", file, "generation " + std::to_string(generation) + "; " + condition + detail, time_ns);
     WriteBoxStatus(registry_.Snapshot());  // and delivers both: an acknowledged reload is on record
   };
   const bool detection_late = std::find(late.begin(), late.end(), slot_) != late.end();
   if (detection_late) Post(audit);
   else OnDetectionThread(audit);
-  json answer{{"generation", generation}, {"changed", detail}, {"thread_generation", ThreadGenerations()}};
+  json answer{{"generation", generation}, {"changed", detail}, {"thread_generation", ThreadGenerations()},
+              {"confirmed", confirm_ns == 0}};
+  if (confirm_ns != 0) AddConfirmation(&answer);
   // A thread that only looks may follow later: what it looks at is not lost, and packets do not wait for it.
   for (const Quiescent::Slot* slot : late) answer["late"].push_back(slot->thread);
   return {config::kExitOk, "", answer.dump()};

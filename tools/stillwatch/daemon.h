@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "dataplane/engine/engine.h"
 #include "pipeline/snapshot/snapshot_keeper.h"
 #include "tools/stillwatch/args.h"
+#include "tools/stillwatch/deadline.h"
 #include "tools/stillwatch/outputs.h"
 #include "tools/stillwatch/pipeline_consumer.h"
 #include "tools/stillwatch/port_watch.h"
@@ -52,7 +54,34 @@ class Daemon {
   // judged, events are delivered or kept. Returns an exit code.
   int Run(const std::atomic<bool>& stop, std::atomic<bool>* reload);
 
+  // Generations that ran before and were not confirmed: on record, and in the status. Before Run.
+  void NoteLeftovers(const std::vector<uint64_t>& generations);
+
  private:
+  // A generation that runs and goes back by itself unless it is confirmed.
+  struct Unconfirmed {
+    uint64_t generation = 0, before_generation = 0;
+    int64_t until_ns = 0;  // CLOCK_MONOTONIC
+    std::string file;
+    config::Config before;
+    std::shared_ptr<const pipeline::AccountDirectory> before_directory;
+  };
+  // Reload, confirm and rollback: one at a time.
+  class ReloadTurn {
+   public:
+    explicit ReloadTurn(std::atomic<bool>* taken) : taken_(taken), mine_(!taken->exchange(true)) {}
+    ~ReloadTurn() {
+      if (mine_) taken_->store(false);
+    }
+    ReloadTurn(const ReloadTurn&) = delete;
+    ReloadTurn& operator=(const ReloadTurn&) = delete;
+    bool mine() const { return mine_; }
+
+   private:
+    std::atomic<bool>* const taken_;
+    const bool mine_;
+  };
+
   Daemon(const config::Config& config, config::GenerationStore store, uint64_t generation);
   // What snapshot and outbox hold; a file that is wrong is an error, never an empty start.
   Status Restore();
@@ -66,7 +95,16 @@ class Daemon {
 
   // Control threads: several at one time. Reload: one at a time, the others are told so.
   config::ControlAnswer Handle(const config::ControlRequest& request);
-  config::ControlAnswer Reload(const std::string& file, const std::string& actor);
+  // `confirm_within`: "" confirms at once, else the time (ParseDurationNs) after which it goes back by itself.
+  config::ControlAnswer Reload(const std::string& file, const std::string& confirm_within, const std::string& actor);
+  // daemon_confirm.cc
+  config::ControlAnswer Confirm(const std::string& actor);
+  config::ControlAnswer Rollback(const std::string& actor);
+  void AwaitConfirmation(Unconfirmed unconfirmed);
+  std::optional<Unconfirmed> unconfirmed() const;
+  void ConfirmationIsOver();  // the deadline's thread
+  void GoBack(const Unconfirmed& from, const std::string& actor, const std::string& why);
+  void AddConfirmation(nlohmann::json* status) const;
   // on, off; with `on` a duration ("": until it is switched off) and a reason.
   config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
   // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
@@ -124,6 +162,15 @@ class Daemon {
   std::mutex requests_mutex_, running_mutex_;
   mutable std::mutex bypass_mutex_;  // the operator's switch and its reason belong together
   std::vector<std::packaged_task<void()>> requests_;
+  struct RolledBack {
+    uint64_t generation = 0;  // 0: none since start
+    int64_t unix_ns = 0;
+    std::string why;
+  };
+  mutable std::mutex confirm_mutex_;
+  std::optional<Unconfirmed> unconfirmed_;
+  RolledBack rolled_back_;
+  std::unique_ptr<Deadline> confirm_deadline_;
   std::atomic<bool> reloading_{false}, signal_reloading_{false};
   std::atomic<bool> detection_over_{false};
   bool handed_over_ = false;

@@ -6,6 +6,7 @@
 #include "dataplane/engine/stream_item.h"
 #include "dataplane/llm/flow_record.h"
 #include "dataplane/llm/llm_observer.h"
+#include "dataplane/packet/duplicate_filter.h"
 #include "dataplane/packet/fragment_joiner.h"
 #include "pipeline/policy/tunables.h"
 #include "dataplane/worker.h"
@@ -50,6 +51,11 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   table.push_back({"frames to workers", "threads.forwarder_ring_frames", ring_slot,
                    workers * Of(config.threads.forwarder_ring_frames), "engine.worker_ring_full",
                    "frames are forwarded and not looked at"});
+  if (config.ports.mode == "mirror" && config.ports.duplicate_window_ms != 0) {
+    table.push_back({"packets of a mirror", "", dataplane::DuplicateFilter::kEntryBytes,
+                     dataplane::DuplicateFilter::kEntries * workers, "mirror.duplicates_forgotten",
+                     "second copies are looked at"});
+  }
   table.push_back({"records to detection", "threads.exchange_ring_mib", kMib,
                    Of(config.threads.exchange_ring_mib), "engine.exchange_dropped",
                    "exchanges are not judged"});

@@ -44,9 +44,11 @@ Result<Chosen> Choose(const Args& args, const std::string& text, const config::C
     }
     return Chosen{config.value(), confirmed, true};
   }
-  if (Status saved = store->SaveCandidate(confirmed + 1, text); !saved.ok()) return Error{saved.message()};
-  if (Status running = store->MarkRunning(confirmed + 1); !running.ok()) return Error{running.message()};
-  return Chosen{from_file, confirmed + 1, false};
+  const Result<uint64_t> next = store->Next();
+  if (!next.ok()) return next.error();
+  if (Status saved = store->SaveCandidate(next.value(), text); !saved.ok()) return Error{saved.message()};
+  if (Status running = store->MarkRunning(next.value()); !running.ok()) return Error{running.message()};
+  return Chosen{from_file, next.value(), false};
 }
 
 }  // namespace
@@ -93,6 +95,10 @@ int RunMain(std::span<char*> words) {
       return Complain(kExitFailed, confirmed.message());
     }
   }
+  // Not before the ports are ours: another daemon's generation may wait for its confirmation.
+  const Result<std::vector<uint64_t>> leftovers = store.value().RollBackLeftovers();
+  if (!leftovers.ok()) return Complain(kExitFailed, leftovers.message());
+  daemon.value()->NoteLeftovers(leftovers.value());
   Log(LogLevel::kInfo, "running: " + chosen.value().config.ports.mode + " on " + chosen.value().config.ports.a +
                            (chosen.value().config.ports.b.empty() ? "" : " and " + chosen.value().config.ports.b) +
                            ", generation " + std::to_string(chosen.value().generation));

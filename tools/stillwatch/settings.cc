@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/text/token_hash.h"
 #include "config/load.h"
+#include "dataplane/engine/mirror_worker.h"
 #include "dataplane/packet/flow_hash.h"
 
 namespace stillwatch {
@@ -200,15 +201,21 @@ Result<std::unique_ptr<dataplane::KeyFeed>> CaptureKeys(const config::Config& co
   return dataplane::KeyFeed::ReadFile(file, As<size_t>(std::max<int64_t>(1, config.threads.workers)));
 }
 
+int64_t CopiesWindowNs(const config::Config& config) {
+  return config.ports.mode == "mirror" ? config.ports.duplicate_window_ms * kNsPerMs : 0;
+}
+
 dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm,
-                                        dataplane::KeyFeed* keys) {
-  return [worker, llm, keys](size_t index, dataplane::WorkerOutput* output) {
+                                        dataplane::KeyFeed* keys, int64_t copies_window_ns) {
+  return [worker, llm, keys, copies_window_ns](size_t index, dataplane::WorkerOutput* output) -> std::unique_ptr<dataplane::Worker> {
     dataplane::WorkerOptions options = worker;
     if (keys != nullptr) {
       options.tls.secrets = keys->ring(index);
       options.tls.secrets_max = std::max(options.tls.secrets_max, static_cast<uint32_t>(keys->sessions_max()));
     }
-    return std::make_unique<Decoder>(options, llm, output);
+    auto decoder = std::make_unique<Decoder>(options, llm, output);
+    if (copies_window_ns == 0) return decoder;
+    return std::make_unique<dataplane::MirrorWorker>(std::move(decoder), copies_window_ns, worker.salt);
   };
 }
 

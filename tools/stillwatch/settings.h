@@ -44,8 +44,10 @@ Result<std::unique_ptr<dataplane::KeyFeed>> LiveKeys(const config::Config& confi
 // All of a file, for captures; null when `file` is empty.
 Result<std::unique_ptr<dataplane::KeyFeed>> CaptureKeys(const config::Config& config, const std::string& file);
 
+// How long a mirror port's second copy of a packet is told from the first; 0: every frame is looked at.
+int64_t CopiesWindowNs(const config::Config& config);
 // Workers that decode model API traffic: each with its own dialect observer, and its ring of `keys` (may be null).
 dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, const dataplane::LlmOptions& llm,
-                                        dataplane::KeyFeed* keys = nullptr);
+                                        dataplane::KeyFeed* keys = nullptr, int64_t copies_window_ns = 0);
 
 }  // namespace stillwatch

@@ -119,6 +119,39 @@ TEST_F(InlinePairTest, EveryFrameGoesOutUnchangedByTheOtherPortAndIsLookedAtOnce
   EXPECT_EQ(ReadCapture("a-out.pcap"), from_b);
 }
 
+// Says one time when a round begins and a later one when asked again.
+class ClockThatJumps final : public Clock {
+ public:
+  int64_t MonotonicNs() const override { return now_ns += jump_ns; }
+  int64_t UnixNs() const override { return now_ns; }
+  mutable int64_t now_ns = 1'000 * kNsPerSecond;
+  int64_t jump_ns = 0;
+};
+
+TEST_F(InlinePairTest, WhatWasReceivedBeforeALongStopIsNotSentAfterIt) {
+  const auto from_a = RandomFrames(96, 5);
+  WriteCapture("a.pcap", from_a);
+  WriteCapture("b.pcap", {});
+  ClockThatJumps clock;
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = 20 * kNsPerMs;
+  Heart heart(&beat_ns, &timeout_ns);
+  auto pair = InlinePair::Open(Options(), &heart, &clock);
+  ASSERT_TRUE(pair.ok()) << pair.message();
+  Frame frames[kBurstMax];
+  ASSERT_EQ(pair.value()->Receive(frames), 32u);
+  pair.value()->Release(frames);
+  clock.jump_ns = 15 * kNsPerMs;  // each question: the second one of a round finds the heart stale
+  EXPECT_EQ(pair.value()->Receive(frames), 0u);
+  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kStale), 32u);
+  clock.jump_ns = 0;
+  pair.value()->Receive(frames);  // beats again, and what waited meanwhile is late, too
+  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kStale), 64u);
+  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kSentB), 32u);
+  pair.value().reset();
+  EXPECT_EQ(ReadCapture("b-out.pcap"), std::vector<std::string>(from_a.begin(), from_a.begin() + 32));
+}
+
 TEST_F(InlinePairTest, AMirrorPortNeverSends) {
   WriteCapture("a.pcap", RandomFrames(100, 3));
   WriteCapture("b.pcap", RandomFrames(100, 4));

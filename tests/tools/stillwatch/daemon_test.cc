@@ -199,6 +199,64 @@ TEST_F(DaemonTest, WhatAReloadMayNotDoIsRefusedWhole) {
                                           "reload_refused"));
 }
 
+TEST_F(DaemonTest, AReloadThatIsNotConfirmedInTimeGoesBackByItself) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\"", "fail_open.heartbeat_timeout_ms = 40"});
+  EXPECT_EQ(daemon_->Ctl({"reload", second, "--confirm-within", "soon"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"status", "--confirm-within", "5s"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Ctl({"confirm"}).exit, config::kExitRefused);
+  EXPECT_EQ(daemon_->Ctl({"rollback"}).exit, config::kExitRefused);
+  Probe probe(*lab_, kFramesAMs);
+  AwaitProbe(probe, 100);
+  const json answer = daemon_->Ask({"reload", second, "--confirm-within", "3s"});
+  EXPECT_EQ(answer["generation"], 2);
+  EXPECT_EQ(answer["confirmed"], false);
+  const json waits = daemon_->Ask({"status"});
+  EXPECT_EQ(waits["policy_version"], "v2");
+  EXPECT_EQ(waits["unconfirmed"]["generation"], 2);
+  EXPECT_EQ(waits["unconfirmed"]["goes_back_to"], 1);
+  EXPECT_EQ(waits["alarms"], json::array());
+  const Ran another = daemon_->Ctl({"reload", second});
+  EXPECT_EQ(another.exit, config::kExitBusy);
+  EXPECT_THAT(another.output, HasSubstr("generation 2 waits for its confirmation"));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["generation"] == 1; }));
+  ExpectUnchanged(1, "v1");
+  const json back = daemon_->Ask({"status"});
+  EXPECT_EQ(back["unconfirmed"], nullptr);
+  EXPECT_EQ(back["rolled_back"]["generation"], 2);
+  EXPECT_EQ(back["rolled_back"]["why"], "not confirmed in time");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["thread_generation"]["forwarder-0"] == 1; }));
+  EXPECT_EQ(daemon_->Ctl({"confirm"}).exit, config::kExitRefused);
+  AwaitProbe(probe, 100);
+  ExpectNothingLost(probe.Finish());
+  // What ran keeps its number; undone at once by hand.
+  EXPECT_EQ(daemon_->Ask({"reload", second, "--confirm-within", "1h"})["generation"], 3);
+  EXPECT_EQ(daemon_->Ctl({"rollback"}).exit, 0);
+  ExpectUnchanged(1, "v1");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "reload", "rollback", "reload", "rollback"));
+  EXPECT_THAT(daemon_->Records("audit")[2]["detail"].get<std::string>(), HasSubstr("generation 2 to generation 1; not confirmed in time"));
+}
+
+TEST_F(DaemonTest, OnlyAConfirmedReloadOutlivesAKill) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string second = daemon_->WriteConfig("v2.toml", {"policy.version = \"v2\""});
+  EXPECT_EQ(daemon_->Ask({"reload", second, "--confirm-within", "1h"})["generation"], 2);
+  daemon_->Kill();
+  ASSERT_TRUE(daemon_->Start(config_));
+  ExpectUnchanged(1, "v1");
+  EXPECT_EQ(daemon_->Ask({"status"})["rolled_back"]["generation"], 2);
+  EXPECT_EQ(daemon_->Ask({"reload", second, "--confirm-within", "1h"})["generation"], 3);
+  EXPECT_EQ(daemon_->Ctl({"confirm"}).exit, 0);
+  EXPECT_EQ(daemon_->Ask({"status"})["unconfirmed"], nullptr);
+  daemon_->Kill();
+  ASSERT_TRUE(daemon_->Start(config_));
+  ExpectUnchanged(3, "v2");
+  EXPECT_EQ(daemon_->Ask({"status"})["rolled_back"], nullptr);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ::testing::IsSupersetOf({"rollback"}));
+}
+
 TEST_F(DaemonTest, ASecondReloadIsToldToTryAgain) {
   ASSERT_TRUE(daemon_->Start(config_));
   // The first one reads from a pipe, and so runs until somebody has written.
@@ -526,6 +584,37 @@ TEST_F(DaemonTest, AfPacketSaysThatItChangesTags) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.Send(tagged));
   EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("watch.tag_changed") == 3; }));
   EXPECT_THAT(daemon_->Ask({"status"})["alarms"][0].get<std::string>(), HasSubstr("changed the 802.1ad tag of 3 frames"));
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, AMirrorLooksAtEachPacketOnceAndNeverSends) {
+  const auto send = [&](uint8_t identification) {
+    std::string frame = TcpFrame(443, "seen twice");
+    frame[19] = static_cast<char>(identification);
+    frame[25] = static_cast<char>(frame[25] - identification + 1);  // the header's checksum
+    RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+    for (RawSocket* host : {&client, &client, &server}) ASSERT_TRUE(host->Send(frame));
+  };
+  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("mirror.toml", {}), {"--set", "ports.mode=mirror", "--set", "ports.driver=af_packet",
+                                                                       "--set", "ports.duplicate_window_ms=1000"}));
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  send(1);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("mirror.duplicates") == 2; }));
+  send(2);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("mirror.duplicates") == 4; }));
+  EXPECT_EQ(daemon_->Counter("packet.seen"), 2u);
+  EXPECT_EQ(daemon_->Counter("engine.frames"), 6u);
+  EXPECT_EQ(daemon_->Counter("packet.bad_ip_checksum"), 0u);
+  EXPECT_EQ(client.Receive(200), "");
+  EXPECT_EQ(server.Receive(200), "");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  // Inline the same frames are all forwarded, and all looked at.
+  ASSERT_TRUE(daemon_->Start(config_, {"--accept-config", "--set", "ports.duplicate_window_ms=1000"}));
+  send(1);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("packet.seen") == 3; }));
+  for (int i = 0; i < 2; ++i) EXPECT_NE(server.Receive(1'000), "");
+  EXPECT_NE(client.Receive(1'000), "");
+  EXPECT_EQ(daemon_->Ask({"counters", "mirror."}), json::object());
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
