@@ -152,6 +152,23 @@ class MinhashUnionFind(unittest.TestCase):
         self.assertEqual({k: int(v) for k, v in scored(minhash_union_find, rows, support=2).items()}, {1: 1, 2: 1, 3: 2, 4: 2})
 
 
+class Bounds(unittest.TestCase):
+    def test_the_most_shared_things_are_left_out_first_and_said(self):
+        # Three prompts shared by two accounts each, three by all twelve; 3 * 4 + 144 pairs fit.
+        rows = [dict(key=k, tokens=words(s, 12)) for s in range(3) for k in (2 * s + 1, 2 * s + 2)]
+        rows += [dict(key=k, tokens=words(10 + s, 12)) for s in range(3) for k in range(1, 13)]
+        before, texts.PAIRS_MAX = texts.PAIRS_MAX, 160
+        try:
+            for module, parameters in ((synchrotrap, dict(similarity=0.1)), (minhash_union_find, dict(support=2))):
+                with self.assertLogs("baselines", "WARNING") as said:
+                    found = scored(module, rows, **parameters)
+                self.assertIn("2 things that 12 to 12 accounts share are left out", said.output[0])
+                self.assertEqual({k: int(v) for k, v in found.items() if k <= 4 or k == 12},
+                                 {1: 12, 2: 12, 3: 12, 4: 12, 12: 12} if module is synchrotrap else {1: 2, 2: 2, 3: 2, 4: 2, 12: 1})
+        finally:
+            texts.PAIRS_MAX = before
+
+
 class Fraudar(unittest.TestCase):
     def test_greedy_is_the_slow_greedy_and_at_least_half_of_the_best(self):
         rng = random.Random(31)

@@ -5,7 +5,7 @@ it as in Pacheco et al., "Uncovering Coordinated Networks on Social Media", ICWS
 Sees: rigid templates, copied prompts, whoever sends them and whenever.
 Cannot see: rewritten prompts; whether what is shared is everybody's. One popular prompt chains strangers into one component.
 Cost: 128 hashes a shingle; in a bucket each text is compared with the NEIGHBOURS before it, so 32 bands x 4 comparisons a text; with
-support above 1 the sum over clusters of texts of their accounts squared, clusters above ACCOUNTS_MAX left out, and said.
+support above 1 the sum over clusters of texts of their accounts squared, at most texts.PAIRS_MAX; above it the most shared are left out, and it says so.
 """
 import numpy as np
 import scipy.sparse
@@ -14,7 +14,6 @@ from scipy.sparse.csgraph import connected_components
 from . import texts
 
 NEIGHBOURS = 4
-ACCOUNTS_MAX = 2000  # of a cluster, where pairs of accounts are counted
 GRID = [dict(jaccard=j, support=s, tokens_min=t) for j in (0.35, 0.5, 0.65, 0.8) for s in (1, 2, 3) for t in (5, 10)]
 
 
@@ -66,9 +65,7 @@ def _components(matrix, support):
         links = scipy.sparse.bmat([[None, matrix], [matrix.T, None]]) if matrix.shape[1] else scipy.sparse.csr_matrix((accounts, accounts))
         return connected_components(links, directed=False)[1][:accounts]
     users = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    if (users > ACCOUNTS_MAX).any():
-        texts.note("minhash_union_find", f"{np.count_nonzero(users > ACCOUNTS_MAX)} clusters of more than {ACCOUNTS_MAX} accounts are left out")
-    common = matrix[:, users <= ACCOUNTS_MAX]
+    common = matrix[:, texts.columns_kept("minhash_union_find", users)]
     common = (common @ common.T).tocoo()
     near = common.data >= support
     links = scipy.sparse.coo_matrix((np.ones(near.sum()), (common.row[near], common.col[near])), shape=(accounts, accounts))

@@ -5,7 +5,7 @@ An action is (exact hash of the instruction's text, time bin). Two accounts are 
 those at or above `similarity` are joined by single linkage; the size of a cluster decides.
 Sees: exactly equal prompts close in time. Cannot see: texts that differ in one word, so neither templates with slots nor
 paraphrases. People who pass a prompt round do what it looks for. Small change: bins do not overlap; the paper matches across neighbours.
-Cost: the sum over actions of their accounts squared; an action of more than ACCOUNTS_MAX accounts is left out, and said.
+Cost: the sum over actions of their accounts squared, at most texts.PAIRS_MAX; above it the most shared actions are left out, and it says so.
 """
 import numpy as np
 import scipy.sparse
@@ -13,7 +13,6 @@ from scipy.sparse.csgraph import connected_components
 
 from . import texts
 
-ACCOUNTS_MAX = 2000
 GRID = [dict(bin_s=b, similarity=s, common_min=c) for b in (3600, 86400, None) for s in (0.05, 0.2, 0.5) for c in (1, 2)]
 
 
@@ -29,9 +28,7 @@ def scores(exchanges, bin_s=3600, similarity=0.2, common_min=1):
     matrix.data[:] = 1
     done = np.asarray(matrix.sum(axis=1)).reshape(-1)
     users = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    if (users > ACCOUNTS_MAX).any():
-        texts.note("synchrotrap", f"{np.count_nonzero(users > ACCOUNTS_MAX)} actions of more than {ACCOUNTS_MAX} accounts are left out")
-    matrix = matrix[:, (users > 1) & (users <= ACCOUNTS_MAX)]
+    matrix = matrix[:, texts.columns_kept("synchrotrap", users)]
     common = scipy.sparse.triu(matrix @ matrix.T, k=1).tocoo()
     jaccard = common.data / (done[common.row] + done[common.col] - common.data)
     near = (jaccard >= similarity) & (common.data >= common_min)
