@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mutant.h"
 #include "dataplane/bypass/bpffs.h"
@@ -135,6 +136,7 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   if (Status s = MountBpffs(options.bpffs); !s.ok()) return Error{s.message()};
   std::unique_ptr<FailOpen> self(new FailOpen);
   self->bpffs_ = options.bpffs;
+  self->options_ = options;
   if (Status s = self->Adopt(); !s.ok()) return Error{s.message()};
   for (size_t port = 0; port < ports; ++port) {
     if (Status s = self->InstallPort(options, port); !s.ok()) return Error{s.message()};
@@ -142,6 +144,18 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   self->SetTimeout(options.timeout_ns);
   self->SetOverload(0);
   return self;
+}
+
+Status FailOpen::Reattach(size_t port) {
+  const size_t ports = options_.port_b.empty() ? 1 : 2;
+  CHECK(port < ports);
+  // Its maps are pinned, and stay; the other port's way out was emptied by the kernel.
+  adopted_ = true;
+  for (size_t i = 0; i < ports; ++i) {
+    const size_t which = (port + i) % ports;
+    if (Status s = InstallPort(options_, which); !s.ok()) return s;
+  }
+  return {};
 }
 
 Status FailOpen::Adopt() {

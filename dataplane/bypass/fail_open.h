@@ -60,6 +60,10 @@ class FailOpen {
   // The ports no longer forward. Nothing pinned: ok.
   static Status Uninstall(const std::string& bpffs);
 
+  // Port 0 (a) or 1 (b) is another interface of the same name now: the programme is put on it, and it is the other
+  // port's way out again. Only after Install. The thread that refreshes the counters.
+  Status Reattach(size_t port);
+
   ~FailOpen();
   FailOpen(const FailOpen&) = delete;
   FailOpen& operator=(const FailOpen&) = delete;
@@ -105,6 +109,7 @@ class FailOpen {
   Status InstallPort(const FailOpenOptions& options, size_t port);
 
   std::string bpffs_;
+  FailOpenOptions options_;
   std::unique_ptr<Maps> maps_;
   sw_control* control_ = nullptr;  // shared with the kernel
   std::unique_ptr<Heart> heart_;

@@ -530,6 +530,7 @@ std::vector<std::string> Daemon::Alarms() const {
   if (state.tags_changed != 0) {
     alarms.push_back("af_packet changed the 802.1ad tag of " + std::to_string(state.tags_changed) + " frames; use ports.driver = \"af_xdp\"");
   }
+  if (!state.reopen_error.empty()) alarms.push_back("ports cannot be opened anew, the kernel forwards: " + state.reopen_error);
   const config::Config config = this->config();
   for (size_t side = 0; side < 2; ++side) {
     if (state.links[side] == Link::kUp) continue;
