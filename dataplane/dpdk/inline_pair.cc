@@ -30,7 +30,8 @@ struct InlinePair::Devices {
 };
 
 InlinePair::InlinePair(const InlinePairOptions& options, std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock)
-    : options_(options), devices_(std::move(devices)), heart_(heart), clock_(clock) {}
+    : options_(options), devices_(std::move(devices)), heart_(heart), clock_(clock),
+      fresh_(options.driver == PortDriver::kAfPacket && !MutantIs("others_frames_are_sent")) {}
 
 InlinePair::~InlinePair() = default;
 
@@ -60,6 +61,13 @@ Result<std::unique_ptr<InlinePair::Devices>> InlinePair::OpenDevices(const Inlin
   return devices;
 }
 
+void InlinePair::Reopen(const std::string& a, const std::string& b) {
+  std::lock_guard lock(devices_mutex_);
+  options_.a = a;
+  options_.b = b;
+  reopen_.store(true, std::memory_order_release);
+}
+
 std::string InlinePair::reopen_error() const {
   std::lock_guard lock(devices_mutex_);
   return reopen_error_;
@@ -80,6 +88,7 @@ void InlinePair::TryReopen() {
     polls_ = 0;
     idle_ = true;
     scarce_ = false;
+    fresh_ = options_.driver == PortDriver::kAfPacket;
     open_.store(true, std::memory_order_release);
   }
   reopen_.store(false, std::memory_order_release);
@@ -97,7 +106,12 @@ size_t InlinePair::Receive(std::span<Frame> frames) {
     return 0;
   }
   if (devices_ == nullptr) [[unlikely]] return 0;
-  if (heart_->Stale(now_ns) && !MutantIs("late_frames_are_sent")) Flush();
+  if (fresh_) [[unlikely]] {
+    // DPDK's driver listens to all interfaces of the host until it binds; none of that is ours to send.
+    Flush();
+    fresh_ = false;
+  }
+  if (heart_->Stale(now_ns) && !MutantIs("late_frames_are_sent")) counters_.Add(ForwardCounter::kStale, Flush());
   // The first beat says that both ports are ready. An idle thread may sleep between polls, so each
   // poll beats.
   if (polls_ % kPollsABeat == 0 || idle_) heart_->Beat(now_ns);
@@ -179,8 +193,9 @@ void InlinePair::Release(std::span<const Frame> frames) {
   lent_ -= frames.size();
 }
 
-// Discards what waited in the receive rings while the kernel was bypassing us.
-void InlinePair::Flush() {
+// While the kernel was bypassing us, and before we began.
+uint64_t InlinePair::Flush() {
+  uint64_t discarded = 0;
   rte_mbuf* mbufs[kBurstMax];
   for (const auto& device : devices_->list) {
     // Bounded: new frames may come in while this runs.
@@ -188,9 +203,10 @@ void InlinePair::Flush() {
       const uint16_t count = rte_eth_rx_burst(device->id(), 0, mbufs, kBurstMax);
       if (count == 0) break;
       rte_pktmbuf_free_bulk(mbufs, count);
-      counters_.Add(ForwardCounter::kStale, count);
+      discarded += count;
     }
   }
+  return discarded;
 }
 
 void InlinePair::WatchBuffers() {

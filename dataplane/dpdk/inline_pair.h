@@ -91,7 +91,7 @@ class InlinePair final : public Port {
   const CounterBlock<ForwardCounter>& counters() const { return counters_; }
   // Any thread. Closes and opens once; where that fails both stay closed, the error says why, and it may be asked again. With
   // AF_XDP the programme is on both interfaces before.
-  void Reopen() { reopen_.store(true, std::memory_order_release); }
+  void Reopen(const std::string& a, const std::string& b);
   bool reopening() const { return reopen_.load(std::memory_order_acquire); }
   bool open() const { return open_.load(std::memory_order_acquire); }
   std::string reopen_error() const;
@@ -108,10 +108,11 @@ class InlinePair final : public Port {
   void TryReopen();
   void AddDeviceCounters(uint64_t totals[3]) const;
   size_t ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time_ns);
-  void Flush();
+  // Empties the receive rings; how many frames.
+  uint64_t Flush();
   void WatchBuffers();
 
-  const InlinePairOptions options_;
+  InlinePairOptions options_;  // names under devices_mutex_
   std::atomic<bool> reopen_{false}, open_{true};
   uint64_t lent_ = 0;  // frames handed out and not released
   mutable std::mutex devices_mutex_;  // who opens devices and who asks for their counters; not taken for frames
@@ -125,6 +126,7 @@ class InlinePair final : public Port {
   uint32_t polls_ = 0;
   bool scarce_ = false;
   bool idle_ = true;
+  bool fresh_ = false;  // AF_PACKET just opened: what its rings hold came before it was bound to its interface
   CounterBlock<ForwardCounter> counters_{kForwardCounterNames};
   CounterBlock<DeviceCounter> device_counters_{kDeviceCounterNames};
 };

@@ -279,7 +279,8 @@ void PortWatch::WatchReturn(int64_t now_ns) {
   if (!wanted) return;
   next_reopen_ns_ = now_ns + kNsPerSecond;
   reopen_asked_ = true;
-  ports_->Reopen();
+  const auto name = [&](size_t side) { return fail_open_ == nullptr ? options_.ports[side] : fail_open_->process_port(side); };
+  ports_->Reopen(name(0), name(1));
 }
 
 void PortWatch::ForwardLinkLoss(int64_t now_ns) {

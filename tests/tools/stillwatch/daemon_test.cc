@@ -644,6 +644,36 @@ TEST_F(DaemonTest, AMirrorLooksAtEachPacketOnceAndNeverSends) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
+TEST_F(DaemonTest, OnTrafficControlTheKernelForwardsWhenItIsGone) {
+  const std::vector<std::string> words{"--set", "ports.driver=af_packet", "--set", "fail_open.traffic_control=true"};
+  ASSERT_TRUE(daemon_->Start(config_, words));
+  Probe there(*lab_, kFramesAMs), back(*lab_, kFramesAMs, Probe::Way::kToClient);
+  AwaitProbe(there, 300);
+  AwaitProbe(back, 300);
+  EXPECT_GT(daemon_->Counter("bypass.to_process"), 300u);
+  EXPECT_GT(daemon_->Counter("forward.sent_a"), 100u);
+  // A tag that AF_PACKET would change passes as it is.
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  std::string tagged = TcpFrame(443, "802.1ad", 5);
+  tagged.replace(12, 2, "\x88\xa8");
+  ASSERT_TRUE(client.Send(tagged));
+  EXPECT_TRUE(WaitFor([&] { return server.Receive(100) == tagged; }));
+  EXPECT_EQ(daemon_->Ask({"status"})["alarms"], json::array());
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on"}).exit, 0);
+  AwaitProbe(there, 100);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.switched_on") >= 100; }));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "off"}).exit, 0);
+  daemon_->Kill();
+  AwaitProbe(there, 300);
+  AwaitProbe(back, 300);
+  ASSERT_TRUE(daemon_->Start(config_, words));
+  AwaitProbe(there, 300);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.sent_b") > 100; }));
+  EXPECT_EQ(there.Finish().doubled, 0u);
+  EXPECT_EQ(back.Finish().doubled, 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
 TEST_F(DaemonTest, AFileThatDidNotStartIsNotConfirmed) {
   EXPECT_FALSE(daemon_->Start(daemon_->WriteConfig("box.toml", {"sketch.rarity_table = \"/nowhere\""})));
   EXPECT_EQ(daemon_->Wait(), 1);
