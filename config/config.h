@@ -41,6 +41,7 @@ struct Config {
     std::vector<std::string> interest_prefixes;
     std::vector<std::string> interest_ports;
     bool overload_bypass;
+    bool traffic_control;
   } fail_open;
   struct {
     int64_t flows_max, idle_timeout_s, syn_timeout_s;

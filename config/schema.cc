@@ -63,6 +63,7 @@ const Key kSchema[] = {
     {"fail_open.interest_prefixes", FIELD(fail_open.interest_prefixes), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these prefixes leaves the kernel; empty: all TCP."},
     {"fail_open.interest_ports", FIELD(fail_open.interest_ports), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these ports leaves the kernel; empty: all ports."},
     BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
+    BOOL("fail_open.traffic_control", fail_open.traffic_control, "false", kRestart, "Inline with ports.driver = \"af_packet\": the kernel forwards on traffic control when the process is gone, as it does on XDP with af_xdp. Makes a veth pair for each port. false: without the process the link is cut."),
 
     INT("flow.flows_max", flow.flows_max, "262144", "flows in all", 1024, 67108864, kRestart, "Flow table size; when full the least recently used flow is given up, counted."),
     INT("flow.idle_timeout_s", flow.idle_timeout_s, "600", "s of traffic time", 1, 86400, kRestart, "An established flow without packets is ended after this."),

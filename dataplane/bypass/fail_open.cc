@@ -13,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mutant.h"
 #include "dataplane/bypass/bpffs.h"
 #include "dataplane/bypass/programme.h"
+#include "dataplane/bypass/tap.h"
 
 namespace stillwatch::dataplane {
 
@@ -86,6 +88,36 @@ std::map<std::string, Fd> PinnedShared(const std::string& bpffs) {
   return version == SW_VERSION ? std::move(maps) : std::map<std::string, Fd>{};
 }
 
+std::vector<const char*> PortMaps(Hook hook) {
+  std::vector<const char*> names{kCounterMap};
+  if (hook == Hook::kXdp) names.insert(names.end(), std::begin(kXdpMaps), std::end(kXdpMaps));
+  else names.insert(names.end(), std::begin(kTrafficControlMaps), std::end(kTrafficControlMaps));
+  return names;
+}
+
+uint32_t WayOf(int way_map, uint32_t which) {
+  uint32_t index = 0;
+  return bpf_map_lookup_elem(way_map, &which, &index) == 0 ? index : 0;
+}
+
+// Takes off a port what is pinned of one hook; nothing pinned: nothing.
+void RemoveXdp(const std::string& bpffs, size_t port) {
+  const std::string pin = PortPin(bpffs, port, "link");
+  // Detached even if somebody else holds the link open.
+  if (const Fd link = OpenPin(pin); link.ok()) bpf_link_detach(link.get());
+  unlink(pin.c_str());
+  for (const char* name : kXdpMaps) unlink(PortPin(bpffs, port, name).c_str());
+}
+void RemoveTrafficControl(const std::string& bpffs, size_t port) {
+  const std::string pin = PortPin(bpffs, port, "way_map");
+  if (const Fd ways = OpenPin(pin); ways.ok()) {
+    const uint32_t index = WayOf(ways.get(), SW_WAY_PORT);
+    if (index != 0) DetachFilter(index);
+    if (index != 0) RemoveTap(index);
+  }
+  unlink(pin.c_str());
+}
+
 // Attaches the programme, or puts it in the place of the one that is pinned.
 Status Link(const std::string& bpffs, size_t port, const std::string& interface, int programme,
             bool* native) {
@@ -135,6 +167,7 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   if (Status s = MountBpffs(options.bpffs); !s.ok()) return Error{s.message()};
   std::unique_ptr<FailOpen> self(new FailOpen);
   self->bpffs_ = options.bpffs;
+  self->options_ = options;
   if (Status s = self->Adopt(); !s.ok()) return Error{s.message()};
   for (size_t port = 0; port < ports; ++port) {
     if (Status s = self->InstallPort(options, port); !s.ok()) return Error{s.message()};
@@ -142,6 +175,18 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   self->SetTimeout(options.timeout_ns);
   self->SetOverload(0);
   return self;
+}
+
+Status FailOpen::Reattach(size_t port) {
+  const size_t ports = options_.port_b.empty() ? 1 : 2;
+  CHECK(port < ports);
+  // Its maps are pinned, and stay; the other port's way out was emptied by the kernel.
+  adopted_ = true;
+  for (size_t i = 0; i < ports; ++i) {
+    const size_t which = (port + i) % ports;
+    if (Status s = InstallPort(options_, which); !s.ok()) return s;
+  }
+  return {};
 }
 
 Status FailOpen::Adopt() {
@@ -156,21 +201,20 @@ Status FailOpen::Adopt() {
 }
 
 Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
-  const std::string& interface = port == 0 ? options.port_a : options.port_b;
-  const std::string& peer = port == 0 ? options.port_b : options.port_a;
+  const Hook hook = options.traffic_control ? Hook::kTrafficControl : Hook::kXdp;
   std::map<std::string, int> reuse;
   for (const auto& [name, fd] : maps_->shared) reuse[name] = fd.get();
   std::map<std::string, Fd> pinned;
-  for (const char* name : kPortMaps) {
+  for (const char* name : PortMaps(hook)) {
     Fd fd = adopted_ ? OpenPin(PortPin(bpffs_, port, name)) : Fd();
     if (!fd.ok()) continue;
     reuse[name] = fd.get();
     pinned[name] = std::move(fd);
   }
-  Result<LoadedProgramme> loaded = LoadProgramme(reuse);
+  Result<LoadedProgramme> loaded = LoadProgramme(hook, reuse);
   if (!loaded.ok()) return loaded.error();
   LoadedProgramme& programme = loaded.value();
-  for (const char* name : kPortMaps) {
+  for (const char* name : PortMaps(hook)) {
     if (pinned.contains(name)) continue;
     if (Status s = Pin(programme.maps[name].get(), PortPin(bpffs_, port, name)); !s.ok()) return s;
   }
@@ -184,8 +228,17 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
     Store(&control_->version, SW_VERSION);
   }
   Store(&control_->mirror, options.forward ? 0 : 1);
+  maps_->counters[port] = std::move(programme.maps[kCounterMap]);
+  process_ports_[port] = port == 0 ? options.port_a : options.port_b;
+  return options.traffic_control ? AttachTrafficControl(options, port, &programme) : AttachXdp(options, port, &programme);
+}
+
+Status FailOpen::AttachXdp(const FailOpenOptions& options, size_t port, LoadedProgramme* programme) {
+  RemoveTrafficControl(bpffs_, port);
+  const std::string& interface = port == 0 ? options.port_a : options.port_b;
+  const std::string& peer = port == 0 ? options.port_b : options.port_a;
   const uint32_t zero = 0;
-  const int peer_map = programme.maps["peer_map"].get();
+  const int peer_map = programme->maps["peer_map"].get();
   if (options.forward && !peer.empty()) {
     const uint32_t index = if_nametoindex(peer.c_str());
     if (bpf_map_update_elem(peer_map, &zero, &index, BPF_ANY) != 0) {
@@ -195,8 +248,30 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
   } else {
     bpf_map_delete_elem(peer_map, &zero);
   }
-  maps_->counters[port] = std::move(programme.maps["counter_map"]);
-  return Link(bpffs_, port, interface, programme.programme.get(), &native_);
+  return Link(bpffs_, port, interface, programme->programmes["xsk_def_prog"].get(), &native_);
+}
+
+Status FailOpen::AttachTrafficControl(const FailOpenOptions& options, size_t port, LoadedProgramme* programme) {
+  RemoveXdp(bpffs_, port);
+  const std::string& interface = port == 0 ? options.port_a : options.port_b;
+  const std::string& peer = port == 0 ? options.port_b : options.port_a;
+  const uint32_t index = if_nametoindex(interface.c_str());
+  const int way_map = programme->maps["way_map"].get();
+  if (const uint32_t before = WayOf(way_map, SW_WAY_PORT); before != 0 && before != index) RemoveTap(before);
+  const Result<Tap> tap = MakeTap(index, interface);
+  if (!tap.ok()) return tap.error();
+  // The process's end first: nothing comes there before the programme on the port is.
+  const std::pair<const char*, unsigned> places[] = {
+      {"to_nobody", tap.value().theirs}, {"from_process", tap.value().ours}, {"from_wire", index}};
+  const uint32_t ways[SW_WAYS] = {if_nametoindex(peer.c_str()), tap.value().ours, index};
+  for (uint32_t way = 0; way < SW_WAYS; ++way) {
+    if (bpf_map_update_elem(way_map, &way, &ways[way], BPF_ANY) != 0) return Error{interface + ": way_map: " + std::strerror(errno)};
+  }
+  for (const auto& [name, where] : places) {
+    if (Status s = AttachFilter(programme->programmes[name].get(), where, interface); !s.ok()) return s;
+  }
+  process_ports_[port] = ProcessEnd(index);
+  return {};
 }
 
 Result<std::unique_ptr<FailOpen>> FailOpen::Open(const std::string& bpffs) {
@@ -219,11 +294,10 @@ Status FailOpen::Uninstall(const std::string& bpffs) {
     if (unlink(path.c_str()) != 0 && errno != ENOENT) failed = path + ": " + std::strerror(errno);
   };
   for (size_t port = 0; port < 2; ++port) {
-    const std::string pin = PortPin(bpffs, port, "link");
-    // Detached even if somebody else holds the link open.
-    if (const Fd link = OpenPin(pin); link.ok()) bpf_link_detach(link.get());
-    remove(pin);
-    for (const char* name : kPortMaps) remove(PortPin(bpffs, port, name));
+    RemoveXdp(bpffs, port);
+    RemoveTrafficControl(bpffs, port);
+    remove(PortPin(bpffs, port, kCounterMap));
+    for (const char* name : {"link", "xsks_map", "peer_map", "way_map"}) remove(PortPin(bpffs, port, name));
   }
   for (const char* name : kSharedMaps) remove(PinOf(bpffs, name));
   if (!failed.empty()) return Error{failed};

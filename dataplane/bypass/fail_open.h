@@ -8,6 +8,7 @@
 // is lost by it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -20,6 +21,8 @@
 #include "dataplane/port/heart.h"
 
 namespace stillwatch::dataplane {
+
+struct LoadedProgramme;
 
 // Kept by the kernel, both ports together; copied here by RefreshCounters.
 enum class BypassCounter {
@@ -43,6 +46,7 @@ inline constexpr CounterNames<BypassCounter> kBypassCounterNames{
     "bypass.overloaded", "bypass.no_peer"};
 
 struct FailOpenOptions {
+  bool traffic_control = false;  // the programme runs there, not on XDP; two ports that forward
   std::string bpffs = "/run/stillwatch/bpf";
   std::string port_a;   // interface names in this network namespace
   std::string port_b;   // empty: one mirror port
@@ -59,6 +63,10 @@ class FailOpen {
   // Takes the programme off both ports and removes the pins (and the mount, if it was made for us).
   // The ports no longer forward. Nothing pinned: ok.
   static Status Uninstall(const std::string& bpffs);
+
+  // Port 0 (a) or 1 (b) is another interface of the same name now: the programme is put on it, and it is the other
+  // port's way out again. Only after Install. The thread that refreshes the counters.
+  Status Reattach(size_t port);
 
   ~FailOpen();
   FailOpen(const FailOpen&) = delete;
@@ -89,6 +97,9 @@ class FailOpen {
 
   // The programme was pinned before.
   bool adopted() const { return adopted_; }
+  // The interface on which the process receives and sends what is port a's (0) or b's (1): the port itself; on traffic control
+  // our own end of the way to it.
+  const std::string& process_port(size_t port) const { return process_ports_[port]; }
   // It runs in the drivers of both ports; else in the kernel's generic (slower) place.
   bool native() const { return native_; }
 
@@ -103,8 +114,12 @@ class FailOpen {
   Status Adopt();
   // Loads, pins and attaches the programme of port 0 (a) or 1 (b).
   Status InstallPort(const FailOpenOptions& options, size_t port);
+  Status AttachXdp(const FailOpenOptions& options, size_t port, LoadedProgramme* programme);
+  Status AttachTrafficControl(const FailOpenOptions& options, size_t port, LoadedProgramme* programme);
 
   std::string bpffs_;
+  FailOpenOptions options_;
+  std::array<std::string, 2> process_ports_;
   std::unique_ptr<Maps> maps_;
   sw_control* control_ = nullptr;  // shared with the kernel
   std::unique_ptr<Heart> heart_;

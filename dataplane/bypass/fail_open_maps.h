@@ -27,6 +27,14 @@ struct sw_prefix {
   __u8 address[16];
 };
 
+// Entries of way_map (traffic control only): indexes of interfaces.
+enum {
+  SW_WAY_PEER,  // the other port
+  SW_WAY_TAP,   // our end of the veth pair whose other end is the process's
+  SW_WAY_PORT,  // the port itself
+  SW_WAYS
+};
+
 enum {
   SW_TO_PROCESS,       // given to the process
   SW_HEART_STALE,      // sent to the peer: the heart did not beat in time

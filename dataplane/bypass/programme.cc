@@ -12,17 +12,24 @@
 #include <cstring>
 #include <memory>
 
-// The compiled programme, as bytes of this file.
+// The compiled programmes, as bytes of this file.
 asm(".section .rodata\n"
     ".balign 16\n"
     "stillwatch_fail_open_begin:\n"
     ".incbin \"" STILLWATCH_FAIL_OPEN_OBJECT
     "\"\n"
     "stillwatch_fail_open_end:\n"
+    ".balign 16\n"
+    "stillwatch_fail_open_tc_begin:\n"
+    ".incbin \"" STILLWATCH_FAIL_OPEN_TC_OBJECT
+    "\"\n"
+    "stillwatch_fail_open_tc_end:\n"
     ".previous\n");
 extern "C" {
 extern const uint8_t stillwatch_fail_open_begin[];
 extern const uint8_t stillwatch_fail_open_end[];
+extern const uint8_t stillwatch_fail_open_tc_begin[];
+extern const uint8_t stillwatch_fail_open_tc_end[];
 }
 
 namespace stillwatch::dataplane {
@@ -64,14 +71,16 @@ void Fd::Reset(int fd) {
   fd_ = fd;
 }
 
-Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse) {
+Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse) {
   libbpf_set_print(KeepWarning);
   libxdp_set_print(Silence);
   last_warning.clear();
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "stillwatch");
-  const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open_mem(
-      stillwatch_fail_open_begin,
-      static_cast<size_t>(stillwatch_fail_open_end - stillwatch_fail_open_begin), &options));
+  const bool xdp = hook == Hook::kXdp;
+  const uint8_t* begin = xdp ? stillwatch_fail_open_begin : stillwatch_fail_open_tc_begin;
+  const uint8_t* end = xdp ? stillwatch_fail_open_end : stillwatch_fail_open_tc_end;
+  const std::unique_ptr<bpf_object, CloseObject> object(
+      bpf_object__open_mem(begin, static_cast<size_t>(end - begin), &options));
   if (object == nullptr) return LoadError(errno);
   for (const auto& [name, fd] : reuse) {
     bpf_map* map = bpf_object__find_map_by_name(object.get(), name.c_str());
@@ -80,10 +89,10 @@ Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse) {
   if (const int failed = bpf_object__load(object.get()); failed != 0) return LoadError(-failed);
 
   LoadedProgramme loaded;
-  const bpf_program* programme = bpf_object__find_program_by_name(object.get(), "xsk_def_prog");
-  if (programme == nullptr) return Error{"fail-open programme: built without xsk_def_prog"};
   // The object closes its own descriptors; ours keep what they name.
-  loaded.programme = Fd(dup(bpf_program__fd(programme)));
+  bpf_program* programme = nullptr;
+  bpf_object__for_each_program(programme, object.get()) loaded.programmes[bpf_program__name(programme)] =
+      Fd(dup(bpf_program__fd(programme)));
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) loaded.maps[bpf_map__name(map)] =
       Fd(dup(bpf_map__fd(map)));

@@ -1,4 +1,4 @@
-// Loads the fail-open programme for one port, with the maps it shares. For FailOpen only.
+// Loads the fail-open programme for one port, on XDP or on traffic control, with the maps it shares. For FailOpen only.
 #pragma once
 
 #include <cstdint>
@@ -32,17 +32,22 @@ class Fd {
   int fd_;
 };
 
-// Names of the maps in fail_open.bpf.c.
+// Where the programme runs.
+enum class Hook { kXdp, kTrafficControl };
+
+// Names of the maps in fail_open_decide.h, and of those of each port.
 inline constexpr const char* kSharedMaps[] = {"control_map", "prefix_map", "port_map"};
-inline constexpr const char* kPortMaps[] = {"xsks_map", "peer_map", "counter_map"};
+inline constexpr const char* kXdpMaps[] = {"xsks_map", "peer_map"};  // fail_open.bpf.c
+inline constexpr const char* kTrafficControlMaps[] = {"way_map"};    // fail_open_tc.bpf.c
+inline constexpr const char* kCounterMap = "counter_map";
 
 struct LoadedProgramme {
-  Fd programme;
-  std::map<std::string, Fd> maps;  // by name, all of them
+  std::map<std::string, Fd> programmes;  // by name: "xsk_def_prog", or "from_wire", "from_process", "to_nobody"
+  std::map<std::string, Fd> maps;        // by name, all of them
 };
 
 // `reuse`: maps that exist already, by name.
-Result<LoadedProgramme> LoadProgramme(const std::map<std::string, int>& reuse);
+Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse);
 
 // Runs the programme on frames that come in by `interface`. First in the driver, where that has no
 // XDP in the generic place (*native = false).

@@ -13,7 +13,10 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <vector>
 
 namespace stillwatch::dataplane {
 
@@ -126,6 +129,18 @@ Status CheckPoolSize(const InlinePairOptions& options, size_t devices) {
                " packet buffers are too few: the ports' rings hold " + std::to_string(rings) +
                ", the workers' rings " + std::to_string(options.lent_max) + "; set ports.mbufs = " +
                std::to_string(std::bit_ceil(need + 1) - 1) + " (and eal.memory_mib to hold them)"};
+}
+
+void CloseLeftSockets() {
+  std::vector<int> left;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", failed)) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_XDP) left.push_back(fd);
+  }
+  for (const int fd : left) close(fd);
 }
 
 Result<std::unique_ptr<Device>> Device::Open(const InlinePairOptions& options, char letter,

@@ -26,6 +26,10 @@ Result<Pool> MakePool(const InlinePairOptions& options);
 // Enough buffers for every place where one can be at the same time, or an error that says how many.
 Status CheckPoolSize(const InlinePairOptions& options, size_t devices);
 
+// Closes AF_XDP sockets that the driver has left open: DPDK 22.11's does so when a device is closed, and the kernel lets
+// nobody bind to that queue again. Only when no device of this process is open.
+void CloseLeftSockets();
+
 class Device {
  public:
   // `letter` is 'a' or 'b': the configuration key that names the device.

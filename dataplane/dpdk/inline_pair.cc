@@ -29,8 +29,9 @@ struct InlinePair::Devices {
   size_t first = 0;  // whose turn it is to be polled first
 };
 
-InlinePair::InlinePair(std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock)
-    : devices_(std::move(devices)), heart_(heart), clock_(clock) {}
+InlinePair::InlinePair(const InlinePairOptions& options, std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock)
+    : options_(options), devices_(std::move(devices)), heart_(heart), clock_(clock),
+      fresh_(options.driver == PortDriver::kAfPacket && !MutantIs("others_frames_are_sent")) {}
 
 InlinePair::~InlinePair() = default;
 
@@ -39,6 +40,13 @@ Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& op
   const size_t count = options.b.empty() ? 1 : 2;
   if (options.forward && count != 2) return Error{"ports.b: is empty; inline needs two ports"};
   if (Status s = CheckPoolSize(options, count); !s.ok()) return Error{s.message()};
+  auto devices = OpenDevices(options);
+  if (!devices.ok()) return devices.error();
+  return std::unique_ptr<InlinePair>(new InlinePair(options, std::move(devices).value(), heart, clock));
+}
+
+Result<std::unique_ptr<InlinePair::Devices>> InlinePair::OpenDevices(const InlinePairOptions& options) {
+  const size_t count = options.b.empty() ? 1 : 2;
   auto devices = std::make_unique<Devices>();
   devices->forward = options.forward;
   // One pool for both ports: AF_XDP sends a buffer without copying it only from its own.
@@ -50,7 +58,40 @@ Result<std::unique_ptr<InlinePair>> InlinePair::Open(const InlinePairOptions& op
     if (!device.ok()) return device.error();
     devices->list.push_back(std::move(device).value());
   }
-  return std::unique_ptr<InlinePair>(new InlinePair(std::move(devices), heart, clock));
+  return devices;
+}
+
+void InlinePair::Reopen(const std::string& a, const std::string& b) {
+  std::lock_guard lock(devices_mutex_);
+  options_.a = a;
+  options_.b = b;
+  reopen_.store(true, std::memory_order_release);
+}
+
+std::string InlinePair::reopen_error() const {
+  std::lock_guard lock(devices_mutex_);
+  return reopen_error_;
+}
+
+// All lent frames have come back: buffers and devices go, and come again.
+void InlinePair::TryReopen() {
+  if (lent_ != 0) return;
+  std::lock_guard lock(devices_mutex_);
+  open_.store(false, std::memory_order_release);
+  if (devices_ != nullptr) AddDeviceCounters(closed_);
+  devices_.reset();
+  CloseLeftSockets();
+  auto devices = OpenDevices(options_);
+  reopen_error_ = devices.ok() ? "" : devices.message();
+  if (devices.ok()) {
+    devices_ = std::move(devices).value();
+    polls_ = 0;
+    idle_ = true;
+    scarce_ = false;
+    fresh_ = options_.driver == PortDriver::kAfPacket;
+    open_.store(true, std::memory_order_release);
+  }
+  reopen_.store(false, std::memory_order_release);
 }
 
 void InlinePair::OnPollingThread() {
@@ -60,7 +101,17 @@ void InlinePair::OnPollingThread() {
 
 size_t InlinePair::Receive(std::span<Frame> frames) {
   const int64_t now_ns = clock_->MonotonicNs();
-  if (heart_->Stale(now_ns) && !MutantIs("late_frames_are_sent")) Flush();
+  if (reopen_.load(std::memory_order_relaxed)) [[unlikely]] {
+    TryReopen();
+    return 0;
+  }
+  if (devices_ == nullptr) [[unlikely]] return 0;
+  if (fresh_) [[unlikely]] {
+    // DPDK's driver listens to all interfaces of the host until it binds; none of that is ours to send.
+    Flush();
+    fresh_ = false;
+  }
+  if (heart_->Stale(now_ns) && !MutantIs("late_frames_are_sent")) counters_.Add(ForwardCounter::kStale, Flush());
   // The first beat says that both ports are ready. An idle thread may sleep between polls, so each
   // poll beats.
   if (polls_ % kPollsABeat == 0 || idle_) heart_->Beat(now_ns);
@@ -77,6 +128,7 @@ size_t InlinePair::Receive(std::span<Frame> frames) {
   }
   devices_->first = (devices_->first + 1) % sides;
   idle_ = count == 0;
+  lent_ += count;
   return count;
 }
 
@@ -138,10 +190,12 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
 
 void InlinePair::Release(std::span<const Frame> frames) {
   for (const Frame& frame : frames) rte_pktmbuf_free(reinterpret_cast<rte_mbuf*>(frame.handle));
+  lent_ -= frames.size();
 }
 
-// Discards what waited in the receive rings while the kernel was bypassing us.
-void InlinePair::Flush() {
+// While the kernel was bypassing us, and before we began.
+uint64_t InlinePair::Flush() {
+  uint64_t discarded = 0;
   rte_mbuf* mbufs[kBurstMax];
   for (const auto& device : devices_->list) {
     // Bounded: new frames may come in while this runs.
@@ -149,9 +203,10 @@ void InlinePair::Flush() {
       const uint16_t count = rte_eth_rx_burst(device->id(), 0, mbufs, kBurstMax);
       if (count == 0) break;
       rte_pktmbuf_free_bulk(mbufs, count);
-      counters_.Add(ForwardCounter::kStale, count);
+      discarded += count;
     }
   }
+  return discarded;
 }
 
 void InlinePair::WatchBuffers() {
@@ -159,18 +214,24 @@ void InlinePair::WatchBuffers() {
   scarce_ = rte_mempool_avail_count(pool) < pool->size / 4;
 }
 
-void InlinePair::RefreshDeviceCounters() {
-  uint64_t missed = 0, no_buffer = 0, errors = 0;
+void InlinePair::AddDeviceCounters(uint64_t totals[3]) const {
   for (const auto& device : devices_->list) {
     rte_eth_stats stats{};
     if (rte_eth_stats_get(device->id(), &stats) != 0) continue;
-    missed += stats.imissed;
-    no_buffer += stats.rx_nombuf;
-    errors += stats.ierrors;
+    totals[0] += stats.imissed;
+    totals[1] += stats.rx_nombuf;
+    totals[2] += stats.ierrors;
   }
-  device_counters_.Set(DeviceCounter::kMissed, missed);
-  device_counters_.Set(DeviceCounter::kNoBuffer, no_buffer);
-  device_counters_.Set(DeviceCounter::kErrors, errors);
+}
+
+void InlinePair::RefreshDeviceCounters() {
+  std::unique_lock lock(devices_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;  // being opened
+  uint64_t totals[3] = {closed_[0], closed_[1], closed_[2]};
+  if (devices_ != nullptr) AddDeviceCounters(totals);
+  device_counters_.Set(DeviceCounter::kMissed, totals[0]);
+  device_counters_.Set(DeviceCounter::kNoBuffer, totals[1]);
+  device_counters_.Set(DeviceCounter::kErrors, totals[2]);
 }
 
 }  // namespace stillwatch::dataplane

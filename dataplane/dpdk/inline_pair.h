@@ -8,11 +8,16 @@
 // so that looked-at bytes never change. A frame that the peer does not take is tried once more,
 // then counted and freed.
 //
+// An interface that was removed and has come back is another one to its driver: Reopen lets the polling thread close both
+// devices and open them anew once no frame is lent out. Meanwhile the heart does not beat, so that the kernel forwards.
+//
 // Bad input: none; frames are not interpreted. Needs a started Eal.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/clock.h"
@@ -84,6 +89,13 @@ class InlinePair final : public Port {
   bool buffers_scarce() const override { return scarce_; }
 
   const CounterBlock<ForwardCounter>& counters() const { return counters_; }
+  // Any thread. Closes and opens once; where that fails both stay closed, the error says why, and it may be asked again. With
+  // AF_XDP the programme is on both interfaces before.
+  void Reopen(const std::string& a, const std::string& b);
+  bool reopening() const { return reopen_.load(std::memory_order_acquire); }
+  bool open() const { return open_.load(std::memory_order_acquire); }
+  std::string reopen_error() const;
+
   // Any one thread.
   void RefreshDeviceCounters();
   const CounterBlock<DeviceCounter>& device_counters() const { return device_counters_; }
@@ -91,12 +103,22 @@ class InlinePair final : public Port {
  private:
   struct Devices;
 
-  InlinePair(std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock);
+  InlinePair(const InlinePairOptions& options, std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock);
+  static Result<std::unique_ptr<Devices>> OpenDevices(const InlinePairOptions& options);
+  void TryReopen();
+  void AddDeviceCounters(uint64_t totals[3]) const;
   size_t ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time_ns);
-  void Flush();
+  // Empties the receive rings; how many frames.
+  uint64_t Flush();
   void WatchBuffers();
 
-  std::unique_ptr<Devices> devices_;
+  InlinePairOptions options_;  // names under devices_mutex_
+  std::atomic<bool> reopen_{false}, open_{true};
+  uint64_t lent_ = 0;  // frames handed out and not released
+  mutable std::mutex devices_mutex_;  // who opens devices and who asks for their counters; not taken for frames
+  std::string reopen_error_;
+  uint64_t closed_[3] = {};  // counters of devices that were closed
+  std::unique_ptr<Devices> devices_;  // null: closed, and not open again
   Heart* const heart_;
   const Clock* const clock_;
   TrafficClock traffic_clock_;
@@ -104,6 +126,7 @@ class InlinePair final : public Port {
   uint32_t polls_ = 0;
   bool scarce_ = false;
   bool idle_ = true;
+  bool fresh_ = false;  // AF_PACKET just opened: what its rings hold came before it was bound to its interface
   CounterBlock<ForwardCounter> counters_{kForwardCounterNames};
   CounterBlock<DeviceCounter> device_counters_{kDeviceCounterNames};
 };

@@ -19,7 +19,8 @@ namespace {
 constexpr int kFramesAMs = 5;  // each way
 constexpr double kLateMs = 100;
 
-class FailOpenTest : public InlineLabTest {
+// Param: whether the kernel's programme runs on traffic control; else on XDP.
+class FailOpenTest : public InlineLabTest, public ::testing::WithParamInterface<bool> {
  protected:
   // What traffic both ways saw while `event` went on.
   struct Seen {
@@ -27,6 +28,8 @@ class FailOpenTest : public InlineLabTest {
     uint64_t resets = 0;
     std::string tcp;  // empty: every byte arrived
   };
+
+  std::vector<std::string> Way() const { return GetParam() ? Inline({"--tc"}) : Inline(); }
 
   // Both ways go on: `more` further frames arrived.
   bool Passes(uint64_t more) const {
@@ -58,13 +61,13 @@ class FailOpenTest : public InlineLabTest {
     return way.rate * events * (kTimeoutMs + 20) / 1000;
   }
   // `events`: how many times the process went away without a word.
-  static void Judge(const char* what, const Seen& seen, int events) {
+  void Judge(const char* what, const Seen& seen, int events) {
     static constexpr const char* kWays[] = {"to the server", "to the client"};
     for (int way = 0; way < 2; ++way) {
       const ProbeResult& r = seen.ways[way];
-      std::printf("MEASURED %s, %s: %lu frames at %.0f/s, lost %lu (bound %.0f), reordered %lu, doubled %lu, "
+      std::printf("MEASURED %s: %s, %s: %lu frames at %.0f/s, lost %lu (bound %.0f), reordered %lu, doubled %lu, "
                   "latest %.1f ms, resets %lu\n",
-                  what, kWays[way], r.sent, r.rate, r.lost, LostMax(r, events), r.reordered, r.doubled, r.latest_ms,
+                  GetParam() ? "traffic control" : "XDP", what, kWays[way], r.sent, r.rate, r.lost, LostMax(r, events), r.reordered, r.doubled, r.latest_ms,
                   seen.resets);
       EXPECT_LE(static_cast<double>(r.lost), LostMax(r, events)) << kWays[way];
       EXPECT_EQ(r.doubled, 0u) << kWays[way];
@@ -78,17 +81,17 @@ class FailOpenTest : public InlineLabTest {
   std::unique_ptr<Probe> probes_[2];
 };
 
-TEST_F(FailOpenTest, Killed) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, Killed) {
+  ASSERT_TRUE(process_->Start(Way()));
   const Seen seen = Watch([&] { process_->Kill(); });
   Judge("kill -9", seen, 1);
 }
 
-TEST_F(FailOpenTest, KilledAndStartedAgain) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, KilledAndStartedAgain) {
+  ASSERT_TRUE(process_->Start(Way()));
   const Seen seen = Watch([&] {
     process_->Kill();
-    ASSERT_TRUE(process_->Start(Inline()));
+    ASSERT_TRUE(process_->Start(Way()));
     EXPECT_EQ(process_->line(), "ready adopted");
   });
   EXPECT_EQ(process_->Stop(), 0);
@@ -96,8 +99,8 @@ TEST_F(FailOpenTest, KilledAndStartedAgain) {
   Judge("kill -9 and start", seen, 1);
 }
 
-TEST_F(FailOpenTest, StoppedAndContinued) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, StoppedAndContinued) {
+  ASSERT_TRUE(process_->Start(Way()));
   const Seen seen = Watch([&] {
     process_->Signal(SIGSTOP);
     EXPECT_TRUE(Passes(2'500));  // frames arrive while nobody is there to forward them
@@ -111,9 +114,9 @@ TEST_F(FailOpenTest, StoppedAndContinued) {
 
 // The same many times in a short while, wherever in its round the process is: a frame is the kernel's or the process's,
 // never both's.
-TEST_F(FailOpenTest, StoppedAgainAndAgain) {
+TEST_P(FailOpenTest, StoppedAgainAndAgain) {
   constexpr int kTimes = 40;
-  ASSERT_TRUE(process_->Start(Inline()));
+  ASSERT_TRUE(process_->Start(Way()));
   const Seen seen = Watch([&] {
     for (int i = 0; i < kTimes; ++i) {
       process_->Signal(SIGSTOP);
@@ -128,7 +131,8 @@ TEST_F(FailOpenTest, StoppedAgainAndAgain) {
 }
 
 // The instrument itself: what a host sends is not taken for what it receives, however the two begin together.
-TEST_F(FailOpenTest, AProbesSocketHearsNothingOfItsOwnHost) {
+using ProbeTest = InlineLabTest;
+TEST_F(ProbeTest, AProbesSocketHearsNothingOfItsOwnHost) {
   std::atomic<bool> stop{false};
   RawSocket out(lab_->client, "c0");
   std::thread sender([&] {
@@ -142,8 +146,8 @@ TEST_F(FailOpenTest, AProbesSocketHearsNothingOfItsOwnHost) {
   EXPECT_EQ(heard, 0);
 }
 
-TEST_F(FailOpenTest, ForwarderHangs) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, ForwarderHangs) {
+  ASSERT_TRUE(process_->Start(Way()));
   const Seen seen = Watch([&] {
     const HeldThread held(process_->pid(), "sw-forward");
     EXPECT_TRUE(Passes(2'500));
@@ -152,8 +156,8 @@ TEST_F(FailOpenTest, ForwarderHangs) {
   Judge("forwarder hangs", seen, 1);
 }
 
-TEST_F(FailOpenTest, WorkerHangs) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, WorkerHangs) {
+  ASSERT_TRUE(process_->Start(Way()));
   auto fail_open = dataplane::FailOpen::Open(bpffs_);
   ASSERT_TRUE(fail_open.ok()) << fail_open.message();
   const auto by_kernel = [&] {
@@ -176,15 +180,15 @@ TEST_F(FailOpenTest, WorkerHangs) {
   EXPECT_LE(seen.ways[0].lost + seen.ways[1].lost, Excused());
 }
 
-TEST_F(FailOpenTest, UpgradedByRestart) {
-  ASSERT_TRUE(process_->Start(Inline()));
+TEST_P(FailOpenTest, UpgradedByRestart) {
+  ASSERT_TRUE(process_->Start(Way()));
   uint64_t excused = 0;
   const Seen seen = Watch([&] {
     for (int round = 0; round < 2; ++round) {
       EXPECT_EQ(process_->Stop(), 0);
       excused += Excused();
       EXPECT_TRUE(Passes(500));
-      ASSERT_TRUE(process_->Start(Inline()));
+      ASSERT_TRUE(process_->Start(Way()));
     }
   });
   EXPECT_EQ(process_->Stop(), 0);
@@ -193,6 +197,9 @@ TEST_F(FailOpenTest, UpgradedByRestart) {
   // Nothing, but for a processor that was taken away longer than the timeout, which is counted.
   EXPECT_LE(seen.ways[0].lost + seen.ways[1].lost, excused);
 }
+
+INSTANTIATE_TEST_SUITE_P(Hooks, FailOpenTest, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "TrafficControl" : "Xdp"; });
 
 }  // namespace
 }  // namespace stillwatch::e2e

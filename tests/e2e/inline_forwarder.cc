@@ -2,7 +2,7 @@
 // nothing. For end-to-end tests and for measuring forwarding by itself.
 //   inline_forwarder --a IF --b IF [--driver af_xdp|af_packet] [--bpffs PATH] [--timeout-ms N]
 //   [--workers N]
-//                    [--mirror] [--interest-port PORTS] [--poll]
+//                    [--tc] [--mirror] [--interest-port PORTS] [--poll]
 // Prints "ready" when frames are being forwarded. SIGTERM: hands over to the kernel, drains, prints
 // its counters, ends.
 #include <signal.h>
@@ -66,6 +66,11 @@ Result<Arguments> Parse(int argc, char** argv) {
       arguments.pair.forward = arguments.fail_open.forward = false;
       continue;
     }
+    if (word == "--tc") {  // af_packet, with the kernel's programme on traffic control
+      arguments.pair.driver = PortDriver::kAfPacket;
+      arguments.fail_open.traffic_control = true;
+      continue;
+    }
     if (word == "--poll") {
       arguments.poll = true;
       continue;
@@ -121,7 +126,7 @@ Status Main(int argc, char** argv) {
   std::unique_ptr<FailOpen> fail_open;
   Heart no_heart;
   Heart* heart = &no_heart;
-  if (arguments.pair.driver == PortDriver::kAfXdp) {
+  if (arguments.pair.driver == PortDriver::kAfXdp || arguments.fail_open.traffic_control) {
     auto installed = FailOpen::Install(arguments.fail_open);
     if (!installed.ok()) return installed.error();
     fail_open = std::move(installed).value();
@@ -129,6 +134,8 @@ Status Main(int argc, char** argv) {
     if (!interest.ok()) return interest.error();
     if (Status s = fail_open->SetInterest(interest.value()); !s.ok()) return s;
     heart = &fail_open->heart();
+    arguments.pair.a = fail_open->process_port(0);
+    arguments.pair.b = fail_open->process_port(1);
   }
   SystemClock clock;
   auto pair = InlinePair::Open(arguments.pair, heart, &clock);

@@ -152,8 +152,10 @@ Status Daemon::OpenPorts() {
   eal_ = std::move(started).value();
 
   const bool forward = config_.ports.mode == "inline";
-  if (config_.ports.driver == "af_xdp") {
+  const bool traffic_control = FailsOpenOnTrafficControl(config_);
+  if (config_.ports.driver == "af_xdp" || traffic_control) {
     dataplane::FailOpenOptions options;
+    options.traffic_control = traffic_control;
     options.bpffs = config_.fail_open.bpffs;
     options.port_a = config_.ports.a;
     options.port_b = config_.ports.b;
@@ -173,8 +175,8 @@ Status Daemon::OpenPorts() {
   }
   dataplane::InlinePairOptions pair;
   pair.driver = DriverOf(config_.ports.driver);
-  pair.a = config_.ports.a;
-  pair.b = config_.ports.b;
+  pair.a = fail_open_ == nullptr ? config_.ports.a : fail_open_->process_port(0);
+  pair.b = fail_open_ == nullptr ? config_.ports.b : fail_open_->process_port(1);
   pair.forward = forward;
   pair.mtu = static_cast<uint32_t>(config_.ports.mtu);
   pair.descriptors = static_cast<uint16_t>(config_.ports.descriptors);
@@ -211,7 +213,7 @@ Status Daemon::StartThreads() {
   if (config_.ports.driver != "ethdev") watch.ports = {config_.ports.a, config_.ports.b};
   watch.forward = config_.ports.mode == "inline";
   watch.overload_bypass = config_.fail_open.overload_bypass;
-  watch.changes_tags = config_.ports.driver == "af_packet";
+  watch.changes_tags = config_.ports.driver == "af_packet" && fail_open_ == nullptr;
   watch.link_loss_forwarding = config_.ports.link_loss_forwarding;
   watch_ = std::make_unique<PortWatch>(
       watch, fail_open_.get(), ports_.get(), engine_.get(), &clock_,
@@ -530,6 +532,7 @@ std::vector<std::string> Daemon::Alarms() const {
   if (state.tags_changed != 0) {
     alarms.push_back("af_packet changed the 802.1ad tag of " + std::to_string(state.tags_changed) + " frames; use ports.driver = \"af_xdp\"");
   }
+  if (!state.reopen_error.empty()) alarms.push_back("ports cannot be opened anew, the kernel forwards: " + state.reopen_error);
   const config::Config config = this->config();
   for (size_t side = 0; side < 2; ++side) {
     if (state.links[side] == Link::kUp) continue;

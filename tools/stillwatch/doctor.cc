@@ -172,11 +172,11 @@ void CheckKernel(const config::Config& config, const MachineFacts& machine, Find
                     "echo " + std::to_string((memory + 1) / 2) +
                         " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"});
   }
-  if (config.ports.mode == "inline" && config.ports.driver == "af_packet") {
+  if (config.ports.mode == "inline" && config.ports.driver == "af_packet" && !FailsOpenOnTrafficControl(config)) {
     out->push_back(
         {Severity::kWarning, "ports.driver",
          "af_packet has no bypass in the kernel: when the process stops, the link is cut",
-         "ports.driver = \"af_xdp\" where the interfaces carry XDP"});
+         "ports.driver = \"af_xdp\" where the interfaces carry XDP, else fail_open.traffic_control = true"});
     out->push_back({Severity::kWarning, "ports.driver",
                     "af_packet sends 802.1ad tags (QinQ, 0x88a8) on as 802.1Q; the daemon raises an alarm when one comes",
                     "ports.driver = \"af_xdp\" where the wire carries QinQ"});
@@ -238,9 +238,14 @@ void CheckMachineMemory(const config::Config& config, const MachineFacts& machin
 
 }  // namespace
 
+bool FailsOpenOnTrafficControl(const config::Config& config) {
+  return config.fail_open.traffic_control && config.ports.driver == "af_packet" && config.ports.mode == "inline";
+}
+
 std::string MissingCapabilities(const config::Config& config, uint64_t effective) {
   std::vector<Capability> needed{kNetRaw, kNetAdmin};
   if (config.ports.driver == "af_xdp") needed.insert(needed.end(), {kBpf, kSysAdmin, kIpcLock});
+  if (FailsOpenOnTrafficControl(config)) needed.insert(needed.end(), {kBpf, kSysAdmin});
   if (config.ports.driver == "ethdev") needed = {kIpcLock, kSysRawIo, kSysAdmin};
   std::string missing;
   for (const Capability& capability : needed) {

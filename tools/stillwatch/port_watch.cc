@@ -125,6 +125,7 @@ void PortWatch::Start() {
     }
     settling_until_ns_ = clock_->MonotonicNs() + kSettleNs;
   }
+  for (size_t side = 0; side < 2; ++side) indexes_[side] = if_nametoindex(options_.ports[side].c_str());
   if (fail_open_ != nullptr) bypass_until_ns_ = fail_open_->bypass_until_ns();
   for (size_t side = 0; side < 2 && options_.changes_tags && options_.forward; ++side) {
     if (!options_.ports[side].empty()) tag_sockets_[side] = OpenTagSocket(options_.ports[side]);
@@ -167,6 +168,7 @@ void PortWatch::Step() {
   const int64_t now_ns = clock_->MonotonicNs();
   RefreshCounters();
   WatchLinks(now_ns);
+  WatchReturn(now_ns);
   WatchOverload(now_ns);
   WatchBypass(now_ns);
   WatchTags();
@@ -233,10 +235,52 @@ void PortWatch::WatchLinks(int64_t now_ns) {
       state_.links[side] = link;
     }
     if (link == Link::kDown || link == Link::kMissing) counters_.Add(WatchCounter::kLinkLost);
-    const std::string mend = link == Link::kMissing ? "; frames for it are dropped; restart when the interface is back" : "";
+    const std::string mend = link == Link::kMissing ? "; frames for it are dropped until the interface is back" : "";
     note_("link", std::string("ports.") + (side == 0 ? "a" : "b"), name + " is " + NameOf(link) + mend);
   }
   if (options_.forward && (link_loss_forwarding_.load() || held_down_ >= 0)) ForwardLinkLoss(now_ns);
+}
+
+void PortWatch::WatchReturn(int64_t now_ns) {
+  if (ports_->reopening() || MutantIs("a_port_never_comes_back")) return;
+  if (reopen_asked_) {
+    reopen_asked_ = false;
+    const std::string error = ports_->reopen_error();
+    const bool said = error == state_.reopen_error;
+    {
+      std::lock_guard lock(mutex_);
+      state_.reopen_error = error;
+    }
+    if (error.empty()) {
+      counters_.Add(WatchCounter::kReopened);
+      note_("ports", "ports", "opened anew; frames are looked at again");
+    } else if (!said) {
+      note_("ports", "ports", "cannot be opened anew: " + error);
+    }
+  }
+  if (now_ns < next_reopen_ns_) return;
+  bool wanted = !ports_->open();
+  for (size_t side = 0; side < 2; ++side) {
+    const unsigned index = if_nametoindex(options_.ports[side].c_str());
+    if (index == indexes_[side]) continue;
+    if (index == 0 || state_.links[side] == Link::kMissing) return;  // not yet
+    // The kernel's programme first: from here on the wire goes on without us.
+    if (fail_open_ != nullptr) {
+      if (Status s = fail_open_->Reattach(side); !s.ok()) {
+        next_reopen_ns_ = now_ns + kNsPerSecond;
+        std::lock_guard lock(mutex_);
+        state_.reopen_error = s.message();
+        return;
+      }
+    }
+    indexes_[side] = index;
+    wanted = true;
+  }
+  if (!wanted) return;
+  next_reopen_ns_ = now_ns + kNsPerSecond;
+  reopen_asked_ = true;
+  const auto name = [&](size_t side) { return fail_open_ == nullptr ? options_.ports[side] : fail_open_->process_port(side); };
+  ports_->Reopen(name(0), name(1));
 }
 
 void PortWatch::ForwardLinkLoss(int64_t now_ns) {

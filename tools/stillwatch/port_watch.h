@@ -30,11 +30,12 @@ enum class WatchCounter {
   kOverloadLooking,     // times that looking missed nearly all; raise threads.workers
   kLinkLost,            // times that a port lost its link or was gone; check the cable and `ip link`
   kLinkForwarded,       // times that the other port was set down for it (ports.link_loss_forwarding)
+  kReopened,        // times that both ports were opened anew because an interface had come back
   kTagChanged,     // frames with an 802.1ad tag that af_packet sent on with an 802.1Q tag; use af_xdp
   kCount
 };
 inline constexpr CounterNames<WatchCounter> kWatchCounterNames{
-    "watch.overload_forwarding", "watch.overload_looking", "watch.link_lost", "watch.link_forwarded",
+    "watch.overload_forwarding", "watch.overload_looking", "watch.link_lost", "watch.link_forwarded", "watch.reopened",
     "watch.tag_changed"};
 
 enum class Link { kUp, kDown, kHeldDown, kMissing };
@@ -54,6 +55,7 @@ class PortWatch {
     int64_t overload_until_ns = 0;  // CLOCK_MONOTONIC
     std::array<Link, 2> links{};
     uint64_t tags_changed = 0;
+    std::string reopen_error;  // an interface has come back and cannot be used: why
   };
   // For the log and the audit trail.
   using Note = std::function<void(const std::string& action, const std::string& subject, const std::string& detail)>;
@@ -80,6 +82,8 @@ class PortWatch {
   void RefreshCounters();
   void WatchOverload(int64_t now_ns);
   void WatchLinks(int64_t now_ns);
+  // An interface that was removed and is back is another one: takes it into use.
+  void WatchReturn(int64_t now_ns);
   void ForwardLinkLoss(int64_t now_ns);
   void WatchBypass(int64_t now_ns);
   void WatchTags();
@@ -94,6 +98,9 @@ class PortWatch {
   std::atomic<bool> overload_bypass_, link_loss_forwarding_;
 
   dataplane::OverloadGuard guard_;
+  std::array<unsigned, 2> indexes_{};  // of the interfaces that are in use; 0: none of the kernel's
+  int64_t next_reopen_ns_ = 0;
+  bool reopen_asked_ = false;
   int held_down_ = -1;           // which port
   int64_t settling_until_ns_ = 0;  // a port was set up again: its link may take so long
   int64_t bypass_until_ns_ = 0;

@@ -575,6 +575,40 @@ TEST_F(DaemonTest, APortThatIsGoneIsAnAlarm) {
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
+TEST_F(DaemonTest, APortThatComesBackIsUsedAgain) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["links"]["b"] == "missing"; }));
+  // The same name, another interface; at first with an MTU that the ports do not carry.
+  const std::string appliance = std::to_string(lab_->appliance.pid());
+  ASSERT_EQ(lab_->server.Run("ip link add s0 mtu 3000 address 02:00:00:00:00:50 type veth peer name b0 mtu 3000 netns " + appliance +
+                             " && ip link set s0 addrgenmode none up && ethtool -K s0 tx off gro on >/dev/null"), 0);
+  ASSERT_EQ(lab_->appliance.Run("ip link set b0 addrgenmode none arp off up"), 0);
+  const auto alarms = [&] { return daemon_->Ask({"status"})["alarms"].dump(); };
+  EXPECT_TRUE(WaitFor([&] { return alarms().find("ports.mtu") != std::string::npos; })) << alarms();
+  // The kernel forwards meanwhile.
+  {
+    Probe probe(*lab_, kFramesAMs);
+    AwaitProbe(probe, 100);
+  }
+  ASSERT_EQ(lab_->appliance.Run("ip link set b0 mtu 1500"), 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("watch.reopened") == 1; }));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["alarms"] == json::array(); }));
+  // Both ways through the process, byte by byte, and looked at.
+  const uint64_t sent_a = daemon_->Counter("forward.sent_a"), sent_b = daemon_->Counter("forward.sent_b");
+  Probe there(*lab_, kFramesAMs), back(*lab_, kFramesAMs, Probe::Way::kToClient);
+  AwaitProbe(there, 200);
+  AwaitProbe(back, 200);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.sent_a") > sent_a + 200 && daemon_->Counter("forward.sent_b") > sent_b + 200; }));
+  // And the kernel forwards again when the process is killed.
+  daemon_->Kill();
+  AwaitProbe(there, 200);
+  AwaitProbe(back, 200);
+  EXPECT_EQ(there.Finish().doubled, 0u);
+  EXPECT_EQ(back.Finish().doubled, 0u);
+  EXPECT_THAT(AuditActions(), ::testing::IsSupersetOf({"link", "ports"}));
+}
+
 TEST_F(DaemonTest, AfPacketSaysThatItChangesTags) {
   ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("packet.toml", {}), {"--set", "ports.driver=af_packet"}));
   RawSocket client(lab_->client, "c0");
@@ -615,6 +649,36 @@ TEST_F(DaemonTest, AMirrorLooksAtEachPacketOnceAndNeverSends) {
   for (int i = 0; i < 2; ++i) EXPECT_NE(server.Receive(1'000), "");
   EXPECT_NE(client.Receive(1'000), "");
   EXPECT_EQ(daemon_->Ask({"counters", "mirror."}), json::object());
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, OnTrafficControlTheKernelForwardsWhenItIsGone) {
+  const std::vector<std::string> words{"--set", "ports.driver=af_packet", "--set", "fail_open.traffic_control=true"};
+  ASSERT_TRUE(daemon_->Start(config_, words));
+  Probe there(*lab_, kFramesAMs), back(*lab_, kFramesAMs, Probe::Way::kToClient);
+  AwaitProbe(there, 300);
+  AwaitProbe(back, 300);
+  EXPECT_GT(daemon_->Counter("bypass.to_process"), 300u);
+  EXPECT_GT(daemon_->Counter("forward.sent_a"), 100u);
+  // A tag that AF_PACKET would change passes as it is.
+  RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+  std::string tagged = TcpFrame(443, "802.1ad", 5);
+  tagged.replace(12, 2, "\x88\xa8");
+  ASSERT_TRUE(client.Send(tagged));
+  EXPECT_TRUE(WaitFor([&] { return server.Receive(100) == tagged; }));
+  EXPECT_EQ(daemon_->Ask({"status"})["alarms"], json::array());
+  EXPECT_EQ(daemon_->Ctl({"bypass", "on"}).exit, 0);
+  AwaitProbe(there, 100);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.switched_on") >= 100; }));
+  EXPECT_EQ(daemon_->Ctl({"bypass", "off"}).exit, 0);
+  daemon_->Kill();
+  AwaitProbe(there, 300);
+  AwaitProbe(back, 300);
+  ASSERT_TRUE(daemon_->Start(config_, words));
+  AwaitProbe(there, 300);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("forward.sent_b") > 100; }));
+  EXPECT_EQ(there.Finish().doubled, 0u);
+  EXPECT_EQ(back.Finish().doubled, 0u);
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 

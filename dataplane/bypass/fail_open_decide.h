@@ -1,0 +1,166 @@
+// What two kernel programmes share (fail_open.bpf.c on XDP, fail_open_tc.bpf.c on traffic control): the maps of both ports,
+// and the decision for each frame, made once: for the process, or why not. Plain C for the BPF machine.
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "fail_open_maps.h"
+
+// One entry, mapped by the process, shared by both ports.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct sw_control);
+  __uint(max_entries, 1);
+} control_map SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(max_entries, SW_COUNTERS);
+} counter_map SEC(".maps");
+
+// Interest: prefixes of both families (IPv4 as ::ffff:a.b.c.d), and a bitmap of ports.
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sw_prefix);
+  __type(value, __u8);
+  __uint(max_entries, SW_PREFIXES_MAX);
+} prefix_map SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(max_entries, 1024);
+} port_map SEC(".maps");
+
+static __always_inline void Count(__u32 counter) {
+  __u64 *value = bpf_map_lookup_elem(&counter_map, &counter);
+  if (value) ++*value;
+}
+
+static __always_inline int PortListed(__be16 port) {
+  const __u32 number = bpf_ntohs(port);
+  const __u32 word = number / 64;
+  __u64 *bits = bpf_map_lookup_elem(&port_map, &word);
+  return bits && (*bits >> (number % 64) & 1);
+}
+
+static __always_inline int PrefixListed(const struct sw_prefix *address) {
+  return bpf_map_lookup_elem(&prefix_map, address) != 0;
+}
+
+struct Ports {
+  __be16 source, destination;
+};
+
+// What can be said of a frame without looking deeper.
+enum { kNotIp, kOther, kTcp };
+
+struct Found {
+  int kind;
+  int ports_known;  // 0: a later fragment, or cut
+  struct Ports ports;
+  struct sw_prefix source, destination;
+};
+
+static __always_inline void Mapped(struct sw_prefix *prefix, const void *address) {
+  prefix->bits = 128;
+  __builtin_memset(prefix->address, 0, 10);
+  prefix->address[10] = prefix->address[11] = 0xff;
+  __builtin_memcpy(prefix->address + 12, address, 4);
+}
+
+static __always_inline void FindPorts(struct Found *found, void *at, void *end) {
+  if (at + sizeof(struct Ports) > end) return;
+  found->ports = *(struct Ports *)at;
+  found->ports_known = 1;
+}
+
+static __always_inline void FindIpv4(struct Found *found, void *at, void *end) {
+  __u8 *header = at;
+  if (at + 20 > end) return;
+  found->kind = header[9] == IPPROTO_TCP ? kTcp : kOther;
+  Mapped(&found->source, header + 12);
+  Mapped(&found->destination, header + 16);
+  const __u16 fragment = ((__u16)header[6] << 8 | header[7]) & 0x1fff;
+  const __u32 length = (header[0] & 15) * 4;
+  if (found->kind == kTcp && fragment == 0 && length >= 20) FindPorts(found, at + length, end);
+}
+
+static __always_inline void FindIpv6(struct Found *found, void *at, void *end) {
+  __u8 *header = at;
+  if (at + 40 > end) return;
+  found->source.bits = found->destination.bits = 128;
+  __builtin_memcpy(found->source.address, header + 8, 16);
+  __builtin_memcpy(found->destination.address, header + 24, 16);
+  __u8 next = header[6];
+  at += 40;
+  // A chain longer than this, or cut, may end in TCP: the process decides.
+  found->kind = kTcp;
+#pragma unroll
+  for (int i = 0; i < 6; ++i) {
+    if (next == IPPROTO_TCP) {
+      FindPorts(found, at, end);
+      return;
+    }
+    if (next != 0 && next != 43 && next != 44 && next != 60) {
+      found->kind = kOther;
+      return;
+    }
+    __u8 *extension = at;
+    if (at + 8 > end) return;
+    if (next == 44 && ((extension[2] << 8 | extension[3]) & 0xfff8)) {
+      // A later fragment: no ports here.
+      if (extension[0] != IPPROTO_TCP) found->kind = kOther;
+      return;
+    }
+    at += next == 44 ? 8 : 8 + (__u32)extension[1] * 8;
+    next = extension[0];
+  }
+}
+
+static __always_inline void Find(struct Found *found, void *at, void *end) {
+  if (at + ETH_HLEN > end) return;
+  __be16 type = *(__be16 *)(at + 12);
+  at += ETH_HLEN;
+#pragma unroll
+  for (int tags = 0; tags < 2; ++tags) {
+    if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD)) break;
+    if (at + 4 > end) return;
+    type = *(__be16 *)(at + 2);
+    at += 4;
+  }
+  if (type == bpf_htons(ETH_P_IP)) FindIpv4(found, at, end);
+  if (type == bpf_htons(ETH_P_IPV6)) FindIpv6(found, at, end);
+}
+
+// SW_TO_PROCESS, or the counter that says why the frame is the peer's. The frame's first bytes lie from `at` to `end`.
+static __always_inline __u32 Decide(const struct sw_control *control, void *at, void *end) {
+  struct Found found = {};
+  Find(&found, at, end);
+  if (found.kind == kNotIp) return SW_NOT_IP;
+  if (found.kind == kOther) return SW_NOT_OF_INTEREST;
+  if (control->match_ports && found.ports_known && !PortListed(found.ports.source) &&
+      !PortListed(found.ports.destination)) {
+    return SW_NOT_OF_INTEREST;
+  }
+  if (control->match_prefixes && !PrefixListed(&found.source) && !PrefixListed(&found.destination)) {
+    return SW_NOT_OF_INTEREST;
+  }
+  const __u64 now = bpf_ktime_get_ns();
+  if (now < control->bypass_until_ns) return SW_BYPASS_ON;
+  if (now < control->overload_until_ns) return SW_OVERLOADED;
+  // A beat of the future (another processor's clock read a little later) is fresh.
+  if (now > control->beat_ns && now - control->beat_ns > control->timeout_ns) return SW_HEART_STALE;
+  return SW_TO_PROCESS;
+}
