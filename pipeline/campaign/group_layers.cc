@@ -32,8 +32,8 @@ std::span<const GroupLayer> GroupLayers() { return kLayers; }
 int32_t FamilyNats(const Group& group, EvidenceFamily family) {
   int32_t most = 0;
   for (size_t i = 0; i < kGroupLayers; ++i) {
-    const bool counted = Counts(family) || MutantIs("detect.network_is_a_family");
-    if (kLayers[i].family == family && counted) most = std::max(most, group.findings[i].nats);
+    const bool as_timing = MutantIs("detect.network_is_a_family") && kLayers[i].family == EvidenceFamily::kNetwork;
+    if ((kLayers[i].family == family || as_timing) && Counts(family)) most = std::max(most, group.findings[i].nats);
   }
   return most;
 }
