@@ -127,6 +127,15 @@ def variants(results, policy):
     return "## Runs\n\n" + table(["scenario", "variant", "seeds", "account recall at step-up", "FPR at step-up", "found at 90 %", "prevalence", "share of harvesting", "cover"], rows)
 
 
+def shuffled(results, policy):
+    runs = [r for r in results if r["variant"] == "shuffle"]
+    if not runs:
+        return ""
+    campaign, others = summary.alike_cells(runs, policy)
+    return ("## Exchanges shuffled among accounts\n\nWithin strata of dialect and volume that hold both, flagged at step-up: campaign accounts " + rated(campaign) + "; others " + rated(others) +
+            ". What a group rests on is whose requests they are, if the first is less than twice the second.\n")
+
+
 def baselines(results, kept):
     methods = sorted({m for r in results for m in r["baselines"]})
     if not methods:
@@ -149,12 +158,14 @@ def left_out(results, policy, found):
 
 
 def text_of(results, command, kept):
+    everything, results = results, [r for r in results if r["variant"] != "shuffle"]  # a shuffled world's truth holds for its own section only
+    results = results or everything
     parts = ["Made by", f"\n    {command}\n", "Synthetic traffic of one generator: it says that the parts work together, not how well detection does in the world. *q*: share of remembered harvesting requests that "
              "carried a live campaign's evidence at the end; *b*: the same of benign requests (at most 30 an account are remembered, hits before others). Intervals are 95 %, by bootstrap over cohorts "
              "(campaigns; kinds of a run); zero of n is bounded by 3/n.\n", goal_table(results), operating_points(results)]
     for policy in summary.policies(results):
         parts += [f"## Policy {policy}\n", campaign_types(results, policy), benign_kinds(results, policy), groups(results, policy)]
-    parts += [variants(results, summary.policies(results)[0]), baselines(results, kept)]
+    parts += [variants(everything, summary.policies(results)[0]), shuffled(everything, summary.policies(results)[0]), baselines(results, kept)]
     return "\n".join(part for part in parts if part)
 
 
@@ -164,7 +175,7 @@ def write_scores(path, results):
     methods = sorted({m for r in results for m in r["baselines"]})
     with open(path, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["scenario", "variant", "seed", "account", "kind", "campaign", "owner", "requests", "harvest",
+        rows.writerow(["scenario", "variant", "seed", "account", "kind", "campaign", "owner", "requests", "harvest", "api",
                        *(f"{p}_{what}" for p in policies for what in ("rung", "said", "nats")), *methods])
         for r in results:
             for a, row in r["accounts"].items():

@@ -87,7 +87,7 @@ def measure(job, settings):
         result["policies"][policy] = outcome.judge(folder, truth, asked, hits)
         os.remove(hits)
     result["baselines"] = baseline_scores(traffic) if settings.baselines and not settings.captures else {}
-    result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"]]
+    result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"], row["api"]]
                           for a, row in truth.accounts.items()}
     os.remove(traffic)
     return result

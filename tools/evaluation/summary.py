@@ -72,6 +72,26 @@ def requests(results, policy, label):
     return found
 
 
+DIALECTS = {"messages": "anthropic", "generateContent": "gemini", "streamGenerateContent": "gemini"}  # the rest is openai's
+
+
+def alike_cells(results, policy):
+    """(campaign accounts, others) flagged at step-up, a cell for each stratum of a run that holds both: dialect and binary logarithm of the
+    number of exchanges, among which rewrite.py shuffles."""
+    campaign, others = [], []
+    for r in results:
+        strata = {}
+        for a, (kind, name, _, requests, _, api) in r["accounts"].items():
+            cell = strata.setdefault((DIALECTS.get(api, "openai"), requests.bit_length()), ([0, 0], [0, 0]))[0 if name else 1]
+            cell[0] += r["policies"][policy]["scores"].get(a, [0])[0] >= RUNGS.index(ACT)
+            cell[1] += 1
+        for of_campaign, of_none in strata.values():
+            if of_campaign[1] and of_none[1]:
+                campaign.append(tuple(of_campaign))
+                others.append(tuple(of_none))
+    return campaign, others
+
+
 def verdicts_for(results, policy, exchanges):
     """Verdicts at step-up or higher for so many exchanges of such traffic."""
     n = sum(r["totals"]["requests"] for r in results)

@@ -71,7 +71,7 @@ class Run(unittest.TestCase):
 
     def result(self):
         return {"scenario": "t1", "variant": "", "seed": 1, "totals": self.truth.totals, "policies": {"p": self.judged()}, "baselines": {"rate": {key("aa"): 3.0, key("ee"): 1.0}},
-                "accounts": {a: [outcome.kind_of(r), r["campaign"] or "", r["owner"], r["requests"], r["harvest"]] for a, r in self.truth.accounts.items()}}
+                "accounts": {a: [outcome.kind_of(r), r["campaign"] or "", r["owner"], r["requests"], r["harvest"], "chat"] for a, r in self.truth.accounts.items()}}
 
     def test_times_and_labels(self):
         self.assertEqual(verdicts.nanoseconds(time_text(0)), START)
@@ -110,6 +110,12 @@ class Run(unittest.TestCase):
         self.assertEqual(frozen.benign(result), [key("ee")])
         self.assertEqual(frozen.thresholds([result]), {"rate": {"1e-3": 1.0, "1e-4": 1.0}})
         self.assertEqual(summary.baseline_counts([result], "rate", 1.0), ([(1, 4)], [(0, 1)]))
+
+    def test_shuffled_accounts_are_compared_within_their_stratum(self):
+        result = self.result()
+        self.assertEqual(summary.alike_cells([result], "p"), ([], []))  # three exchanges each, the others one
+        result["accounts"][key("ee")][3] = 2
+        self.assertEqual(summary.alike_cells([result], "p"), ([(4, 4)], [(0, 1)]))
 
     def test_floors_and_goals(self):
         values = floors.measured([self.result()], "p")
