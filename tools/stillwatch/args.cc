@@ -11,7 +11,7 @@ Result<Args> ParseArgs(std::span<char*> args) {
     const std::string_view word = args[i];
     const bool takes_value = word == "--config" || word == "--set" || word == "--out" || word == "--edges" ||
                              word == "--record-edges" || word == "--save" ||
-                             word == "--restore" || word == "--replication" || word == "--keylog";
+                             word == "--restore" || word == "--request-hits" || word == "--replication" || word == "--keylog";
     if (takes_value && i + 1 == args.size()) return Error{std::string(word) + " needs a value"};
     if (word == "--config") parsed.config_file = args[++i];
     else if (word == "--out") parsed.out_dir = args[++i];
@@ -19,6 +19,7 @@ Result<Args> ParseArgs(std::span<char*> args) {
     else if (word == "--record-edges") parsed.record_edges_file = args[++i];
     else if (word == "--save") parsed.save_file = args[++i];
     else if (word == "--restore") parsed.restore_file = args[++i];
+    else if (word == "--request-hits") parsed.request_hits_file = args[++i];
     else if (word == "--replication") parsed.replication = args[++i];
     else if (word == "--set") parsed.sets.emplace_back(args[++i]);
     else if (word == "--keylog") parsed.key_log = args[++i];

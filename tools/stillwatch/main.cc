@@ -25,6 +25,7 @@ constexpr char kUsage[] =
     "      --start-empty: forgets the accounts and campaigns that the box remembers\n"
     "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR [--keylog FILE] [--record-edges FILE] CAPTURE|EXCHANGES...\n"
     "      --save FILE: stop without an end and keep what detection remembers; --restore FILE: go on from there\n"
+    "      --request-hits FILE: which remembered requests count in a live campaign at the end, as CSV\n"
     "  stillwatch replay  --config FILE [--set KEY=VALUE]... --out DIR --edges FILE\n"
     "  stillwatch inspect --layer http|http2|stream|tls|exchange [--keylog FILE] [--ignore-checksums] [--show-text] CAPTURE...\n"
     "  stillwatch doctor  --config FILE [--set KEY=VALUE]...\n"

@@ -11,6 +11,7 @@
 #include "tools/stillwatch/pipeline_consumer.h"
 #include "tools/stillwatch/replay_outputs.h"
 #include "tools/stillwatch/replay_source.h"
+#include "tools/stillwatch/request_hits.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
@@ -18,7 +19,7 @@ namespace stillwatch {
 namespace {
 
 constexpr char kUsage[] =
-    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--record-edges FILE | [--restore FILE] [--save FILE]]"
+    "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--request-hits FILE] [--record-edges FILE | [--restore FILE] [--save FILE]]"
     " CAPTURE|EXCHANGES... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
@@ -143,6 +144,7 @@ int Replay(const config::Config& config, const Args& given) {
       return Complain(kExitUnreadable, restored.message());
     }
   }
+  const std::shared_ptr<const pipeline::AccountDirectory> names = directory.value();
   pipeline.SwapDirectory(std::move(directory).value());
   PipelineConsumer consumer(&pipeline);
   source.value()->RegisterCounters(&registry);
@@ -152,6 +154,9 @@ int Replay(const config::Config& config, const Args& given) {
   // What is saved goes on later: nothing is judged or told as at an end.
   Status finished = given.save_file.empty() ? pipeline.Finish() : pipeline.Suspend();
   if (finished.ok() && !given.save_file.empty()) finished = SaveTo(given.save_file, seal_key, pipeline);
+  if (finished.ok() && !given.request_hits_file.empty()) {
+    finished = WriteRequestHits(given.request_hits_file, names.get(), pipeline.profiles());
+  }
   if (!finished.ok()) return Complain(kExitFailed, finished.message());
 
   const std::map<std::string, uint64_t> counters = registry.Snapshot();
@@ -175,7 +180,7 @@ int ReplayMain(std::span<char*> words) {
   const bool from_edges = !given.edges_file.empty();
   const bool stops_or_goes_on = !given.save_file.empty() || !given.restore_file.empty();
   if (given.config_file.empty() || given.out_dir.empty() || given.words.empty() != from_edges ||
-      (from_edges && !given.record_edges_file.empty()) || (stops_or_goes_on && (from_edges || !given.record_edges_file.empty()))) {
+      (from_edges && (!given.record_edges_file.empty() || !given.request_hits_file.empty())) || (stops_or_goes_on && (from_edges || !given.record_edges_file.empty()))) {
     return Complain(kExitBadUsage, kUsage);
   }
   const Result<config::Config> config = config::LoadConfig(given.config_file, given.sets);

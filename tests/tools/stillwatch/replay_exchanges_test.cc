@@ -140,6 +140,33 @@ TEST_F(ReplayExchangesTest, FindsWhatACaptureOfTheScenarioShows) {
   EXPECT_EQ(groups, advised(Path("recorded")));
 }
 
+// --request-hits says of every remembered request whether it counts in a verdict.
+TEST_F(ReplayExchangesTest, RequestHitsAreThoseOfTheVerdicts) {
+  const Ran ran = Replay("hits", {"--request-hits", Path("hits.csv"), Path("made.exchanges")});
+  ASSERT_EQ(ran.exit, 0) << ran.output;
+  std::istringstream text(ReadAll(Path("hits.csv")));
+  std::string line;
+  std::getline(text, line);
+  EXPECT_EQ(line, "account,time_s,hit");
+  std::map<std::string, size_t> requests, hits;
+  while (std::getline(text, line)) {
+    const std::string account = line.substr(0, line.find(','));
+    ++requests[account];
+    if (line.ends_with(",1")) ++hits[account];
+  }
+  EXPECT_GT(requests.size(), 300u);
+  for (const auto& [account, count] : requests) EXPECT_LE(count, 30u) << account;
+  std::map<std::string, json> newest;  // by campaign; each has one part here
+  for (const json& verdict : LinesOf(Path("hits/campaign-verdict.ndjson"))) newest[verdict["campaign_id"]] = verdict;
+  std::map<std::string, size_t> told;
+  for (const auto& [id, verdict] : newest) {
+    if (verdict["state"] == "withdrawn" || verdict["superseded_by"] != "") continue;
+    for (const json& member : verdict["accounts"]) told[member["id"]] = std::max<size_t>(told[member["id"]], member["hits"]);
+  }
+  ASSERT_GE(told.size(), 60u);
+  EXPECT_EQ(hits, told);
+}
+
 TEST_F(ReplayExchangesTest, WhatIsNotWholeOrNotThisBoxsIsRefusedInOneLine) {
   const std::string file = Path("made.exchanges"), good = ReadAll(file);
   const auto refused = [&](const std::vector<std::string>& words, const std::string& why) {

@@ -1,0 +1,141 @@
+"""A run of six accounts and four verdicts, judged: tools/evaluation/outcome.py and what it reads."""
+import json
+import os
+import struct
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "..", "tools", "evaluation"))
+import floors
+import frozen
+import goals
+import outcome
+import summary
+import truth
+import verdicts
+
+START = 1_700_000_000 * 10**9
+HOUR = 3600 * 10**9
+CAMPAIGN = ["aa", "bb", "cc", "dd"]
+
+
+def key(name):
+    return name * 16
+
+
+def time_text(hours):
+    return f"2023-11-{14 + (22 + hours) // 24:02d}T{(22 + hours) % 24:02d}:13:20.000000000Z"
+
+
+def account(index, name, campaign, runs, requests, kind="chat", **more):
+    return {"account": index, "key": name, "key_id": key(name), "kind": kind, "owner": index, "created": time_text(0), "last": time_text(9), "campaign": campaign,
+            "requests": requests, "harvest": sum(runs[1::2]), **({"harvest_runs": runs} if runs else {}), **more}
+
+
+def verdict(hours, campaign_id, names, action, said=0.9, state="suspected", part=1, superseded=""):
+    return {"campaign_id": campaign_id, "event_time": time_text(hours), "part": part, "parts": 2, "state": state, "superseded_by": superseded,
+            "advice": {"action": action, "reason_code": "probability"}, "labels": {"distillation_like": int(said * 65536)},
+            "exposure": {"exchanges_before_first_verdict": 0}, "checks": [], "accounts": [{"id": key(n), "score": 2560, "hits": 3} for n in names]}
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        at = self.folder.name
+        # Campaign accounts ask at hours 0, 2, 4: the first is cover. The others at hour 1.
+        rows = [account(i, n, "t1-1", [1, 2], 3, "t1") for i, n in enumerate(CAMPAIGN)]
+        rows += [account(4, "ee", None, [], 1), account(5, "ff", None, [], 1, "distiller", allowed=True)]
+        with open(f"{at}/truth.json", "w") as file:
+            json.dump({"totals": {"requests": 14, "accounts": 6, "cover": 0.5}, "accounts": rows, "campaigns": [{"campaign": "t1-1", "type": "t1", "harvest": 8, "accounts": [0, 1, 2, 3]}]}, file)
+        with open(f"{at}/exchanges", "wb") as file:
+            file.write(bytes(32))
+            for name, hours in [*((n, h) for h in (0, 2, 4) for n in CAMPAIGN), ("ee", 1), ("ff", 1)]:
+                block = bytearray(296)
+                struct.pack_into("<q", block, 24, START + hours * HOUR)
+                block[71:87] = bytes.fromhex(key(name))
+                file.write(struct.pack("<QQ", 293, 0) + block)  # padded to eight
+            file.write(struct.pack("<QQ", 0, 14))
+        self.write([verdict(1, "x", ["aa", "ee"], "observe"), verdict(3, "x", ["aa", "bb"], "step_up"), verdict(3, "x", ["ee"], "step_up", part=2),
+                    verdict(5, "x", ["aa", "bb", "cc", "dd"], "throttle"), verdict(6, "y", ["ee"], "step_up", state="withdrawn"), verdict(6, "z", ["ff"], "step_up")])
+        self.truth = truth.Truth(f"{at}/truth.json")
+        self.asked = truth.Asked(f"{at}/exchanges", self.truth)
+
+    def write(self, records):
+        with open(f"{self.folder.name}/campaign-verdict.ndjson", "w") as file:
+            file.writelines(json.dumps(r) + "\n" for r in records)
+
+    def judged(self, hits=None):
+        return outcome.judge(self.folder.name, self.truth, self.asked, hits)
+
+    def result(self):
+        return {"scenario": "t1", "variant": "", "seed": 1, "totals": self.truth.totals, "policies": {"p": self.judged()}, "baselines": {"rate": {key("aa"): 3.0, key("ee"): 1.0}},
+                "accounts": {a: [outcome.kind_of(r), r["campaign"] or "", r["owner"], r["requests"], r["harvest"], "chat"] for a, r in self.truth.accounts.items()}}
+
+    def test_times_and_labels(self):
+        self.assertEqual(verdicts.nanoseconds(time_text(0)), START)
+        self.assertEqual(truth.labels([2, 3], 6), [False, False, True, True, True, False])
+        self.assertEqual(self.asked.harvest[key("aa")], [False, True, True])
+        self.assertEqual(self.asked.before(key("aa"), START + 3 * HOUR), 2)
+
+    def test_counts_at_each_point(self):
+        found = self.judged()
+        self.assertEqual(found["benign"]["step_up"], {"chat": [1, 0], "distiller (allow-listed)": [1, 1]})
+        self.assertEqual(found["benign"]["ever"]["chat"], [1, 1])  # listed on the way
+        self.assertEqual(found["campaigns"][0]["flagged"], {"observe": 4, "step_up": 4, "throttle": 4})
+        self.assertTrue(found["campaigns"][0]["found_90"])
+        self.assertEqual(found["b_cubed"], {"items": 5, "precision": 1.0, "recall": 1.0})
+        self.assertEqual({(g["of_it"], g["accounts"]) for g in found["groups"]}, {(4, 4), (0, 1)})
+
+    def test_exposure_counts_what_was_harvested_before(self):
+        row = self.judged()["campaigns"][0]
+        self.assertEqual(row["exposure_first"], 0.5)  # at hour 3 of harvests at 2 and 4; the verdict at observe does not count
+        self.assertEqual(row["exposure_80"], 1.0)
+        self.assertEqual(row["requests_when_grouped"], [2, 2, 3, 3])
+
+    def test_request_rates(self):
+        path = f"{self.folder.name}/hits"
+        second = START // 10**9
+        with open(path, "w") as file:
+            file.write("account,time_s,hit\n" + "".join(f"{key(n)},{second + h * 3600},{hit}\n" for n, h, hit in (("aa", 0, 0), ("aa", 2, 1), ("aa", 4, 0), ("ee", 1, 1), ("ff", 1, 0), ("ee", 7, 1))))
+        rates = self.judged(path)["requests"]
+        self.assertEqual(rates["harvest"], {"t1": [2, 1]})
+        self.assertEqual(rates["cover"], {"t1": [1, 0]})
+        self.assertEqual(rates["benign"], {"chat": [1, 1], "distiller (allow-listed)": [1, 0]})
+
+    def test_allow_listed_accounts_count_on_neither_side(self):
+        result = self.result()
+        self.assertEqual(summary.benign_cells([result], "p"), [(0, 1)])
+        self.assertEqual(frozen.benign(result), [key("ee")])
+        self.assertEqual(frozen.thresholds([result]), {"rate": {"1e-3": 1.0, "1e-4": 1.0}})
+        self.assertEqual(summary.baseline_counts([result], "rate", 1.0), ([(1, 4)], [(0, 1)]))
+
+    def test_shuffled_accounts_are_compared_within_their_stratum(self):
+        result = self.result()
+        self.assertEqual(summary.alike_cells([result], "p"), ([], []))  # three exchanges each, the others one
+        result["accounts"][key("ee")][3] = 2
+        self.assertEqual(summary.alike_cells([result], "p"), ([(4, 4)], [(0, 1)]))
+
+    def test_floors_and_goals(self):
+        values = floors.measured([self.result()], "p")
+        self.assertEqual(values, {"recall": 1.0, "found": 1, "innocents": 0, "innocents_throttle": 0})
+        self.assertEqual(floors.misses("t1", values, {"recall": 0.9, "found": 1, "innocents": 0}), [])
+        self.assertEqual(len(floors.misses("t1", {"recall": 0.89, "found": 0, "innocents": 1}, {"recall": 0.9, "found": 1, "innocents": 0})), 3)
+        self.assertEqual(goals.at_most([(0, 100)], 1e-3), goals.NOT_SHOWN)  # 0 of 100 is below 3e-2 only
+        self.assertEqual(goals.at_most([(0, 3000)], 1e-3), goals.MET)
+        self.assertEqual(goals.at_most([(1, 100)], 1e-3), goals.MISSED)
+        self.assertEqual(goals.at_least([(95, 100), (85, 100)], 0.9), goals.NOT_SHOWN)
+        self.assertEqual(goals.at_least([(95, 100)] * 20, 0.9), goals.MET)
+
+    def test_a_threshold_of_a_policy_is_the_lowest_that_keeps_the_rate(self):
+        self.write([verdict(3, "x", ["ee"], "step_up", said=0.8)])
+        result = self.result()
+        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3), 801)
+        self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 1)
+        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 1)
+        self.assertEqual(frozen.left_out([result], "p"), {"chat": (1, [1, 1])})
+
+
+if __name__ == "__main__":
+    unittest.main()

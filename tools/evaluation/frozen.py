@@ -1,0 +1,89 @@
+"""Thresholds chosen on development seeds and kept: of the two policies and of the baselines."""
+import json
+import os
+import re
+
+import metrics
+from verdicts import RUNGS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATH = os.path.join(HERE, "frozen.json")
+RATES = {"1e-3": 1e-3, "1e-4": 1e-4}
+
+
+def load():
+    if not os.path.exists(PATH):
+        return {"baselines": {}}
+    with open(PATH) as file:
+        return json.load(file)
+
+
+def benign(result, left_out=None):
+    """Accounts that count as false positives when flagged; `left_out`: a kind that is not looked at."""
+    return [a for a, (kind, campaign, *_) in result["accounts"].items() if not campaign and not kind.endswith("(allow-listed)") and kind != left_out]
+
+
+def permille_of(results, policy, rung, rate, left_out=None):
+    """The lowest threshold in 1/1000 under which at most `rate` of the benign accounts stand in verdicts of the rung.
+    `results` were replayed with both thresholds at their lowest. None: even 999 flags more."""
+    said, n = [], 0
+    for result in results:
+        scores = result["policies"][policy]["scores"]
+        for account in benign(result, left_out):
+            n += 1
+            if account in scores and scores[account][0] >= RUNGS.index(rung):
+                said.append(int(scores[account][1] * 1000))
+    allowed = int(rate * n + 1e-9)
+    for permille in range(1, 1000):
+        if sum(s >= permille for s in said) <= allowed:
+            return permille
+    return None
+
+
+def thresholds(results):
+    """{baseline: {rate: threshold}}"""
+    scores = {}
+    for result in results:
+        for method, found in result["baselines"].items():
+            scores.setdefault(method, []).extend(found.get(a, 0.0) for a in benign(result))
+    return {m: {name: metrics.threshold(s, rate) for name, rate in RATES.items()} for m, s in scores.items()}
+
+
+def freeze(results, policy, command):
+    """Writes frozen.json and the thresholds of both policy files. Step-up at the policy's rate, throttle at a tenth of it and never
+    below step-up nor below the default's 950."""
+    kept = {"command": command, "benign_accounts": sum(len(benign(r)) for r in results), "policies": {}, "baselines": thresholds(results)}
+    for name, rate in RATES.items():
+        step = permille_of(results, policy, "step_up", rate)
+        throttle = permille_of(results, policy, "throttle", rate / 10)
+        chosen = {"step_up_permille": min(step or 999, 999), "throttle_permille": max(step or 999, throttle or 999, 950),
+                  "reached": {"step_up": step is not None, "throttle": throttle is not None}}
+        kept["policies"][name] = chosen
+        path = os.path.join(HERE, "policies", name + ".toml")
+        with open(path) as file:
+            text = file.read()
+        for key in ("step_up_permille", "throttle_permille"):
+            text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {chosen[key]}", text)
+        with open(path, "w") as file:
+            file.write(text)
+    with open(PATH, "w") as file:
+        json.dump(kept, file, indent=1)
+        file.write("\n")
+    return kept
+
+
+def left_out(results, policy):
+    """Leave one kind out: {kind: (threshold chosen without it, its [accounts, flagged] under that threshold)} at 1e-3."""
+    kinds = sorted({kind for r in results for kind, campaign, *_ in r["accounts"].values() if not campaign and not kind.endswith("(allow-listed)")})
+    found = {}
+    for kind in kinds:
+        permille = permille_of(results, policy, "step_up", 1e-3, kind)
+        count = [0, 0]
+        for result in results:
+            scores = result["policies"][policy]["scores"]
+            for a in benign(result):
+                if result["accounts"][a][0] == kind:
+                    count[0] += 1
+                    count[1] += a in scores and scores[a][0] >= 1 and permille is not None and int(scores[a][1] * 1000) >= permille
+        found[kind] = (permille, count)
+    return found

@@ -1,0 +1,183 @@
+"""The report as Markdown, and the scores of every account."""
+import csv
+
+import frozen
+import goals
+import metrics
+import summary
+from goals import percent, rated
+from verdicts import POINTS
+
+PREVALENCES = (1e-2, 1e-3, 1e-4)
+NAMES = {"observe": "observe", "step_up": "step-up", "throttle": "throttle"}
+
+
+def table(head, rows):
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def number(value, digits=2):
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def precision_at(recall_cells, benign_cells, prevalence):
+    recall, rate = metrics.share(recall_cells), metrics.share(benign_cells)
+    if recall is None or rate is None:
+        return "-"
+    if rate == 0:  # nobody was flagged: what the bound allows
+        worst = metrics.reweighted_precision(recall, metrics.bound_of_zero(sum(n for _, n in benign_cells)), prevalence)
+        return "nothing flagged" if not worst else f"at least {percent(worst)}"
+    return percent(metrics.reweighted_precision(recall, rate, prevalence))
+
+
+def goal_table(results):
+    rows = []
+    for policy in summary.policies(results):
+        rows += [[policy, *row] for row in goals.table(results, policy)]
+    return "## Goals\n\n*met*: the 95 % interval is on the right side; *missed*: the figure is on the wrong one; *not shown*: not run, or too small a sample to say.\n\n" + \
+        table(["policy", "what", "at least", "measured", ""], [[p, w, g, m, f"**{v}**"] for p, w, g, m, v in rows])
+
+
+def operating_points(results):
+    rows = []
+    for policy in summary.policies(results):
+        for point in POINTS:
+            recall, benign = summary.recall_cells(results, policy, point), summary.benign_cells(results, policy, point)
+            rows.append([policy, NAMES[point], rated(recall), rated(benign), *(precision_at(recall, benign, p) for p in PREVALENCES)])
+    return "## Operating points\n\nAll runs together: account recall, realised account FPR, and precision where campaign accounts were so large a share.\n\n" + \
+        table(["policy", "point", "account recall", "realised FPR", *(f"precision at {p:g}" for p in PREVALENCES)], rows)
+
+
+def campaign_types(results, policy):
+    rows = []
+    harvest = summary.requests(results, policy, "harvest")
+    for kind in summary.types(results):
+        of = lambda c: c["type"] == kind
+        mine = [c for _, c in summary.campaigns(results, policy) if of(c)]
+        seeds = summary.by_seed(results, policy, lambda rs, p: summary.recall_cells(rs, p, of=of))
+        first = [c["exposure_first"] for c in mine if c["exposure_first"] is not None]
+        most = [c["exposure_80"] for c in mine if c["exposure_80"] is not None]
+        asked = [n for c in mine for n in c["requests_when_grouped"]]
+        n, hits = harvest.get(kind, (0, 0))
+        rows.append([kind.upper(), *(rated(summary.recall_cells(results, policy, p, of)) for p in POINTS),
+                     f"{number(metrics.median(seeds))}; {number(metrics.worst_tenth(seeds))}",
+                     f"{sum(c['found_90'] for c in mine)}, {sum(c['found_50'] for c in mine)} of {len(mine)}",
+                     f"{number(metrics.median(first))} ({len(first)}); {number(metrics.median(most))} ({len(most)})",
+                     f"{metrics.median(asked):g}; {metrics.percentile(asked, 95):g}" if asked else "-", f"{hits / n:.2f} of {n}" if n else "-"])
+    if not rows:
+        return ""
+    return table(["campaign", "accounts at observe", "step-up", "throttle", "step-up by seed: median; worst tenth", "found at 90 %, 50 % purity",
+                  "share harvested at the first verdict; at 80 % of accounts (campaigns)", "requests when grouped: median; p95", "q"], rows)
+
+
+def benign_kinds(results, policy):
+    rows = []
+    matched = summary.requests(results, policy, "benign")
+    for kind in summary.kinds(results):
+        n, hits = matched.get(kind, (0, 0))
+        rows.append([kind, *(rated(summary.benign_cells(results, policy, p, kind)) for p in [*POINTS, "ever"]), rated([(hits, n)]) if n else "-"])
+    seeds = summary.by_seed(results, policy, summary.benign_cells)
+    rows.append(["**all but allow-listed**", *(rated(summary.benign_cells(results, policy, p)) for p in [*POINTS, "ever"]), ""])
+    text = table(["benign kind", "accounts at observe", "step-up", "throttle", "step-up at any time", "b"], rows)
+    if seeds:
+        text += f"\nFPR at step-up by seed: median {metrics.median(seeds):.1e}, worst tenth {metrics.worst_tenth(seeds, low_is_bad=False):.1e} of {len(seeds)} seeds.\n"
+    return text
+
+
+def groups(results, policy):
+    lines = []
+    for point in ("step_up", "throttle"):
+        cells = {p: summary.precision_cells(results, policy, p, point) for p in (90, 50)}
+        lines.append(f"- groups at {NAMES[point]}: 90 % of one campaign {rated(cells[90])}; 50 % {rated(cells[50])}")
+    cubed = [r["policies"][policy]["b_cubed"] for r in results if r["policies"][policy]["b_cubed"]]
+    items = sum(b["items"] for b in cubed)
+    if items:
+        precision, recall = (sum(b[k] * b["items"] for b in cubed) / items for k in ("precision", "recall"))
+        lines.append(f"- B-cubed over campaign accounts and whoever is flagged: precision {precision:.3f}, recall {recall:.3f}, F1 {2 * precision * recall / (precision + recall):.3f}")
+    lines.append(f"- verdicts at step-up for 10^9 requests of such traffic: {summary.verdicts_for(results, policy, 10**9):,.0f}")
+    innocent = {}
+    for g in summary.groups(results, policy):
+        if 2 * g["of_any"] < g["accounts"]:
+            names = " and ".join(sorted(g["kinds"], key=lambda k: -g["kinds"][k])[:2])
+            innocent[names] = innocent.get(names, 0) + 1
+    if innocent:
+        lines.append("- groups at step-up that are mostly innocent, by whom they hold: " + ", ".join(f"{k} ({n})" for k, n in sorted(innocent.items(), key=lambda i: -i[1])[:12]))
+    pairs = summary.calibration_pairs(results, policy)
+    text = "\n".join(lines) + "\n"
+    if pairs:
+        bins = [[f"{low:g} to {high:g}", str(n), f"{said:.3f}", f"{true:.3f}"] for low, high, n, said, true in metrics.calibration(pairs)]
+        text += f"\nCalibration: what verdicts say (distillation_like), by account listed, against how many are of a campaign. Brier score {metrics.brier(pairs):.3f}.\n\n"
+        text += table(["said", "accounts", "mean said", "share of campaigns"], bins)
+    ages = {}
+    for r in results:
+        for stratum, (n, hit) in r["policies"][policy]["ages"].items():
+            ages.setdefault(stratum, []).append((hit, n))
+    text += "\nStrata at step-up, benign accounts by age: " + "; ".join(f"{s} {rated(cells)}" for s, cells in sorted(ages.items())) + ".\n"
+    return text
+
+
+def variants(results, policy):
+    rows = []
+    for (scenario, variant), runs in summary.sections(results).items():
+        recall, benign = summary.recall_cells(runs, policy), summary.benign_cells(runs, policy)
+        totals = [r["totals"] for r in runs]
+        rows.append([scenario, variant or "-", str(len(runs)), rated(recall), rated(benign),
+                     f"{sum(c['found_90'] for _, c in summary.campaigns(runs, policy))} of {len(summary.campaigns(runs, policy))}",
+                     *(f"{min(t[k] for t in totals):.3g} to {max(t[k] for t in totals):.3g}" for k in ("prevalence", "share", "cover"))])
+    return "## Runs\n\n" + table(["scenario", "variant", "seeds", "account recall at step-up", "FPR at step-up", "found at 90 %", "prevalence", "share of harvesting", "cover"], rows)
+
+
+def shuffled(results, policy):
+    runs = [r for r in results if r["variant"] == "shuffle"]
+    if not runs:
+        return ""
+    campaign, others = summary.alike_cells(runs, policy)
+    return ("## Exchanges shuffled among accounts\n\nWithin strata of dialect and volume that hold both, flagged at step-up: campaign accounts " + rated(campaign) + "; others " + rated(others) +
+            ". What a group rests on is whose requests they are, if the first is less than twice the second.\n")
+
+
+def baselines(results, kept):
+    methods = sorted({m for r in results for m in r["baselines"]})
+    if not methods:
+        return ""
+    rows = []
+    for rate in frozen.RATES:
+        for method in methods:
+            threshold = kept["baselines"].get(method, {}).get(rate)
+            if threshold is None:
+                rows.append([rate, method, "no threshold frozen", ""])
+                continue
+            recall, benign = summary.baseline_counts(results, method, threshold)
+            rows.append([rate, method, rated(recall), rated(benign)])
+    return "## Baselines\n\nThresholds chosen for the rate on development seeds as the policies' were (tools/evaluation/frozen.json).\n\n" + table(["rate asked", "method", "account recall", "realised FPR"], rows)
+
+
+def left_out(results, policy, found):
+    rows = [[kind, str(permille or "none"), rated([(count[1], count[0])])] for kind, (permille, count) in found.items()]
+    return "## Leave one kind out\n\nThe step-up threshold (1/1000) chosen for 1e-3 without the kind, and what it then does to it.\n\n" + table(["benign kind", "threshold", "flagged"], rows)
+
+
+def text_of(results, command, kept):
+    everything, results = results, [r for r in results if r["variant"] != "shuffle"]  # a shuffled world's truth holds for its own section only
+    results = results or everything
+    parts = ["Made by", f"\n    {command}\n", "Synthetic traffic of one generator: it says that the parts work together, not how well detection does in the world. *q*: share of remembered harvesting requests that "
+             "carried a live campaign's evidence at the end; *b*: the same of benign requests (at most 30 an account are remembered, hits before others). Intervals are 95 %, by bootstrap over cohorts "
+             "(campaigns; kinds of a run); zero of n is bounded by 3/n.\n", goal_table(results), operating_points(results)]
+    for policy in summary.policies(results):
+        parts += [f"## Policy {policy}\n", campaign_types(results, policy), benign_kinds(results, policy), groups(results, policy)]
+    parts += [variants(everything, summary.policies(results)[0]), shuffled(everything, summary.policies(results)[0]), baselines(results, kept)]
+    return "\n".join(part for part in parts if part)
+
+
+def write_scores(path, results):
+    """Every account of every run: the truth, what each policy's live verdicts say of it, and every baseline's score."""
+    policies = summary.policies(results)
+    methods = sorted({m for r in results for m in r["baselines"]})
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["scenario", "variant", "seed", "account", "kind", "campaign", "owner", "requests", "harvest", "api",
+                       *(f"{p}_{what}" for p in policies for what in ("rung", "said", "nats")), *methods])
+        for r in results:
+            for a, row in r["accounts"].items():
+                said = [value for p in policies for value in r["policies"][p]["scores"].get(a, ["", "", ""])]
+                rows.writerow([r["scenario"], r["variant"], r["seed"], a, *row, *said, *(f"{r['baselines'][m].get(a, 0):g}" if m in r["baselines"] else "" for m in methods)])

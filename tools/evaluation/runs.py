@@ -1,0 +1,93 @@
+"""Makes one run: the world recorded by stillgen, replayed by stillwatch under each policy, judged, scored by baselines."""
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+
+import outcome
+from truth import Asked, Truth
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+ACCOUNT_KEY = "hex:7374696c6c77617463682d6578616d706c65"  # of the policy files
+
+
+class Failed(Exception):
+    """A program stopped with an error: its words and what it said."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    split: str
+    out: str
+    policies: tuple            # names of files in policies/, without .toml
+    captures: bool = False     # through packets instead of recorded exchanges
+    owners: bool = True        # a directory says who owns which account
+    sets: tuple = ()           # KEY=VALUE for stillwatch
+    baselines: bool = False
+    binaries: str = os.path.join(ROOT, "build", "bin")
+
+
+def run(words):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(words)}\n{done.stdout}")
+
+
+def record(job, settings, base):
+    """Writes BASE.json and the traffic; returns the traffic's path."""
+    scenario = [] if "--mix" in job.world else ["--scenario", job.scenario]
+    words = ["--split", settings.split, *scenario, "--seed", str(job.seed), *job.world, "--account-key", ACCOUNT_KEY, "--truth", base + ".json"]
+    if settings.captures:
+        run([f"{settings.binaries}/stillgen", "capture", *words, "--out", base + ".pcap"])
+        return base + ".pcap"
+    run([f"{settings.binaries}/stillgen", "record", *words, "--out", base + ".exchanges"])
+    if job.rewrite:
+        run([sys.executable, f"{HERE}/rewrite.py", job.rewrite, base + ".exchanges", base + ".rewritten", "--seed", str(job.seed)])
+        os.replace(base + ".rewritten", base + ".exchanges")
+    return base + ".exchanges"
+
+
+def replay(traffic, policy, truth, settings, base):
+    """Replays under one policy; returns the folder of its topics and the file of request hits."""
+    folder = f"{base}-{policy}"
+    words = [f"{settings.binaries}/stillwatch", "replay", "--config", f"{HERE}/policies/{policy}.toml", "--out", folder]
+    words += ["--set", "detect.account_profiles=false"]
+    if settings.owners:
+        truth.write_directory(base + ".directory")
+        words += ["--set", f'detect.directory_file="{base}.directory"']
+    if truth.allowed_owners():
+        words += ["--set", "policy.allow_owners=[" + ",".join(f'"{o}"' for o in truth.allowed_owners()) + "]"]
+    for pair in settings.sets:
+        words += ["--set", pair]
+    run(words + ["--request-hits", folder + ".hits", traffic])
+    return folder, folder + ".hits"
+
+
+def baseline_scores(path):
+    """{method: {account: score}} of tools/evaluation/baselines, where they are and their libraries too."""
+    import exchanges
+    from baselines import METHODS
+    read = exchanges.read(path)
+    return {name: {a: float(s) for a, s in method.scores(read).items()} for name, method in METHODS.items()}
+
+
+def measure(job, settings):
+    """The outcome of one job. Leaves nothing but truth and topics in settings.out; traffic is large and made again at will."""
+    base = os.path.join(settings.out, f"{settings.split}-{job.name}")
+    traffic = record(job, settings, base)
+    truth = Truth(base + ".json")
+    # After a shuffle the order of asking says nothing of what was harvest; a capture would have to be decoded.
+    asked = None if settings.captures or job.rewrite == "shuffle" else Asked(traffic, truth)
+    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "totals": truth.totals, "policies": {}}
+    for policy in settings.policies:
+        shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
+        folder, hits = replay(traffic, policy, truth, settings, base)
+        result["policies"][policy] = outcome.judge(folder, truth, asked, hits)
+        os.remove(hits)
+    result["baselines"] = baseline_scores(traffic) if settings.baselines and not settings.captures else {}
+    result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"], row["api"]]
+                          for a, row in truth.accounts.items()}
+    os.remove(traffic)
+    return result

@@ -1,0 +1,78 @@
+"""What stillgen says was sent: accounts, campaigns, and, from the file of exchanges, when each was asked and which were harvest."""
+import bisect
+import hashlib
+import hmac
+import json
+import mmap
+import struct
+
+ACCOUNT_KEY = bytes.fromhex("7374696c6c77617463682d6578616d706c65")  # of config/examples/replay.toml
+_START_AT, _KEY_AT = 24, 71  # request_start_ns and key_id in ExchangeHeader (dataplane/llm/exchange.h)
+
+
+class Truth:
+    """accounts: {key id: row of truth.json}; campaigns: {name: set of key ids}; type_of: {campaign: type}."""
+
+    def __init__(self, path):
+        with open(path) as file:
+            whole = json.load(file)
+        self.totals = whole["totals"]
+        by_index = {}
+        self.accounts = {}
+        for row in whole["accounts"]:
+            key_id = row.get("key_id") or hmac.new(ACCOUNT_KEY, row["key"].encode(), hashlib.sha256).hexdigest()[:32]
+            by_index[row["account"]] = key_id
+            self.accounts[key_id] = row
+        self.campaigns = {c["campaign"]: {by_index[a] for a in c["accounts"]} for c in whole["campaigns"]}
+        self.type_of = {c["campaign"]: c["type"] for c in whole["campaigns"]}
+        self.harvest = {c["campaign"]: c["harvest"] for c in whole["campaigns"]}
+
+    def campaign_of(self, key_id):
+        row = self.accounts.get(key_id)
+        return row["campaign"] if row else None
+
+    def write_directory(self, path):
+        """The provider's account directory (docs/topics.md): who owns which key, since when."""
+        with open(path, "w") as file:
+            for key_id, row in self.accounts.items():
+                file.write(json.dumps({"key_id": key_id, "account": key_id, "organisation": f"owner-{row['owner']}", "created": row["created"]}) + "\n")
+
+    def allowed_owners(self):
+        return sorted({f"owner-{row['owner']}" for row in self.accounts.values() if row.get("allowed")})
+
+
+class Asked:
+    """times: {key id: [ns] in the order asked}; harvest: {key id: [bool] alike}. An account of which the file holds another
+    number than the truth says is left out of harvest."""
+
+    def __init__(self, path, truth):
+        self.times = {}
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            head, start, at = struct.Struct("<QQ"), struct.Struct("<q"), 32
+            while True:
+                size, _ = head.unpack_from(data, at)
+                at += 16
+                if size == 0:
+                    break
+                key_id = data[at + _KEY_AT:at + _KEY_AT + 16].hex()
+                self.times.setdefault(key_id, []).append(start.unpack_from(data, at + _START_AT)[0])
+                at += (size + 7) // 8 * 8
+        self.harvest = {}
+        for key_id, times in self.times.items():
+            times.sort()
+            row = truth.accounts.get(key_id)
+            if row and row["requests"] == len(times):
+                self.harvest[key_id] = labels(row.get("harvest_runs", []), len(times))
+
+    def before(self, key_id, time_ns):
+        """How many the account had asked by then."""
+        return bisect.bisect_right(self.times.get(key_id, []), time_ns)
+
+    def harvest_times(self, members):
+        return sorted(t for m in members for t, is_harvest in zip(self.times.get(m, []), self.harvest.get(m, [])) if is_harvest)
+
+
+def labels(runs, n):
+    """harvest_runs [2, 3] of n = 6 is no, no, yes, yes, yes, no."""
+    marks = [i % 2 == 1 for i, run in enumerate(runs) for _ in range(run)]
+    return marks[:n] + [False] * (n - len(marks))
