@@ -33,27 +33,33 @@ Connection::~Connection() {
 size_t Connection::Feed(const StreamContext& at, bool from_client, Bytes data,
                         DecodeBudget* budget) {
   if (http2_ != nullptr) return http2_->Feed(at, from_client, data, budget);
+  if (websocket_ != nullptr) return websocket_->Feed(at, from_client, data, budget);
   at_ = &at;
   const size_t used = (from_client ? request_ : response_).Feed(data, budget);
   // What follows the answer that upgraded.
-  if (http2_ != nullptr && used < data.size()) return used + http2_->Feed(at, from_client, data.subspan(used), budget);
+  if (used == data.size()) return used;
+  if (http2_ != nullptr) return used + http2_->Feed(at, from_client, data.subspan(used), budget);
+  if (websocket_ != nullptr) return used + websocket_->Feed(at, from_client, data.subspan(used), budget);
   return used;
 }
 
 void Connection::Gap(const StreamContext& at, bool from_client, uint64_t skipped) {
   if (http2_ != nullptr) return http2_->Gap(at, from_client, skipped);
+  if (websocket_ != nullptr) return websocket_->Gap(at, from_client, skipped);
   at_ = &at;
   (from_client ? request_ : response_).Gap(skipped);
 }
 
 void Connection::End(const StreamContext& at, bool from_client) {
   if (http2_ != nullptr) return http2_->End(at, from_client);
+  if (websocket_ != nullptr) return websocket_->End(at, from_client);
   at_ = &at;
   (from_client ? request_ : response_).End();
 }
 
 void Connection::Close(const StreamContext& at, HttpEnd reason) {
   if (http2_ != nullptr) return http2_->Close(at, reason);
+  if (websocket_ != nullptr) return websocket_->Close(at);
   at_ = &at;
   while (first_ != nullptr) {
     Transaction* const transaction = first_;
@@ -213,6 +219,7 @@ MessageEvents::Answer Connection::OnResponse(Head* head) {
   answer.deliver = t->handle != nullptr;
   const bool success = head->status >= 200 && head->status < 300;
   if (head->status == 101 || (t->request.connect && success)) {
+    if (head->status == 101 && SwitchToWebSocket(t, *head)) return {};
     SwitchProtocol(t, head->status != 101);
   } else if (t->asked_upgrade || t->request.connect) {
     request_.Resume();  // the other protocol was refused
@@ -267,6 +274,25 @@ bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
                           transaction->awaited_since_ns);
   }
   Remove(transaction);
+  request_.HandOver();
+  response_.HandOver();
+  return true;
+}
+
+// 101 to "Upgrade: websocket" (RFC 6455, 4.2.2), where somebody wants to know; the handle goes on with the messages.
+bool Connection::SwitchToWebSocket(Transaction* transaction, const Head& head) {
+  WebSocketTerms terms;
+  const bool client_waits = request_.awaits_peer() || request_.at_rest();
+  if (core_->websockets == nullptr || open_ != 1 || !client_waits || !ReadWebSocketTerms(head.fields, &terms)) {
+    return false;
+  }
+  core_->Count(HttpCounter::kUpgraded);
+  websocket_.reset(new (core_) WebSocketConnection(core_, terms, core_->websockets, transaction->handle));
+  transaction->handle = nullptr;
+  transaction->info.response_complete = true;
+  TellEnd(transaction, HttpEnd::kUpgraded);
+  Remove(transaction);
+  request_closed_ = response_closed_ = false;
   request_.HandOver();
   response_.HandOver();
   return true;

@@ -1,5 +1,6 @@
 // The HTTP/1.x of one TCP connection: two MessageReaders, and the transactions in which requests and responses
-// are matched in order (RFC 9112, 9.3.2). After an upgrade to HTTP/2 (h2c) an Http2Connection goes on.
+// are matched in order (RFC 9112, 9.3.2). After an upgrade to HTTP/2 (h2c) an Http2Connection goes on, after one to
+// WebSocket a WebSocketConnection where the observer asks for it.
 #pragma once
 
 #include <string_view>
@@ -7,6 +8,7 @@
 #include "dataplane/http/http2_connection.h"
 #include "dataplane/http/http_core.h"
 #include "dataplane/http/message_reader.h"
+#include "dataplane/http/websocket.h"
 
 namespace stillwatch::dataplane {
 
@@ -39,11 +41,12 @@ class Connection final : public HttpConnection, private MessageEvents {
   int64_t next_deadline_ns() const override;
   bool finished() const override {
     if (http2_ != nullptr) return http2_->finished();
+    if (websocket_ != nullptr) return websocket_->finished();
     return request_.stopped() && response_.stopped() && finished_;
   }
   bool tunnelled() const override { return http2_ == nullptr && finished_; }
   bool idle() const override {
-    return http2_ == nullptr && first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
+    return http2_ == nullptr && websocket_ == nullptr && first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
   }
   uint64_t transactions() const override { return http2_ != nullptr ? http2_->transactions() : next_index_; }
   uint64_t http2_hash() const override { return http2_ != nullptr ? http2_->http2_hash() : 0; }
@@ -68,6 +71,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   void FinishIfDone(Transaction* transaction);
   void SwitchProtocol(Transaction* transaction, bool tunnel);
   bool SwitchToHttp2(Transaction* transaction, const Head& head);
+  bool SwitchToWebSocket(Transaction* transaction, const Head& head);
   void GiveUp(HttpCounter why);
   static void Mark(Transaction* transaction, HttpAnomalies anomalies);
 
@@ -81,6 +85,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   bool request_closed_ = false, response_closed_ = false;  // Connection: close was said
   bool finished_ = false;
   std::unique_ptr<Http2Connection> http2_;  // since the upgrade
+  std::unique_ptr<WebSocketConnection> websocket_;
 };
 
 }  // namespace stillwatch::dataplane

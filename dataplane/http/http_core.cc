@@ -22,6 +22,7 @@ HttpCore::HttpCore(const HttpLimits& wanted, HttpObserver* to)
       hpack(wanted.hpack_bytes_max, wanted.hpack_table_bytes_max),
       fields(kHeadFieldsMax, wanted.header_bytes_max),
       frames(to->frames()),
+      websockets(to->websockets()),
       decoded(kBodyCallMax) {
   scratch.folded.reserve(wanted.header_bytes_max);
 }

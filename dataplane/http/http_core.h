@@ -11,6 +11,7 @@
 #include "dataplane/http/http_connection.h"
 #include "dataplane/http/http_counters.h"
 #include "dataplane/http/inflater.h"
+#include "dataplane/http/websocket_counters.h"
 
 namespace stillwatch::dataplane {
 
@@ -25,9 +26,11 @@ class HttpCore final : public HttpShared {
   void RegisterCounters(CounterRegistry* registry) override {
     registry->Register(counters);
     registry->Register(http2_counters);
+    registry->Register(websocket_counters);
   }
   void Count(HttpCounter counter, uint64_t amount = 1) { counters.Add(counter, amount); }
   void Count(Http2Counter counter, uint64_t amount = 1) { http2_counters.Add(counter, amount); }
+  void Count(WebSocketCounter counter, uint64_t amount = 1) { websocket_counters.Add(counter, amount); }
   // Adds one to each counter of the set.
   void CountAll(HttpAnomalies set);
 
@@ -35,12 +38,14 @@ class HttpCore final : public HttpShared {
   HttpObserver* const observer;
   CounterBlock<HttpCounter> counters{kHttpCounterNames};
   CounterBlock<Http2Counter> http2_counters{kHttp2CounterNames};
+  CounterBlock<WebSocketCounter> websocket_counters{kWebSocketCounterNames};
   BlockPool connections, transactions, streams, small_heads, large_heads, decoders;
   WindowMemory windows;
   HpackShared hpack;
   HeadScratch scratch;
   FieldList fields;              // of the HTTP/2 header block being read
   Http2FrameObserver* const frames;
+  WebSocketObserver* const websockets;
   std::vector<uint8_t> decoded;  // output of decoders on its way to the observer
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "dataplane/http/http2_frame.h"
+#include "dataplane/http/websocket_observer.h"
 #include "dataplane/llm/exchange.h"
 
 namespace stillwatch::dataplane {
@@ -101,6 +102,8 @@ class HttpObserver {
   // The request was answered by 101 and goes on as HTTP/2's stream 1: the transaction's response is still to come.
   virtual void OnSwitchedToHttp2(const StreamContext&, Handle, const HttpTransactionInfo&) {}
   virtual Http2FrameObserver* frames() { return nullptr; }
+  // Null: a connection that turns to WebSocket is not looked at any more.
+  virtual WebSocketObserver* websockets() { return nullptr; }
 };
 
 }  // namespace stillwatch::dataplane

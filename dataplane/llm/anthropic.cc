@@ -2,23 +2,28 @@
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
+
+// Of one content block of a message sent.
+void ReadAnthropicBlockField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  std::string_view text;
+  if (key == "text") {
+    if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+  } else if (key == "content") {  // of a tool result
+    ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kToolResult, t); });
+  } else if (key == "thinking") {
+    if (json.String(value, &text)) request->AddPiece(PieceKind::kReasoning, text);
+  } else if (key == "input") {
+    if (json.Raw(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
+  } else if (key == "tool_use_id" || key == "signature" || key == "data") {
+    if (json.String(value, &text)) request->AddIdReturned(text);
+  }
+}
+
 namespace {
 
-// One content block of a message sent.
 void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
-  std::string_view text;
   json.Fields(block, [&](std::string_view key, JsonValue value) {
-    if (key == "text") {
-      if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
-    } else if (key == "content") {  // of a tool result
-      ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kToolResult, t); });
-    } else if (key == "thinking") {
-      if (json.String(value, &text)) request->AddPiece(PieceKind::kReasoning, text);
-    } else if (key == "input") {
-      if (json.Raw(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
-    } else if (key == "tool_use_id" || key == "signature" || key == "data") {
-      if (json.String(value, &text)) request->AddIdReturned(text);
-    }
+    ReadAnthropicBlockField(json, key, value, request);
   });
 }
 
@@ -47,7 +52,9 @@ void ReadThinking(JsonReader& json, JsonValue& value, RequestView* request) {
   if (!type.empty() && type != "disabled") request->flags |= kReasoningAsked;
 }
 
-void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+}  // namespace
+
+void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
   if (ReadSamplingField(json, key, value, request)) return;
   if (key == "messages") {
     ReadMessages(json, value, request, ReadMessage);
@@ -78,9 +85,11 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
   }
 }
 
+namespace {
+
 void ReadRequest(JsonReader& json, RequestView* request) {
   json.RootFields([&](std::string_view key, JsonValue value) {
-    ReadRequestField(json, key, value, request);
+    ReadAnthropicField(json, key, value, request);
   });
 }
 
@@ -180,11 +189,48 @@ void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) {
   });
 }
 
+// ---- counts of tokens: the request of a message, answered by a number
+
+void ReadCountRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  ReadRequest(json, request);
+}
+
+void ReadCount(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == "input_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
+  });
+}
+
+constexpr CredentialPlaces kKeys{CredentialPlace::kXApiKey, CredentialPlace::kAuthorization,
+                                 CredentialPlace::kApiKey};
+constexpr std::string_view kOnVertex = "/publishers/anthropic/";
+
 }  // namespace
 
 const DialectInfo kAnthropicMessages{
-    Dialect::kAnthropic, Api::kMessages, "/messages",
-    {CredentialPlace::kXApiKey, CredentialPlace::kAuthorization, CredentialPlace::kApiKey},
-    nullptr, ReadRequest, ReadResponse, ReadEvent};
+    Dialect::kAnthropic, Api::kMessages, "/messages", kKeys, nullptr, ReadRequest, ReadResponse, ReadEvent};
+
+const DialectInfo kAnthropicCountTokens{
+    Dialect::kAnthropic, Api::kCountTokens, "/messages/count_tokens", kKeys, nullptr, ReadCountRequest, ReadCount,
+    ReadEvent};
+
+// https://docs.anthropic.com/en/api/creating-message-batches
+const DialectInfo kAnthropicBatches{.dialect = Dialect::kAnthropic, .api = Api::kMessages,
+                                    .path_end = "/messages/batches", .credentials = kKeys,
+                                    .batch = BatchForm::kObjects, .batch_of = &kAnthropicMessages};
+
+// Vertex AI: the model is in the path. https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude
+const DialectInfo kVertexAnthropic{
+    Dialect::kAnthropic, Api::kRawPredict, ":rawPredict", kKeys, GooglePathModel, ReadRequest, ReadResponse,
+    ReadEvent, kOnVertex};
+const DialectInfo kVertexAnthropicStream{
+    Dialect::kAnthropic, Api::kStreamRawPredict, ":streamRawPredict", kKeys, GooglePathModel, ReadRequest,
+    ReadResponse, ReadEvent, kOnVertex};
+const DialectInfo kVertexAnthropicCount{
+    Dialect::kAnthropic, Api::kCountTokens, "/count-tokens:rawPredict", kKeys, nullptr, ReadCountRequest, ReadCount,
+    ReadEvent, kOnVertex};
 
 }  // namespace stillwatch::dataplane

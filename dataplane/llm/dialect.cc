@@ -2,20 +2,39 @@
 
 namespace stillwatch::dataplane {
 
+namespace {
+
+// Longer path ends before those that are their end; the most asked first.
+constexpr const DialectInfo* kTable[] = {
+    &kOpenAiChat, &kAnthropicMessages, &kOpenAiResponses, &kGeminiStream, &kGeminiGenerate,
+    &kMistralFim, &kMistralAgents, &kOpenAiCompletions,
+    &kBedrockConverse, &kBedrockConverseStream, &kBedrockInvoke, &kBedrockInvokeStream,
+    &kVertexAnthropicCount, &kVertexAnthropic, &kVertexAnthropicStream, &kVertexMistral, &kVertexMistralStream,
+    &kOllamaChat, &kOllamaGenerate, &kOllamaEmbeddings, &kOllamaEmbed,
+    &kOpenAiEmbeddings, &kGeminiEmbed, &kGeminiBatchEmbed,
+    &kAnthropicCountTokens, &kOpenAiCountTokens, &kGeminiCountTokens, &kVllmTokenize,
+    &kOpenAiBatch, &kAnthropicBatches};
+
+// The colon of Google's custom methods may come escaped.
+bool EndsWith(std::string_view path, std::string_view end) {
+  if (path.ends_with(end)) return true;
+  const size_t colon = end.find(':');
+  if (colon == std::string_view::npos) return false;
+  const std::string_view method = end.substr(colon + 1);
+  if (!path.ends_with(method)) return false;
+  path.remove_suffix(method.size());
+  if (!path.ends_with("%3A") && !path.ends_with("%3a")) return false;
+  return path.substr(0, path.size() - 3).ends_with(end.substr(0, colon));
+}
+
+}  // namespace
+
 const DialectInfo* FindDialect(std::string_view target) {
   std::string_view path = target.substr(0, target.find_first_of("?#"));
   while (path.ends_with('/')) path.remove_suffix(1);
-  for (const DialectInfo* info :
-       {&kOpenAiChat, &kOpenAiCompletions, &kOpenAiResponses, &kAnthropicMessages, &kGeminiGenerate, &kGeminiStream}) {
-    if (path.ends_with(info->path_end)) return info;
-  }
-  // The colon of Google's custom methods may come escaped.
-  const size_t escaped = path.rfind("%3A");
-  const size_t lower = path.rfind("%3a");
-  const size_t at = escaped == std::string_view::npos ? lower : escaped;
-  if (at == std::string_view::npos) return nullptr;
-  for (const DialectInfo* info : {&kGeminiGenerate, &kGeminiStream}) {
-    if (path.substr(at + 3) == info->path_end.substr(1)) return info;
+  for (const DialectInfo* info : kTable) {
+    if (!EndsWith(path, info->path_end)) continue;
+    if (info->path_has.empty() || path.find(info->path_has) != std::string_view::npos) return info;
   }
   return nullptr;
 }

@@ -1,11 +1,13 @@
 // One model API: how to know it and how to read its bodies. To add one: a file with three functions like
-// gemini.cc, a row in dialect.cc's table, cases in tests/data/llm-bodies.
+// ollama.cc, a row in dialect.cc's table, a case in dialect_cases.h (docs/dialects.md shows it step by step).
 //
 // The functions are pure walks over the JsonReader's document; they keep nothing, accept any JSON, and
 // stop where it stops making sense. They set RequestView::shape when the body is what the API needs, since
 // a path alone proves nothing.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -18,21 +20,37 @@ namespace stillwatch::dataplane {
 // Where an API's clients put their credential, in the order in which its servers look.
 enum class CredentialPlace : uint8_t { kNone, kAuthorization, kXApiKey, kApiKey, kGoogApiKey, kQueryKey };
 
+using CredentialPlaces = std::array<CredentialPlace, 5>;
+
+// A body that holds many requests.
+enum class BatchForm : uint8_t {
+  kNone,
+  kLines,    // JSONL, also inside multipart: {"url": PATH, "body": {...}} a line
+  kObjects,  // {"requests": [{"params": {...}}, ...]}
+};
+
 struct DialectInfo {
   Dialect dialect;
   Api api;
-  std::string_view path_end;        // of the path without query
-  CredentialPlace credentials[5];
-  // Model named by the path, "" for none. May be null.
-  std::string_view (*path_model)(std::string_view path);
-  void (*read_request)(JsonReader& json, RequestView* request);
-  void (*read_response)(JsonReader& json, OutputDigest* output);
-  // One event of a stream; `type` as the event named it.
-  void (*read_event)(JsonReader& json, std::string_view type, OutputDigest* output);
+  std::string_view path_end;        // of the path without query; ":" also matches its escape
+  CredentialPlaces credentials;
+  // Model named by the path, "" for none; it is unescaped later. May be null.
+  std::string_view (*path_model)(std::string_view path) = nullptr;
+  // request->model is the path's; a body that names one overwrites it.
+  void (*read_request)(JsonReader& json, RequestView* request) = nullptr;
+  void (*read_response)(JsonReader& json, OutputDigest* output) = nullptr;
+  // One event of a stream, whatever framed it (SSE, lines of JSON, AWS event stream); `type` as the frame named it.
+  void (*read_event)(JsonReader& json, std::string_view type, OutputDigest* output) = nullptr;
+  std::string_view path_has = {};   // must stand in the path before path_end
+  BatchForm batch = BatchForm::kNone;
+  const DialectInfo* batch_of = nullptr;  // of a batch: what its requests are, where they do not say
+  bool base64_events = false;       // an event is {"bytes": BASE64 of the JSON}
 };
 
 // nullptr when no dialect claims the target ("/v1/messages?beta=true").
 const DialectInfo* FindDialect(std::string_view target);
+// The profile of APIs that nobody claims; nullptr where the path says that no text is made.
+const DialectInfo* GenericDialect(std::string_view target);
 
 // --- shared by dialects ---------------------------------------------------------------------------
 
@@ -82,7 +100,30 @@ void ReadMessages(JsonReader& json, JsonValue& messages, RequestView* request, R
 // The error object that OpenAI and those who copy it send: {type, code, message}, or a string.
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output);
 
-extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kAnthropicMessages, kGeminiGenerate,
-    kGeminiStream;
+// --- what some dialects have of another -----------------------------------------------------------
+
+// OpenAI chat: a field of the request beside messages; a message, with the names of its fields; a tool; choices.
+void ReadChatField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+void ReadChatMessage(JsonReader& json, JsonValue& message, RequestView* request,
+                     const std::function<void(std::string_view key)>& on_key);
+void ReadChatTool(JsonReader& json, JsonValue& tool, RequestView* request);
+void ReadChatChoices(JsonReader& json, JsonValue& choices, OutputDigest* output);
+// A prompt or several, each a user's message; sets shape.
+void AddPrompt(std::string_view text, RequestView* request);
+void ReadPrompt(JsonReader& json, JsonValue& prompt, RequestView* request);
+// The same of what embeddings are asked for.
+void ReadInputs(JsonReader& json, JsonValue& inputs, RequestView* request);
+// Anthropic: a field of the request; of a content block.
+void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+void ReadAnthropicBlockField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+// .../models/NAME:method
+std::string_view GooglePathModel(std::string_view path);
+
+extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kOpenAiEmbeddings, kOpenAiCountTokens,
+    kOpenAiBatch, kMistralFim, kMistralAgents, kVllmTokenize, kAnthropicMessages, kAnthropicCountTokens,
+    kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
+    kVertexAnthropic, kVertexAnthropicStream, kVertexAnthropicCount, kVertexMistral, kVertexMistralStream,
+    kBedrockConverse, kBedrockConverseStream, kBedrockInvoke, kBedrockInvokeStream, kOllamaChat, kOllamaGenerate,
+    kOllamaEmbed, kOllamaEmbeddings, kGeneric;
 
 }  // namespace stillwatch::dataplane

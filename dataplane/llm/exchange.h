@@ -27,7 +27,8 @@ struct OrderKey {
   auto operator<=>(const OrderKey&) const = default;
 };
 
-enum class Dialect : uint8_t { kUnknown, kOpenAi, kAnthropic, kGemini };
+enum class Dialect : uint8_t { kUnknown, kOpenAi, kAnthropic, kGemini, kBedrock, kOllama, kGeneric };
+inline constexpr size_t kDialects = 7;
 enum class Api : uint8_t {
   kUnknown,
   kChat,                   // OpenAI chat completions
@@ -36,6 +37,18 @@ enum class Api : uint8_t {
   kGenerateContent,        // Gemini
   kStreamGenerateContent,  // Gemini, streamed
   kCompletions,            // OpenAI completions, before chat
+  kConverse,               // Bedrock, all models alike
+  kConverseStream,
+  kInvoke,                 // Bedrock, each family with its own body
+  kInvokeStream,
+  kGenerate,               // Ollama, a prompt instead of messages
+  kRawPredict,             // Vertex AI, models of others
+  kStreamRawPredict,
+  kEmbeddings,             // asked for numbers
+  kEmbedContent,           // Gemini
+  kBatchEmbedContents,
+  kCountTokens,            // asked how long a request would be
+  kRealtime,               // OpenAI realtime, over WebSocket
 };
 enum class FinishReason : uint8_t { kUnknown, kStop, kLength, kToolUse, kContentFilter, kOther };
 
@@ -69,6 +82,7 @@ enum ExchangeFlags : uint32_t {
   kHasUsage = 1u << 20,           // tokens_in and tokens_out come from the provider's usage record
   kReasoningAsked = 1u << 21,     // reasoning effort, thinking budget or include-thoughts was set
   kHasKey = 1u << 22,             // a credential was seen
+  kBatched = 1u << 23,            // one request of a batch; its answer comes elsewhere, and status is the batch's
 };
 inline constexpr uint32_t kPartTruncatedShift = 24;  // bits 24..27: part was cut to kPartTokensMax
 
@@ -185,6 +199,9 @@ inline std::string_view NameOf(Dialect dialect) {
     case Dialect::kOpenAi: return "openai";
     case Dialect::kAnthropic: return "anthropic";
     case Dialect::kGemini: return "gemini";
+    case Dialect::kBedrock: return "bedrock";
+    case Dialect::kOllama: return "ollama";
+    case Dialect::kGeneric: return "generic";
     case Dialect::kUnknown: break;
   }
   return "unknown";
@@ -197,6 +214,18 @@ inline std::string_view NameOf(Api api) {
     case Api::kGenerateContent: return "generateContent";
     case Api::kStreamGenerateContent: return "streamGenerateContent";
     case Api::kCompletions: return "completions";
+    case Api::kConverse: return "converse";
+    case Api::kConverseStream: return "converse-stream";
+    case Api::kInvoke: return "invoke";
+    case Api::kInvokeStream: return "invoke-with-response-stream";
+    case Api::kGenerate: return "generate";
+    case Api::kRawPredict: return "rawPredict";
+    case Api::kStreamRawPredict: return "streamRawPredict";
+    case Api::kEmbeddings: return "embeddings";
+    case Api::kEmbedContent: return "embedContent";
+    case Api::kBatchEmbedContents: return "batchEmbedContents";
+    case Api::kCountTokens: return "count_tokens";
+    case Api::kRealtime: return "realtime";
     case Api::kUnknown: break;
   }
   return "unknown";

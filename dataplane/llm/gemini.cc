@@ -89,30 +89,32 @@ void ReadTools(JsonReader& json, JsonValue& tools, RequestView* request) {
   });
 }
 
+void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  if (key == "contents") {
+    request->ClearMessages();
+    request->shape = true;
+    if (json.TypeOf(value) == JsonType::object) ReadContent(json, value, request);
+    json.Items(value, [&](JsonValue& content) { ReadContent(json, content, request); });
+  } else if (key == "systemInstruction" || key == "system_instruction") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name != "parts") return;
+      const auto add = [&](std::string_view text) { request->AddSystem(text); };
+      ReadTexts(json, field, add);
+      json.Fields(field, [&](std::string_view inner, JsonValue text) {  // one part without its array
+        if (inner == "text") ReadTexts(json, text, add);
+      });
+    });
+  } else if (key == "generationConfig" || key == "generation_config") {
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      ReadConfig(json, name, field, request);
+    });
+  } else if (key == "tools") {
+    ReadTools(json, value, request);
+  }
+}
+
 void ReadRequest(JsonReader& json, RequestView* request) {
-  json.RootFields([&](std::string_view key, JsonValue value) {
-    if (key == "contents") {
-      request->ClearMessages();
-      request->shape = true;
-      if (json.TypeOf(value) == JsonType::object) ReadContent(json, value, request);
-      json.Items(value, [&](JsonValue& content) { ReadContent(json, content, request); });
-    } else if (key == "systemInstruction" || key == "system_instruction") {
-      json.Fields(value, [&](std::string_view name, JsonValue field) {
-        if (name != "parts") return;
-        const auto add = [&](std::string_view text) { request->AddSystem(text); };
-        ReadTexts(json, field, add);
-        json.Fields(field, [&](std::string_view inner, JsonValue text) {  // one part without its array
-          if (inner == "text") ReadTexts(json, text, add);
-        });
-      });
-    } else if (key == "generationConfig" || key == "generation_config") {
-      json.Fields(value, [&](std::string_view name, JsonValue field) {
-        ReadConfig(json, name, field, request);
-      });
-    } else if (key == "tools") {
-      ReadTools(json, value, request);
-    }
-  });
+  json.RootFields([&](std::string_view key, JsonValue value) { ReadRequestField(json, key, value, request); });
 }
 
 FinishReason FinishOf(std::string_view name) {
@@ -240,23 +242,70 @@ void ReadResponse(JsonReader& json, OutputDigest* output) {
 
 void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
 
-// .../models/NAME:generateContent
-std::string_view PathModel(std::string_view path) {
+// ---- numbers: how many tokens a request would have, embeddings
+
+// The contents of a request, or a whole request. https://ai.google.dev/api/tokens
+void ReadCountRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key != "generateContentRequest") return ReadRequestField(json, key, value, request);
+    json.Fields(value, [&](std::string_view name, JsonValue field) { ReadRequestField(json, name, field, request); });
+  });
+}
+
+// https://ai.google.dev/api/embeddings
+void ReadEmbedRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key == "content") {
+      request->shape = true;
+      ReadContent(json, value, request);
+    } else if (key == "requests") {
+      json.Items(value, [&](JsonValue& one) {
+        json.Fields(one, [&](std::string_view name, JsonValue field) {
+          if (name != "content") return;
+          request->shape = true;
+          ReadContent(json, field, request);
+        });
+      });
+    }
+  });
+}
+
+void ReadCount(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == "totalTokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
+  });
+}
+
+constexpr CredentialPlaces kKeys{CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey,
+                                 CredentialPlace::kAuthorization};
+
+}  // namespace
+
+// .../models/NAME:generateContent; NAME may have a version behind @
+std::string_view GooglePathModel(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string_view last = path.substr(slash + 1);
   return last.substr(0, last.find_first_of(":%"));
 }
 
-}  // namespace
-
 const DialectInfo kGeminiGenerate{
-    Dialect::kGemini, Api::kGenerateContent, ":generateContent",
-    {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
-    PathModel, ReadRequest, ReadResponse, ReadEvent};
-
+    Dialect::kGemini, Api::kGenerateContent, ":generateContent", kKeys, GooglePathModel, ReadRequest, ReadResponse,
+    ReadEvent};
 const DialectInfo kGeminiStream{
-    Dialect::kGemini, Api::kStreamGenerateContent, ":streamGenerateContent",
-    {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
-    PathModel, ReadRequest, ReadResponse, ReadEvent};
+    Dialect::kGemini, Api::kStreamGenerateContent, ":streamGenerateContent", kKeys, GooglePathModel, ReadRequest,
+    ReadResponse, ReadEvent};
+const DialectInfo kGeminiCountTokens{
+    Dialect::kGemini, Api::kCountTokens, ":countTokens", kKeys, GooglePathModel, ReadCountRequest, ReadCount,
+    ReadEvent};
+const DialectInfo kGeminiEmbed{
+    Dialect::kGemini, Api::kEmbedContent, ":embedContent", kKeys, GooglePathModel, ReadEmbedRequest, ReadCount,
+    ReadEvent};
+const DialectInfo kGeminiBatchEmbed{
+    Dialect::kGemini, Api::kBatchEmbedContents, ":batchEmbedContents", kKeys, GooglePathModel, ReadEmbedRequest,
+    ReadCount, ReadEvent};
 
 }  // namespace stillwatch::dataplane

@@ -28,6 +28,11 @@ enum class LlmCounter {
   kForwardedShort,       // forwarding header with fewer entries than trusted hops: packet source used;
                          // check llm.trusted_hops
   kForwardedUnreadable,  // forwarding header whose entry is no address: packet source used
+  kGeneric,              // exchanges of APIs that no dialect claims, read by the generic profile
+  kGenericSkipped,       // JSON requests to unknown paths not looked at: half of all exchanges in flight are in use
+  kBatchRequests,        // exchanges that came as one request of a batch
+  kBatchUnread,          // requests of batches not read: past 1,024 of one batch, or the pool was half empty
+  kEventStreamBroken,    // answers in AWS event stream framing given up: lengths or checksums do not hold together
   kCount,
 };
 
@@ -38,6 +43,7 @@ inline constexpr CounterNames<LlmCounter> kLlmCounterNames{
     "llm.nested_too_deep",    "llm.events",              "llm.event_malformed",
     "llm.event_too_large",    "llm.stream_pool_empty",   "llm.pieces_dropped",
     "llm.ids_dropped",        "llm.no_credential",       "llm.forwarded_short",
-    "llm.forwarded_unreadable"};
+    "llm.forwarded_unreadable", "llm.generic",          "llm.generic_skipped",
+    "llm.batch_requests",     "llm.batch_unread",        "llm.event_stream_broken"};
 
 }  // namespace stillwatch::dataplane

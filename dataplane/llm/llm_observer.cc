@@ -18,17 +18,46 @@
 namespace stillwatch::dataplane {
 namespace {
 
+constexpr uint32_t kBatchRequestsMax = 1'024;  // of one batch; each takes a transaction
 constexpr size_t kParserKeepBytes = 16u << 10;  // an event parser that grew beyond is made anew
 
 // What a response is by its first byte that is no blank. Content types are not to be trusted: errors come
 // as JSON under text/event-stream.
 ResponseKind KindOf(uint8_t first, ResponseKind by_type) {
   switch (first) {
-    case '{': case '[': return ResponseKind::kJson;
+    case '{': case '[': return by_type == ResponseKind::kLines ? by_type : ResponseKind::kJson;
     case 'd': case 'e': case 'i': case 'r': case ':': case 0xEF:  // data, event, id, retry, byte-order mark
       return by_type == ResponseKind::kUnknown ? ResponseKind::kEvents : by_type;
     default: return by_type == ResponseKind::kUnknown ? ResponseKind::kJson : by_type;
   }
+}
+
+bool IsJson(std::string_view type) {
+  return type.starts_with("application/json") || type.find("+json") != std::string_view::npos;
+}
+
+// Whether it is worth reading the body as the generic profile would.
+bool MayBeChat(std::string_view body) {
+  const auto has = [&](std::string_view key) { return body.find(key) != std::string_view::npos; };
+  return has("\"model\"") && (has("\"messages\"") || has("\"prompt\""));
+}
+
+// `from` without its %XX, as far as it fits; the bytes written.
+size_t Unescape(std::string_view from, std::span<char> to) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+  };
+  size_t size = 0;
+  for (size_t i = 0; i < from.size() && size < to.size(); ++i) {
+    char c = from[i];
+    if (c == '%' && i + 2 < from.size() && digit(from[i + 1]) >= 0 && digit(from[i + 2]) >= 0) {
+      c = static_cast<char>(digit(from[i + 1]) * 16 + digit(from[i + 2]));
+      i += 2;
+    }
+    to[size++] = c;
+  }
+  return size;
 }
 
 class Observer final : public LlmObserver {
@@ -62,8 +91,19 @@ class Observer final : public LlmObserver {
   void Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large);
   void DigestRequest(Transaction* t, bool complete);
   void KeepDigest(Transaction* t);
+  bool HalfFree() const { return in_flight_ < options_.exchanges_max / 2; }
+  void ReadBatch(Transaction* t, Bytes data);
+  void ReadBatchRequest(Transaction* batch);
+  void EmitBatch(const StreamContext& at, const HttpTransactionInfo& info, Transaction* batch);
   void ReadEvents(Transaction* t, Bytes data);
-  void ReadEvent(Transaction* t, const SseEvent& event, bool cut);
+  void ReadLines(Transaction* t, Bytes data);
+  void ReadLine(Transaction* t, bool cut);
+  void ReadFrames(Transaction* t, Bytes data);
+  void ReadFrame(Transaction* t);
+  void ReadSseEvent(Transaction* t, const SseEvent& event, bool cut);
+  void ReadEvent(Transaction* t, std::string_view type, std::string_view data, bool cut);
+  std::string_view Unwrap(const ChunkList& body);
+  void Wipe();
   void DigestResponse(Transaction* t, bool complete);
   void CountJsonTrouble(LlmCounter malformed);
   void Emit(const StreamContext& at, const HttpTransactionInfo& info, Transaction* t);
@@ -76,6 +116,8 @@ class Observer final : public LlmObserver {
   const text::TokenHasher hasher_;
   ChunkPool pool_;
   JsonReader json_;
+  std::vector<uint8_t> inner_;              // a document that came inside another one or in a frame
+  size_t inner_used_ = 0;                   // since Wipe
   RequestView request_;
   RequestDigest digest_;
   Identity identity_;
@@ -99,6 +141,7 @@ Observer::Observer(const LlmOptions& options, WorkerOutput* output, ExchangeText
       hasher_(options.salt),
       pool_(options.body_pool_bytes),
       json_(options.body_bytes_max),
+      inner_(options.body_bytes_max),
       digest_(options.salt),
       identity_(options.account_key),
       scratch_(2 * (kPrefixChainMax + kIdsMax) + 3 * kPartTokensMax) {
@@ -149,17 +192,20 @@ void Observer::Release(Transaction* t) {
 // --- request ------------------------------------------------------------------------------------
 
 HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, const HttpRequestHead& head) {
-  const DialectInfo* dialect = head.method == "POST" ? FindDialect(head.target) : nullptr;
-  if (dialect == nullptr) {
-    counters_.Add(LlmCounter::kNotModelApi);
+  const auto decline = [&](LlmCounter why) -> Handle {
+    counters_.Add(why);
     return nullptr;
-  }
+  };
+  if (head.method != "POST") return decline(LlmCounter::kNotModelApi);
+  const DialectInfo* dialect = FindDialect(head.target);
   const RequestHeaders headers = ReadRequestHeaders(head, options_.credential_header);
-  if (headers.content_type.starts_with("multipart/") ||
-      headers.content_type.starts_with("application/x-www-form")) {
-    counters_.Add(LlmCounter::kNotModelApi);
-    return nullptr;
+  if (dialect == nullptr && IsJson(headers.content_type)) {
+    dialect = GenericDialect(head.target);
+    if (dialect != nullptr && !HalfFree()) return decline(LlmCounter::kGenericSkipped);
   }
+  const bool form = headers.content_type.starts_with("multipart/") ||
+                    headers.content_type.starts_with("application/x-www-form");
+  if (dialect == nullptr || (form && dialect->batch != BatchForm::kLines)) return decline(LlmCounter::kNotModelApi);
   Transaction* t = Take();
   if (t == nullptr) {
     counters_.Add(LlmCounter::kExchangePoolEmpty);
@@ -185,10 +231,9 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, 
   if (!family.empty()) h.agent_family_hash = KeyedHash64(family, name_salt_);
   if (dialect->path_model != nullptr) {
     const std::string_view path = head.target.substr(0, head.target.find('?'));
-    const std::string_view model = dialect->path_model(path).substr(0, sizeof t->model);
-    std::copy(model.begin(), model.end(), t->model);
-    t->model_length = static_cast<uint8_t>(model.size());
+    t->model_length = static_cast<uint8_t>(Unescape(dialect->path_model(path), t->model));
   }
+  if (dialect->batch == BatchForm::kObjects) t->documents = DocumentSplitter(DocumentSplitter::Form::kObjects);
   return t;
 }
 
@@ -251,6 +296,7 @@ void Observer::Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large
 void Observer::OnRequestBody(const StreamContext&, Handle handle, Bytes data) {
   Transaction* t = static_cast<Transaction*>(handle);
   t->header.request_bytes += data.size();
+  if (t->dialect->batch != BatchForm::kNone) return ReadBatch(t, data);
   Hold(data, &t->request_body, &t->request_cut, LlmCounter::kRequestTooLarge);
 }
 
@@ -268,6 +314,11 @@ void Observer::CountJsonTrouble(LlmCounter malformed) {
 void Observer::DigestRequest(Transaction* t, bool complete) {
   if (t->request_digested) return;
   t->request_digested = true;
+  if (t->dialect->batch != BatchForm::kNone) {
+    t->documents.End([&] { ReadBatchRequest(t); });
+    t->dropped = true;  // what is emitted are its requests
+    return;
+  }
   ExchangeHeader& h = t->header;
   const size_t size = t->request_body.size();
   t->request_body.CopyTo(json_.buffer());
@@ -278,37 +329,127 @@ void Observer::DigestRequest(Transaction* t, bool complete) {
   request_.Clear();
   request_.dialect = t->dialect->dialect;
   request_.api = t->dialect->api;
-  if (t->dialect->api == Api::kStreamGenerateContent) request_.flags |= kStreamed;
+  request_.model = {t->model, t->model_length};
+  const bool streams = t->dialect->api == Api::kStreamGenerateContent || t->dialect->api == Api::kStreamRawPredict;
+  if (streams) request_.flags |= kStreamed;
+  const bool generic = t->dialect->dialect == Dialect::kGeneric;
+  const std::string_view body(reinterpret_cast<const char*>(json_.buffer()), size);
   bool well = false;
-  if (json_.Begin(size, t->request_cut || !complete)) {
+  if (generic && !MayBeChat(body)) {
+    well = true;  // nothing that concerns us, whatever it is
+  } else if (json_.Begin(size, t->request_cut || !complete)) {
     t->dialect->read_request(json_, &request_);
     well = json_.Finish();
   }
-  if (!request_.shape && (well || size == 0)) {
-    counters_.Add(LlmCounter::kNotModelShape);
+  const bool cut = t->request_cut || !complete;
+  const bool other = !request_.shape && (well || size == 0);
+  if (other || (generic && (!request_.shape || (!well && !cut)))) {
+    counters_.Add(generic ? LlmCounter::kNotModelApi : LlmCounter::kNotModelShape);
     t->dropped = true;
     if (texts_ != nullptr) texts_->OnDropped(t);
-    json_.Wipe();
+    Wipe();
     return;
   }
-  if (!well && !t->request_cut && complete) {
+  if (!well && !cut) {
     h.flags |= kMalformedRequest;
     CountJsonTrouble(LlmCounter::kRequestMalformed);
   }
   if (request_.pieces_dropped != 0) counters_.Add(LlmCounter::kPiecesDropped, request_.pieces_dropped);
   if (request_.ids_dropped != 0) counters_.Add(LlmCounter::kIdsDropped, request_.ids_dropped);
-  if (request_.model.empty()) {
-    request_.model = {t->model, t->model_length};
-  } else {
+  if (request_.model.data() != t->model) {
     const std::string_view model = request_.model.substr(0, sizeof t->model);
     std::copy(model.begin(), model.end(), t->model);
     t->model_length = static_cast<uint8_t>(model.size());
   }
   if (!request_.end_user.empty()) h.end_user_id = KeyedHash64(request_.end_user, name_salt_);
+  if (texts_ != nullptr) texts_->OnRequest(t, request_);
+  // No output can be harvested there, and a count's text comes again with the request that is meant.
+  if (!request_.generates) request_.ForgetText();
   digest_.Digest(request_, &h);
   KeepDigest(t);
-  if (texts_ != nullptr) texts_->OnRequest(t, request_);
+  Wipe();
+}
+
+void Observer::Wipe() {
   json_.Wipe();
+  std::fill_n(inner_.begin(), inner_used_, uint8_t{0});
+  inner_used_ = 0;
+}
+
+// A copy of `body` beside the reader's own buffer.
+std::string_view Observer::Unwrap(const ChunkList& body) {
+  body.CopyTo(inner_.data());
+  inner_used_ = std::max(inner_used_, body.size());
+  return {reinterpret_cast<const char*>(inner_.data()), body.size()};
+}
+
+// --- batches ------------------------------------------------------------------------------------
+
+void Observer::ReadBatch(Transaction* t, Bytes data) {
+  t->documents.Feed(
+      data, [&](Bytes part) { Hold(part, &t->request_body, &t->request_cut, LlmCounter::kRequestTooLarge); },
+      [&] { ReadBatchRequest(t); });
+}
+
+// One line of a file of requests, or one element of an array of them: it waits, digested, for the batch's answer.
+void Observer::ReadBatchRequest(Transaction* batch) {
+  const std::string_view document = Unwrap(batch->request_body);
+  const bool cut = batch->request_cut;
+  batch->request_body.Clear(&pool_);
+  batch->request_cut = false;
+  std::copy(document.begin(), document.end(), json_.buffer());
+  const DialectInfo* dialect = batch->dialect->batch_of;
+  std::string_view body;
+  if (json_.Begin(document.size(), cut)) {
+    json_.RootFields([&](std::string_view key, JsonValue value) {
+      std::string_view url;
+      if (key == "url" && json_.String(value, &url)) dialect = FindDialect(url);
+      if (key == "body" || key == "params") json_.Raw(value, &body);
+    });
+  }
+  if (body.empty() || dialect == nullptr || dialect->batch != BatchForm::kNone) return Wipe();
+  Transaction* t = nullptr;
+  if (batch->lines_count < kBatchRequestsMax && HalfFree()) t = Take();
+  if (t == nullptr) {
+    counters_.Add(LlmCounter::kBatchUnread);
+    return Wipe();
+  }
+  t->dialect = dialect;
+  t->header = batch->header;
+  t->header.dialect = dialect->dialect;
+  t->header.api = dialect->api;
+  t->header.flags |= kBatched;
+  t->header.request_bytes = body.size();
+  t->request_cut = cut;
+  Hold({reinterpret_cast<const uint8_t*>(body.data()), body.size()}, &t->request_body, &t->request_cut,
+       LlmCounter::kRequestTooLarge);
+  DigestRequest(t, true);
+  if (t->dropped) return Release(t);
+  t->next_line = batch->lines;
+  batch->lines = t;
+  ++batch->lines_count;
+}
+
+void Observer::EmitBatch(const StreamContext& at, const HttpTransactionInfo& info, Transaction* batch) {
+  if (batch->lines == nullptr) counters_.Add(LlmCounter::kNotModelShape);
+  Transaction* first = nullptr;
+  while (batch->lines != nullptr) {  // in the order in which they came
+    Transaction* const t = batch->lines;
+    batch->lines = t->next_line;
+    t->next_line = first;
+    first = t;
+  }
+  while (first != nullptr) {
+    Transaction* const t = first;
+    first = t->next_line;
+    t->header.status = batch->header.status;
+    t->header.request_end_ns = batch->header.request_end_ns;
+    t->header.request_id_hash = batch->header.request_id_hash;
+    t->header.flags |= batch->header.flags & (kResponseSeen | kRateLimited);
+    counters_.Add(LlmCounter::kBatchRequests);
+    Emit(at, info, t);
+    Release(t);
+  }
 }
 
 // The arrays wait for the response in one byte string.
@@ -344,6 +485,13 @@ HttpObserver::Handle Observer::OnResponseHead(const StreamContext&, Handle handl
   if (!headers.request_id.empty()) t->header.request_id_hash = KeyedHash64(headers.request_id, id_salt_);
   if (headers.content_type.starts_with("text/event-stream")) t->response_kind = ResponseKind::kEvents;
   if (headers.content_type.starts_with("application/json")) t->response_kind = ResponseKind::kJson;
+  if (headers.content_type.starts_with("application/x-ndjson") ||
+      headers.content_type.starts_with("application/jsonl")) {
+    t->response_kind = ResponseKind::kLines;
+  }
+  if (headers.content_type.starts_with("application/vnd.amazon.eventstream")) {
+    t->response_kind = ResponseKind::kFrames;
+  }
   return t;
 }
 
@@ -361,6 +509,8 @@ void Observer::OnResponseBody(const StreamContext& at, Handle handle, Bytes data
   }
   switch (t->response_kind) {
     case ResponseKind::kEvents: ReadEvents(t, data); break;
+    case ResponseKind::kLines: ReadLines(t, data); break;
+    case ResponseKind::kFrames: ReadFrames(t, data); break;
     case ResponseKind::kJson:
       Hold(data, &t->response_body, &t->response_cut, LlmCounter::kResponseTooLarge);
       break;
@@ -381,7 +531,7 @@ void Observer::ReadEvents(Transaction* t, Bytes data) {
     parsers_free_.pop_back();
     t->output.flags |= kStreamed;
   }
-  t->stream->sse.Feed(data, [&](const SseEvent& event) { ReadEvent(t, event, false); });
+  t->stream->sse.Feed(data, [&](const SseEvent& event) { ReadSseEvent(t, event, false); });
   const uint64_t oversized = t->stream->sse.events_oversized();
   if (oversized != t->stream->oversized_told) {
     counters_.Add(LlmCounter::kEventTooLarge, oversized - t->stream->oversized_told);
@@ -390,15 +540,91 @@ void Observer::ReadEvents(Transaction* t, Bytes data) {
   }
 }
 
-void Observer::ReadEvent(Transaction* t, const SseEvent& event, bool cut) {
+void Observer::ReadSseEvent(Transaction* t, const SseEvent& event, bool cut) {
   t->stream->largest_span = std::max(t->stream->largest_span, event.data.size());
   if (event.data.empty() || event.data == "[DONE]") return;
+  ReadEvent(t, event.type, event.data, cut);
+}
+
+// A JSON document a line (NDJSON), as Ollama streams.
+void Observer::ReadLines(Transaction* t, Bytes data) {
+  t->output.flags |= kStreamed;
+  t->documents.Feed(
+      data, [&](Bytes part) { Hold(part, &t->response_body, &t->response_cut, LlmCounter::kEventTooLarge); },
+      [&] { ReadLine(t, false); });
+}
+
+void Observer::ReadLine(Transaction* t, bool cut) {
+  if (t->response_cut) {
+    t->header.flags |= kBodyTooLarge;
+  } else {
+    ReadEvent(t, "message", Unwrap(t->response_body), cut);
+  }
+  t->response_body.Clear(&pool_);
+  t->response_cut = false;
+}
+
+void Observer::ReadFrames(Transaction* t, Bytes data) {
+  t->output.flags |= kStreamed;
+  const bool whole = t->frames.Feed(
+      data,
+      [&](size_t rest) {
+        t->frame_skipped = rest > options_.body_bytes_max;
+        if (t->frame_skipped) counters_.Add(LlmCounter::kEventTooLarge);
+      },
+      [&](Bytes part) {
+        if (!t->frame_skipped) Hold(part, &t->response_body, &t->response_cut, LlmCounter::kEventTooLarge);
+      },
+      [&] {
+        if (t->frame_skipped || t->response_cut) {
+          t->header.flags |= kBodyTooLarge;
+        } else if (t->response_kind == ResponseKind::kFrames) {
+          ReadFrame(t);
+        }
+        t->response_body.Clear(&pool_);
+        t->response_cut = false;
+      });
+  if (whole) return;
+  counters_.Add(LlmCounter::kEventStreamBroken);
+  t->header.flags |= kMalformedResponse;
+  t->response_kind = ResponseKind::kIgnored;
+}
+
+void Observer::ReadFrame(Transaction* t) {
+  const std::string_view rest = Unwrap(t->response_body);
+  EventFrame frame;
+  if (!ReadEventFrame(t->frames.prelude(), {inner_.data(), rest.size()}, &frame)) {
+    counters_.Add(LlmCounter::kEventStreamBroken);
+    t->header.flags |= kMalformedResponse;
+    t->response_kind = ResponseKind::kIgnored;
+    return;
+  }
+  if (frame.exception) {
+    ++t->events;
+    counters_.Add(LlmCounter::kEvents);
+    OutputOf(t).Error(frame.type, frame.type == "throttlingException" || frame.type == "serviceQuotaExceededException");
+    return;
+  }
+  if (frame.payload.empty()) return;
+  if (!t->dialect->base64_events) return ReadEvent(t, frame.type, frame.payload, false);
+  std::string_view coded;
+  if (json_.Begin(frame.payload)) {
+    json_.RootFields([&](std::string_view key, JsonValue value) {
+      if (key == "bytes") json_.String(value, &coded);
+    });
+  }
+  const ptrdiff_t size = DecodeBase64(coded, inner_.data());
+  const std::string_view inner(reinterpret_cast<const char*>(inner_.data()), static_cast<size_t>(std::max<ptrdiff_t>(size, 0)));
+  ReadEvent(t, "chunk", inner, false);
+}
+
+void Observer::ReadEvent(Transaction* t, std::string_view type, std::string_view data, bool cut) {
   ++t->events;
   counters_.Add(LlmCounter::kEvents);
   OutputDigest output = OutputOf(t);
   bool well = false;
-  if (json_.Begin(event.data)) {
-    t->dialect->read_event(json_, event.type, &output);
+  if (json_.Begin(data)) {
+    t->dialect->read_event(json_, type, &output);
     well = json_.Finish();
   }
   if (!well && !cut) {
@@ -412,7 +638,12 @@ void Observer::DigestResponse(Transaction* t, bool complete) {
   if (t->stream != nullptr) {
     // A last event without its blank line: readers take it, though the standard discards it.
     static constexpr uint8_t kBlankLine[] = {'\n', '\n'};
-    t->stream->sse.Feed(kBlankLine, [&](const SseEvent& event) { ReadEvent(t, event, !complete); });
+    t->stream->sse.Feed(kBlankLine, [&](const SseEvent& event) { ReadSseEvent(t, event, !complete); });
+  }
+  if (t->response_kind == ResponseKind::kLines) t->documents.End([&] { ReadLine(t, !complete); });
+  if (t->response_kind == ResponseKind::kFrames && complete && !t->frames.between_frames()) {
+    counters_.Add(LlmCounter::kEventStreamBroken);
+    t->header.flags |= kMalformedResponse;
   }
   if (t->response_kind == ResponseKind::kJson && t->response_body.size() != 0) {
     const size_t size = t->response_body.size();
@@ -431,7 +662,7 @@ void Observer::DigestResponse(Transaction* t, bool complete) {
     }
   }
   output.End();
-  json_.Wipe();
+  Wipe();
 }
 
 // --- end ----------------------------------------------------------------------------------------
@@ -445,6 +676,7 @@ void Observer::OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd,
     DigestResponse(t, info.response_complete);
     Emit(at, info, t);
   }
+  if (t->dialect->batch != BatchForm::kNone) EmitBatch(at, info, t);
   Release(t);
 }
 
@@ -499,6 +731,7 @@ void Observer::Emit(const StreamContext& at, const HttpTransactionInfo& info, Tr
 
   const ExchangeView view = builder_.Finish();
   counters_.Add(LlmCounter::kExchanges);
+  if (h.dialect == Dialect::kGeneric) counters_.Add(LlmCounter::kGeneric);
   if (texts_ != nullptr) texts_->OnExchange(t, view, t->events);
   output_->OnExchange(view);
 }

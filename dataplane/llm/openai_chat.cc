@@ -34,10 +34,12 @@ void ReadContent(JsonReader& json, JsonValue& content, RequestView* request) {
   });
 }
 
-void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
+template <typename OnKey>
+void ReadMessageFields(JsonReader& json, JsonValue& message, RequestView* request, OnKey&& on_key) {
   std::string_view role, text;
   request->BeginMessage();
   json.Fields(message, [&](std::string_view key, JsonValue value) {
+    on_key(key);
     if (key == "role") {
       json.String(value, &role);
     } else if (key == "content") {
@@ -61,7 +63,18 @@ void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
   request->EndMessage(role);
 }
 
-void ReadTool(JsonReader& json, JsonValue& tool, RequestView* request) {
+void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
+  ReadMessageFields(json, message, request, [](std::string_view) {});
+}
+
+}  // namespace
+
+void ReadChatMessage(JsonReader& json, JsonValue& message, RequestView* request,
+                     const std::function<void(std::string_view key)>& on_key) {
+  ReadMessageFields(json, message, request, on_key);
+}
+
+void ReadChatTool(JsonReader& json, JsonValue& tool, RequestView* request) {
   std::string_view name, type;
   json.Fields(tool, [&](std::string_view key, JsonValue value) {
     if (key == "function" || key == "custom") {
@@ -77,7 +90,7 @@ void ReadTool(JsonReader& json, JsonValue& tool, RequestView* request) {
   request->AddTool(name.empty() ? type : name);
 }
 
-void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+void ReadChatField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
   bool flag;
   if (ReadOpenAiField(json, key, value, request)) return;
   if (key == "messages") {
@@ -93,7 +106,7 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
   } else if (key == "logit_bias") {
     json.Fields(value, [&](std::string_view token, JsonValue) { request->AddBiasedToken(token); });
   } else if (key == "tools" || key == "functions") {
-    json.Items(value, [&](JsonValue& tool) { ReadTool(json, tool, request); });
+    json.Items(value, [&](JsonValue& tool) { ReadChatTool(json, tool, request); });
   } else if (key == "response_format") {
     std::string_view type;
     json.Fields(value, [&](std::string_view name, JsonValue field) {
@@ -106,9 +119,11 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
   }
 }
 
+namespace {
+
 void ReadRequest(JsonReader& json, RequestView* request) {
   json.RootFields([&](std::string_view key, JsonValue value) {
-    ReadRequestField(json, key, value, request);
+    ReadChatField(json, key, value, request);
   });
 }
 
@@ -203,6 +218,15 @@ void ReadChoice(JsonReader& json, JsonValue& choice, uint64_t position, OutputDi
   if (index != 0) output->MoreChoices();
 }
 
+}  // namespace
+
+void ReadChatChoices(JsonReader& json, JsonValue& choices, OutputDigest* output) {
+  uint64_t position = 0;
+  json.Items(choices, [&](JsonValue& choice) { ReadChoice(json, choice, position++, output); });
+}
+
+namespace {
+
 // All but the choices.
 void ReadResponseField(JsonReader& json, std::string_view key, JsonValue& value, OutputDigest* output) {
   std::string_view text;
@@ -224,14 +248,15 @@ void ReadResponseField(JsonReader& json, std::string_view key, JsonValue& value,
 void ReadResponse(JsonReader& json, OutputDigest* output) {
   json.RootFields([&](std::string_view key, JsonValue value) {
     if (key != "choices") return ReadResponseField(json, key, value, output);
-    uint64_t position = 0;
-    json.Items(value, [&](JsonValue& choice) { ReadChoice(json, choice, position++, output); });
+    ReadChatChoices(json, value, output);
   });
 }
 
 void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
 
 // ---- completions: a prompt or several instead of messages, text instead of a message
+
+}  // namespace
 
 void AddPrompt(std::string_view text, RequestView* request) {
   request->BeginMessage();
@@ -259,6 +284,13 @@ void ReadPrompt(JsonReader& json, JsonValue& prompt, RequestView* request) {
   });
 }
 
+void ReadInputs(JsonReader& json, JsonValue& inputs, RequestView* request) {
+  const JsonType type = json.TypeOf(inputs);
+  if (type == JsonType::string || type == JsonType::array) ReadPrompt(json, inputs, request);
+}
+
+namespace {
+
 void ReadCompletionRequest(JsonReader& json, RequestView* request) {
   json.RootFields([&](std::string_view key, JsonValue value) {
     uint64_t number;
@@ -267,7 +299,7 @@ void ReadCompletionRequest(JsonReader& json, RequestView* request) {
     } else if (key == "logprobs") {
       if (json.Uint(value, &number) && number != 0) request->flags |= kLogprobs;
     } else if (key != "messages") {
-      ReadRequestField(json, key, value, request);
+      ReadChatField(json, key, value, request);
     }
   });
 }
@@ -296,14 +328,48 @@ void ReadCompletion(JsonReader& json, OutputDigest* output) {
 
 void ReadCompletionEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadCompletion(json, output); }
 
-// Azure: /openai/deployments/NAME/chat/completions
-std::string_view PathModel(std::string_view path) {
-  constexpr std::string_view kDeployments = "/deployments/";
-  const size_t at = path.find(kDeployments);
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = path.substr(at + kDeployments.size());
-  return rest.substr(0, rest.find('/'));
+// ---- embeddings, and counts of tokens
+
+// One text, several, or token numbers, whose text is not known.
+void ReadEmbeddingRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key == "input") return ReadInputs(json, value, request);
+    ReadOpenAiField(json, key, value, request);
+  });
 }
+
+// vLLM's /tokenize: a chat or a prompt, of which the answer tells numbers only.
+void ReadTokenizeRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key == "prompt") return ReadPrompt(json, value, request);
+    ReadChatField(json, key, value, request);
+  });
+  if (request->model.empty()) request->shape = false;
+}
+
+void ReadNoText(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key != "id") ReadResponseField(json, key, value, output);
+  });
+}
+
+void ReadNoEvent(JsonReader&, std::string_view, OutputDigest*) {}
+
+// Azure: /openai/deployments/NAME/chat/completions; older OpenAI: /v1/engines/NAME/completions
+std::string_view PathModel(std::string_view path) {
+  for (const std::string_view before : {"/deployments/", "/engines/"}) {
+    const size_t at = path.find(before);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = path.substr(at + before.size());
+    return rest.substr(0, rest.find('/'));
+  }
+  return {};
+}
+
+constexpr CredentialPlaces kKeys{CredentialPlace::kAuthorization, CredentialPlace::kApiKey,
+                                 CredentialPlace::kXApiKey};
 
 }  // namespace
 
@@ -314,8 +380,35 @@ const DialectInfo kOpenAiChat{
     PathModel, ReadRequest, ReadResponse, ReadEvent};
 
 const DialectInfo kOpenAiCompletions{
-    Dialect::kOpenAi, Api::kCompletions, "/completions",
-    {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kXApiKey},
+    Dialect::kOpenAi, Api::kCompletions, "/completions", kKeys,
     PathModel, ReadCompletionRequest, ReadCompletion, ReadCompletionEvent};
+
+// Mistral: a prompt is asked, a chat's message answers. https://docs.mistral.ai/api
+const DialectInfo kMistralFim{
+    Dialect::kOpenAi, Api::kCompletions, "/fim/completions", kKeys,
+    PathModel, ReadCompletionRequest, ReadResponse, ReadEvent};
+
+const DialectInfo kMistralAgents{
+    Dialect::kOpenAi, Api::kChat, "/agents/completions", kKeys, nullptr, ReadRequest, ReadResponse, ReadEvent};
+
+// Vertex AI, models of Mistral.
+const DialectInfo kVertexMistral{
+    Dialect::kOpenAi, Api::kRawPredict, ":rawPredict", kKeys, GooglePathModel, ReadRequest, ReadResponse, ReadEvent,
+    "/publishers/mistralai/"};
+const DialectInfo kVertexMistralStream{
+    Dialect::kOpenAi, Api::kStreamRawPredict, ":streamRawPredict", kKeys, GooglePathModel, ReadRequest, ReadResponse,
+    ReadEvent, "/publishers/mistralai/"};
+
+const DialectInfo kOpenAiEmbeddings{
+    Dialect::kOpenAi, Api::kEmbeddings, "/embeddings", kKeys, PathModel, ReadEmbeddingRequest, ReadNoText,
+    ReadNoEvent};
+
+const DialectInfo kVllmTokenize{
+    Dialect::kOpenAi, Api::kCountTokens, "/tokenize", kKeys, nullptr, ReadTokenizeRequest, ReadNoText, ReadNoEvent};
+
+// A file of requests, one a line, each for the path that it names. Mistral's lines name none and are chats.
+// https://platform.openai.com/docs/guides/batch
+const DialectInfo kOpenAiBatch{.dialect = Dialect::kOpenAi, .api = Api::kChat, .path_end = "/files",
+                               .credentials = kKeys, .batch = BatchForm::kLines, .batch_of = &kOpenAiChat};
 
 }  // namespace stillwatch::dataplane

@@ -232,11 +232,30 @@ void ReadEvent(JsonReader& json, std::string_view type, OutputDigest* output) {
   if (IsFinal(type)) TellEnding(ending, output);
 }
 
+// How many tokens a request would have: {"object": "response.input_tokens", "input_tokens": 11}
+void ReadCountRequest(JsonReader& json, RequestView* request) {
+  request->generates = false;
+  ReadRequest(json, request);
+}
+
+void ReadCount(JsonReader& json, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == "input_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
+  });
+}
+
+constexpr CredentialPlaces kKeys{CredentialPlace::kAuthorization, CredentialPlace::kApiKey,
+                                 CredentialPlace::kXApiKey};
+
 }  // namespace
 
 const DialectInfo kOpenAiResponses{
-    Dialect::kOpenAi, Api::kResponses, "/responses",
-    {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kXApiKey},
-    nullptr, ReadRequest, ReadResponse, ReadEvent};
+    Dialect::kOpenAi, Api::kResponses, "/responses", kKeys, nullptr, ReadRequest, ReadResponse, ReadEvent};
+
+const DialectInfo kOpenAiCountTokens{
+    Dialect::kOpenAi, Api::kCountTokens, "/responses/input_tokens", kKeys, nullptr, ReadCountRequest, ReadCount,
+    ReadEvent};
 
 }  // namespace stillwatch::dataplane

@@ -32,6 +32,7 @@ void RequestView::Clear() {
   model = end_user = {};
   flags = 0;
   shape = text_input = false;
+  generates = true;
   temperature_milli = top_p_milli = 0;
   max_tokens = n = seed = 0;
   tools = 0;
@@ -47,6 +48,12 @@ void RequestView::ClearMessages() {
   messages.clear();
   pieces.clear();
   turns = 0;
+}
+
+void RequestView::ForgetText() {
+  messages.clear();
+  pieces.clear();
+  system.clear();
 }
 
 void RequestView::BeginMessage() {

@@ -47,6 +47,7 @@ class RequestView {
   uint32_t flags = 0;            // those ExchangeFlags that the body decides
   bool shape = false;            // the body has what the dialect cannot do without
   bool text_input = false;       // OpenAI responses with a plain string as input
+  bool generates = true;         // false: asks for numbers only (embeddings, a count of tokens)
   int32_t temperature_milli = 0, top_p_milli = 0;
   uint64_t max_tokens = 0, n = 0, seed = 0;
   uint32_t turns = 0, tools = 0;
@@ -61,6 +62,7 @@ class RequestView {
 
   void Clear();
   void ClearMessages();  // the field came twice: the last one counts, as with most servers
+  void ForgetText();     // of a request that asks for numbers only: names and counts stay
 
   void BeginMessage();
   void AddPiece(PieceKind kind, std::string_view text);

@@ -6,6 +6,8 @@
 #include "dataplane/http/sse.h"
 #include "dataplane/llm/chunk_list.h"
 #include "dataplane/llm/dialect.h"
+#include "dataplane/llm/document_splitter.h"
+#include "dataplane/llm/event_stream.h"
 #include "dataplane/llm/exchange.h"
 #include "dataplane/llm/output_digest.h"
 
@@ -22,8 +24,10 @@ struct StreamParser {
 enum class ResponseKind : uint8_t {
   kUnknown,    // no head yet, or no body byte that would tell
   kJson,
-  kEvents,
-  kIgnored,    // no parser was free
+  kEvents,     // server-sent events
+  kLines,      // a JSON document a line
+  kFrames,     // AWS event stream
+  kIgnored,    // no parser was free, or the frames are broken
 };
 
 struct Transaction {
@@ -44,6 +48,12 @@ struct Transaction {
   ChunkList request_body, response_body;
   ChunkList digest;                  // prefix chain, ids returned (uint64), then tokens by part (uint32)
   OutputState output;
+  DocumentSplitter documents;        // of a batch that is sent, or of an answer by lines
+  EventStreamFramer frames;          // of an answer in frames
+  bool frame_skipped = false;        // the frame at hand is over the limit
+  Transaction* lines = nullptr;      // of a batch: its requests so far, the newest first
+  Transaction* next_line = nullptr;
+  uint32_t lines_count = 0;
   Transaction* next_free = nullptr;
 };
 

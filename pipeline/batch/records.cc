@@ -173,7 +173,7 @@ void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::A
   out->set_first_seen(profile.first_ns);
   out->set_last_seen(profile.last_ns);
   out->set_cores(profile.cores);
-  for (uint32_t d = 1; d <= 3; ++d) {
+  for (uint32_t d = 1; d < dataplane::kDialects; ++d) {
     if (profile.dialects >> d & 1) out->add_dialects(std::string(NameOf(static_cast<dataplane::Dialect>(d))));
   }
   out->set_evicted(profile.evicted);

@@ -21,7 +21,7 @@ namespace {
 int Usage(const std::string& what) {
   std::fprintf(stderr,
                "stillwatch: %s\n"
-               "usage: stillwatch inspect --layer http|http2|stream|tls|exchange [--keylog FILE] [--ignore-checksums] "
+               "usage: stillwatch inspect --layer http|http2|websocket|stream|tls|exchange [--keylog FILE] [--ignore-checksums] "
                "[--show-text] CAPTURE...\n",
                what.c_str());
   return kExitBadUsage;
@@ -64,7 +64,7 @@ int InspectMain(std::span<char*> args) {
       return Usage("unknown option " + std::string(word));
     }
   }
-  if (layer != "http" && layer != "http2" && layer != "stream" && layer != "tls" && layer != "exchange") {
+  if (layer != "http" && layer != "http2" && layer != "websocket" && layer != "stream" && layer != "tls" && layer != "exchange") {
     return Usage(layer.empty() ? "--layer is missing" : "there is no layer " + layer);
   }
   if (captures.empty()) return Usage("name a capture");
@@ -78,6 +78,7 @@ int InspectMain(std::span<char*> args) {
   }
   const Status status = layer == "http"     ? InspectHttp(captures, options, stdout)
                         : layer == "http2"  ? InspectHttp2(captures, options, stdout)
+                        : layer == "websocket" ? InspectWebSocket(captures, options, stdout)
                         : layer == "stream" ? InspectStreams(captures, options, stdout)
                         : layer == "tls"    ? InspectTls(captures, options, stdout)
                                             : InspectExchanges(captures, options, show_text);

@@ -133,6 +133,7 @@ class Inspector final : public ExchangeInspector, private WorkerOutput, private 
     line["dialect"] = NameOf(h.dialect);
     line["api"] = NameOf(h.api);
     line["model"] = view.model();
+    line["batch"] = has(kBatched);
     line["stream"] = has(kStreamed);
     line["messages"] = h.turns;
     line["roles"] = g.roles;

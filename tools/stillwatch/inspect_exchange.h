@@ -5,7 +5,7 @@
 //
 // Without show_text a line holds names, numbers and pseudonyms only; with it the texts too, as sent. Bytes that
 // are no UTF-8 are printed as U+FFFD. A line (fields always there unless marked ?):
-//   time, dialect, api, model, stream, messages, roles, temperature, top_p, n, max_tokens, seed, logprobs,
+//   time, dialect, api, model, batch, stream, messages, roles, temperature, top_p, n, max_tokens, seed, logprobs,
 //   logit_bias, response_format, reasoning, tools, status, finish_reason (the provider's word), finish (ours),
 //   response_model, usage {input, output, counted}, tool_calls, error, refusal, rate_limited, account, client,
 //   request_bytes, response_bytes, events, time_to_first_byte_ms, tokens {system, instruction, tail, output},

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -119,6 +120,50 @@ class NoHttp : public dataplane::HttpObserver {
   void OnResponseBody(const StreamContext&, Handle, Bytes) override {}
   void OnTransactionEnd(const StreamContext&, Handle, dataplane::HttpEnd,
                         const dataplane::HttpTransactionInfo&) override {}
+};
+
+// --layer websocket: a line a frame.
+class WebSocketLines final : public NoHttp, private dataplane::WebSocketObserver {
+ public:
+  explicit WebSocketLines(std::FILE* out) : out_(out) {}
+  dataplane::WebSocketObserver* websockets() override { return this; }
+
+ private:
+  using Side = std::tuple<uint64_t, bool, bool>;  // flow, from the client, a control frame
+  static Side SideOf(const StreamContext& at, bool from_client, uint8_t opcode) {
+    return {at.flow_id, from_client, opcode >= dataplane::kWsClose};
+  }
+
+  void OnWebSocketFrame(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client,
+                        const dataplane::WebSocketFrame& frame) override {
+    JsonLine line;
+    line.Number("frame", at.packet);
+    AddEndpoints(at, from_client, &line);
+    line.Number("fin", frame.fin)
+        .Number("opcode", frame.opcode)
+        .Number("masked", frame.masked)
+        .Number("payload_length", frame.length_field)
+        .Number("length", frame.length)
+        .Number("rsv", frame.rsv);
+    if (frame.fin) {
+      line.Number("message_length", bytes_[SideOf(at, from_client, frame.opcode)]);
+    } else {
+      line.Null("message_length");
+    }
+    line.Print(out_);
+  }
+  void OnWebSocketData(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client, uint8_t opcode,
+                       Bytes data) override {
+    bytes_[SideOf(at, from_client, opcode)] += data.size();
+  }
+  void OnWebSocketMessage(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client,
+                          uint8_t opcode, bool) override {
+    bytes_.erase(SideOf(at, from_client, opcode));
+  }
+  void OnWebSocketEnd(const StreamContext&, dataplane::WebSocketObserver::Handle) override {}
+
+  std::map<Side, uint64_t> bytes_;  // of the messages at hand
+  std::FILE* const out_;
 };
 
 // --layer http2: a line a frame, collected until its end.
@@ -317,6 +362,13 @@ Status InspectHttp2(std::span<const std::string> captures, const dataplane::Work
                     std::FILE* out) {
   NoOutput output;
   Http2Lines lines(out);
+  return RunCaptures(captures, options, &lines, &output, nullptr);
+}
+
+Status InspectWebSocket(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                    std::FILE* out) {
+  NoOutput output;
+  WebSocketLines lines(out);
   return RunCaptures(captures, options, &lines, &output, nullptr);
 }
 

@@ -15,6 +15,11 @@ Status InspectHttp(std::span<const std::string> captures, const dataplane::Worke
                    std::FILE* out);
 Status InspectHttp2(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
                     std::FILE* out);
+// A line a WebSocket frame, when its payload was seen to its end: frame (number of the packet, from 1), src, sport, dst,
+// dport, fin, opcode, masked, payload_length (the seven bits), length, rsv, and where the frame ends a message
+// message_length, its bytes after decompression (else null).
+Status InspectWebSocket(std::span<const std::string> captures, const dataplane::WorkerOptions& options,
+                    std::FILE* out);
 Status InspectStreams(std::span<const std::string> captures,
                       const dataplane::WorkerOptions& options, std::FILE* out);
 

@@ -32,6 +32,13 @@ std::string TargetOf(const std::string& api) {
       {"completions", "/v1/completions"},
       {"responses", "/v1/responses"},
       {"messages", "/v1/messages"},
+      {"embeddings", "/v1/embeddings"},
+      {"embedContent", "/v1beta/models/gemini-x:embedContent"},
+      {"batchEmbedContents", "/v1beta/models/gemini-x:batchEmbedContents"},
+      {"converse", "/model/m/converse"},
+      {"converse-stream", "/model/m/converse-stream"},
+      {"invoke", "/model/m/invoke"},
+      {"invoke-with-response-stream", "/model/m/invoke-with-response-stream"},
       {"generateContent", "/v1beta/models/gemini-x:generateContent"},
       {"streamGenerateContent", "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"}};
   const auto found = kTargets.find(api);
@@ -39,10 +46,11 @@ std::string TargetOf(const std::string& api) {
 }
 
 std::string PlainRequest(const std::string& api) {
+  if (api == "converse") return R"({"messages":[{"role":"user","content":[{"text":"hi"}]}]})";
   if (api == "messages" || api == "chat") {
     return R"({"model":"m","messages":[{"role":"user","content":"hi"}]})";
   }
-  if (api == "responses") return R"({"model":"m","input":"hi"})";
+  if (api == "responses" || api == "embeddings") return R"({"model":"m","input":"hi"})";
   return R"({"contents":[{"parts":[{"text":"hi"}]}]})";
 }
 

@@ -1,6 +1,7 @@
 // libFuzzer: any bytes as request and response of any dialect, whole and cut, give the same exchange.
-// Byte 0 chooses dialect, response type and where the rest is cut; a 0x00 byte parts request from response.
+// Byte 0 chooses dialect and response type, byte 1 where the rest is cut; the first 0x00 byte parts request from response.
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,7 @@ struct Bench {
 std::vector<uint8_t> Play(Bench* bench, std::string_view target, std::string_view type, std::string_view request,
                           std::string_view response, size_t piece) {
   const HttpHeader type_header[] = {{"content-type", type}};
-  const HttpHeader key[] = {{"authorization", "Bearer x"}};
+  const HttpHeader key[] = {{"authorization", "Bearer x"}, {"content-type", "application/json"}};
   StreamContext at;
   auto* handle = bench->observer->OnRequestHead(at, 0, {"POST", target, "h", key});
   if (handle == nullptr) std::abort();
@@ -64,18 +65,22 @@ std::vector<uint8_t> Play(Bench* bench, std::string_view target, std::string_vie
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Bench bench;
-  if (size < 2) return 0;
-  static constexpr std::string_view kTargets[] = {"/v1/chat/completions", "/v1/responses", "/v1/messages",
-                                                  "/models/x:generateContent", "/models/x:streamGenerateContent"};
+  if (size < 3) return 0;
+  static constexpr std::string_view kTargets[] = {
+      "/v1/chat/completions", "/v1/responses", "/v1/messages", "/models/x:generateContent",
+      "/models/x:streamGenerateContent", "/model/x/converse-stream", "/model/x/invoke-with-response-stream",
+      "/api/chat", "/v1/messages/batches", "/v1/files", "/v1/embeddings", "/unknown"};
+  static constexpr std::string_view kTypes[] = {"application/json", "", "text/event-stream", "application/x-ndjson",
+                                                "application/vnd.amazon.eventstream"};
   const uint8_t choice = data[0];
-  const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
+  const std::string_view text(reinterpret_cast<const char*>(data + 2), size - 2);
   const size_t cut = text.find('\0');
   const std::string_view request = text.substr(0, cut);
   const std::string_view response = cut == std::string_view::npos ? text : text.substr(cut + 1);
-  const std::string_view target = kTargets[choice % 5];
-  const std::string_view type = choice & 0x80 ? "text/event-stream" : choice & 0x40 ? "" : "application/json";
+  const std::string_view target = kTargets[choice % std::size(kTargets)];
+  const std::string_view type = kTypes[choice / std::size(kTargets) % std::size(kTypes)];
   const auto whole = Play(&bench, target, type, request, response, size);
-  const auto pieces = Play(&bench, target, type, request, response, 1 + (choice >> 3) % 8);
+  const auto pieces = Play(&bench, target, type, request, response, 1 + data[1] % 16);
   if (whole != pieces) std::abort();
   return 0;
 }

@@ -56,9 +56,9 @@ TEST(LlmObserver, PathsOfDialects) {
   EXPECT_EQ(dialect("/v1beta/models/gemini-2.5-pro%3AstreamGenerateContent?alt=sse", contents),
             "gemini streamGenerateContent gemini-2.5-pro");
   EXPECT_EQ(dialect("/v1/embeddings", messages), "none");
-  EXPECT_EQ(dialect("/v1/chat/completions/extra", messages), "none");
-  EXPECT_EQ(dialect("/", messages), "none");
-  EXPECT_EQ(dialect("", messages), "none");
+  EXPECT_EQ(dialect("/v1/chat/completions/extra", messages), "generic unknown m");
+  EXPECT_EQ(dialect("/", messages), "generic unknown m");
+  EXPECT_EQ(dialect("", messages), "generic unknown m");
 }
 
 TEST(LlmObserver, AnotherServiceAtTheSamePathGivesNoExchange) {

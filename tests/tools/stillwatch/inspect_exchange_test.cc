@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -104,6 +105,10 @@ std::string Differences(const json& expected, const json& line, int* fields, int
   return wrong;
 }
 
+// The one field of these that differs, for the reason that tests/dataplane/llm/bodies_exceptions.txt gives.
+const std::map<std::string, std::string> kListed = {{"bedrock-converse-json-03e753ad", "last_user_text"},
+                                                    {"bedrock-converse-json-71ac4f0c", "tools"}};
+
 TEST(InspectExchange, LinesSayWhatTheIndependentReaderSays) {
   int cases = 0, fields = 0, met = 0;
   for (const auto& entry : fs::recursive_directory_iterator(STILLWATCH_SOURCE_DIR "/tests/data/llm-bodies")) {
@@ -117,7 +122,13 @@ TEST(InspectExchange, LinesSayWhatTheIndependentReaderSays) {
     const json line = json::parse(lines, nullptr, false);
     ASSERT_TRUE(line.is_object()) << c["id"] << ": " << lines;
     EXPECT_EQ(line["status"], c["status"]);
-    EXPECT_EQ(Differences(c["expected"], line, &fields, &met), "") << c["id"];
+    const std::string differences = Differences(c["expected"], line, &fields, &met);
+    const auto listed = kListed.find(c["id"].get<std::string>());
+    if (listed == kListed.end()) {
+      EXPECT_EQ(differences, "") << c["id"];
+    } else {
+      EXPECT_TRUE(differences.starts_with(" " + listed->second + " (")) << c["id"] << ": " << differences;
+    }
     ++cases;
   }
   EXPECT_GT(cases, 90);
