@@ -80,6 +80,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(counters_);
   registry_->Register(profiles_.counters());
   registry_->Register(fragments_.counters());
+  registry_->Register(feedback_.counters());
 }
 
 Pipeline::~Pipeline() {
@@ -87,6 +88,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(counters_);
   registry_->Unregister(profiles_.counters());
   registry_->Unregister(fragments_.counters());
+  registry_->Unregister(feedback_.counters());
 }
 
 // --- Batches ------------------------------------------------------------------------------------------
@@ -348,6 +350,7 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
 void Pipeline::ForgetOld() {
   const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(options_.tunables.retention_days) * 86'400;
   profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
+  feedback_.ExpireBefore(oldest_s);
 }
 
 // Edges and profiles in, campaigns out: nothing else is read from here on.
@@ -356,9 +359,13 @@ void Pipeline::Judge(std::span<const EdgeRecord> edges) {
   counters_.Add(PipelineCounter::kEvaluations);
   counters_.Set(PipelineCounter::kEdges, edges.size());
   uint64_t unknown = 0, dropped = 0;
-  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown);
+  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown,
+                                             [&](Group* group) { feedback_.TakeOut(book_, group); });
   std::vector<Judgement> judgements;
-  for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
+  for (const Group& group : groups) {
+    judgements.push_back(JudgeGroup(group, t));
+    feedback_.Weigh(group, t, &judgements.back());
+  }
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
   MarkHits();
   counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);

@@ -116,6 +116,9 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
                          v1::CampaignVerdict* out) {
   const GroupCounts& c = campaign.group.counts;
   if (!owners_known) out->add_counter_evidence("ownership unknown: one customer with many keys would look alike");
+  if (campaign.judgement.said == Said::kRejectedWhenSmaller) {
+    out->add_counter_evidence("a person rejected a group like this when it was smaller; it has grown well beyond that");
+  }
   if (c.continuity.compared == 0) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
   if (c.benign_requests < 1000) {
     out->add_counter_evidence("only " + Count(c.benign_requests) + " requests outside the group to compare with");

@@ -83,6 +83,7 @@ struct Tunables {
   uint32_t innocents_percent_throttle = 1;  // throttle needs the upper bound at or below this
   uint32_t grown_percent = 10;          // a verdict is written again when the group grew by this
   uint32_t dormant_after_days = 7;      // without a new hit
+  uint32_t opinion_growth = 2;          // what a person said of a group holds until it is so many times as large
 };
 
 }  // namespace stillwatch::pipeline
