@@ -183,7 +183,10 @@ class Pipeline {
   RecordContext Context() const;
   void SetCoverage(const v1::RecordedCoverage& coverage);
   bool OwnersKnown(const Campaign& campaign) const;
-  bool AllowListed(const AccountId& id);
+  // The entry of the allow-list that names the account or its organisation, in force or past its end; null: none.
+  const AllowedOwner* AllowedAs(const AccountId& id) const;
+  void SetBudgets();
+  int64_t DelayOf(const std::string& account, const std::string& campaign_id) const;
   void Stamp(v1::Meta* meta) { Stamp(meta, newest_ns_); }
   void Stamp(v1::Meta* meta, int64_t time_ns);
   template <typename S>

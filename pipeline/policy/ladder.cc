@@ -5,7 +5,7 @@
 namespace stillwatch::pipeline {
 
 AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_known,
-                   const PolicyOptions& policy, const Tunables& tunables) {
+                   const PolicyOptions& policy) {
   AdviceGiven advice;
   if (judgement.said == Said::kRejected) {
     advice.reason_code = "rejected";
@@ -30,7 +30,7 @@ AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_kn
     advice.rung = most;
     advice.reason_code = reason;
   };
-  if (judgement.innocents_high_q16 * 100 > (accounts << 16) * tunables.innocents_percent_throttle) {
+  if (judgement.innocents_high_q16 * 1000 > (accounts << 16) * policy.innocents_permille) {
     cap(Rung::kStepUp, "innocents");
   }
   cap(policy.action_max, "action_max");

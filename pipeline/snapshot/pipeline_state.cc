@@ -86,7 +86,7 @@ void FeedbackBook::VisitState(S& state) {
 
 template <typename S>
 void AdviceBook::VisitState(S& state) {
-  state(standing_);
+  state(standing_, waiting_);
 }
 
 template <typename S>

@@ -55,7 +55,7 @@ class FeedbackBookTest : public ::testing::Test {
     return feedback_.Take(kind, id.empty() ? book_.campaigns().front()->id : id, accounts, 1'000, tunables_, &book_);
   }
   Rung RungOf(const Judgement& judgement, uint64_t accounts = 30) const {
-    return Advise(judgement, accounts, true, PolicyOptions{}, tunables_).rung;
+    return Advise(judgement, accounts, true, PolicyOptions{}).rung;
   }
 
   const Tunables tunables_;
@@ -110,7 +110,7 @@ TEST_F(FeedbackBookTest, AConfirmedGroupIsAdvisedAgainstThoughALookAlikeExplains
   EXPECT_EQ(RungOf(last_), Rung::kStepUp) << "never more than that on a person's word";
   PolicyOptions observe_only;
   observe_only.action_max = Rung::kObserve;
-  EXPECT_EQ(Advise(last_, 20, true, observe_only, tunables_).rung, Rung::kObserve);
+  EXPECT_EQ(Advise(last_, 20, true, observe_only).rung, Rung::kObserve);
   // Twice as many are not whom the person saw.
   EXPECT_EQ(Look(GroupOf(0, 41, 7), weak).stage, Stage::kWithdrawn);
   EXPECT_EQ(RungOf(last_), Rung::kObserve);
