@@ -16,6 +16,7 @@
 #include <toml++/toml.h>
 
 #include "base/bytes.h"
+#include "config/allowed_owner.h"
 #include "config/schema.h"
 
 namespace stillwatch::config {
@@ -69,6 +70,7 @@ bool IsSecret(const std::string& text) {
 }
 
 bool IsSocketPath(const std::string& text) { return !text.empty() && text.size() < sizeof(sockaddr_un::sun_path); }
+bool IsAllowedOwner(const std::string& text) { return ParseAllowedOwner(text).ok(); }
 bool IsNotEmpty(const std::string& text) { return !text.empty(); }
 
 // What a string must be beyond its type. Lists: each item.
@@ -85,6 +87,7 @@ constexpr TextCheck kTextChecks[] = {
     {"fail_open.interest_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
     {"fail_open.interest_prefixes", IsPrefix, "write a prefix as \"10.0.0.0/8\" or \"2001:db8::/32\""},
     {"kafka.brokers", IsBroker, "write a broker as \"HOST:PORT\""},
+    {"policy.allow_owners", IsAllowedOwner, "write an owner as \"NAME\", or \"NAME; until 2027-06-30; REASON\""},
     {"privacy.account_key", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
     {"privacy.salt", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
 };
@@ -201,6 +204,12 @@ std::vector<Problem> CombinationProblems(const Config& config) {
   }
   if (config.policy.throttle_permille < config.policy.step_up_permille) {
     problems.push_back({"policy.throttle_permille", "is below policy.step_up_permille", "the ladder must rise"});
+  }
+  if (config.policy.degrade_permille < config.policy.throttle_permille) {
+    problems.push_back({"policy.degrade_permille", "is below policy.throttle_permille", "the ladder must rise"});
+  }
+  if (config.policy.block_permille < config.policy.degrade_permille) {
+    problems.push_back({"policy.block_permille", "is below policy.degrade_permille", "the ladder must rise"});
   }
   if (config.kafka.enabled && config.kafka.brokers.empty()) {
     problems.push_back({"kafka.enabled", "needs kafka.brokers", "for example [\"127.0.0.1:9092\"]"});

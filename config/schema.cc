@@ -111,11 +111,16 @@ const Key kSchema[] = {
     BOOL("detect.account_profiles", detect.account_profiles, "true", kHot, "Write topic account-profile."),
 
     TEXT("policy.version", policy.version, R"("default-1")", kAny, kHot, "Printed in every verdict."),
-    {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (by name, or the 16 hex digits that profiles show) or accounts (as topics name them) that are authorised to distil; audited, never advised against."},
+    {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (by name, or the 16 hex digits that profiles show) or accounts (as topics name them) that are authorised to distil; audited, never advised against. With an end and a reason: \"NAME; until 2027-06-30; REASON\"; after that day of traffic time the owner is like any other."},
     TEXT("policy.action_max", policy.action_max, R"("throttle")", kActions, kHot, "The highest rung of the ladder that is advised."),
     BOOL("policy.owner_unknown_lifts", policy.owner_unknown_lifts, "false", kHot, "Allow advice above step_up although nobody said which accounts belong together."),
     INT("policy.step_up_permille", policy.step_up_permille, "700", "1/1000", 1, 999, kHot, "Probability of distillation_like from which step-up verification is advised."),
     INT("policy.throttle_permille", policy.throttle_permille, "950", "1/1000", 1, 999, kHot, "Probability from which throttling the group is advised."),
+    INT("policy.degrade_permille", policy.degrade_permille, "970", "1/1000", 1, 999, kHot, "Probability from which degrading answers is advised; needs a human."),
+    INT("policy.block_permille", policy.block_permille, "990", "1/1000", 1, 999, kHot, "Probability from which blocking is advised; needs a human."),
+    INT("policy.innocents_permille", policy.innocents_permille, "10", "1/1000 of the group", 1, 100, kHot, "Nothing above step_up is advised where more of the group may be innocent, by the upper bound."),
+    INT("policy.throttle_budget_percent", policy.throttle_budget_percent, "10", "%", 1, 100, kHot, "From throttle on advice names a budget that all accounts of the campaign share: so much of what they used together in the last 24 h when they were first throttled."),
+    INT("policy.advice_delay_max_hours", policy.advice_delay_max_hours, "0", "h of traffic time", 0, 168, kHot, "Advice that is new or harsher is told so much later at most, for each account by chance: one that is refused at once tells its operator what gave it away. 0: at once. Milder advice and revocations never wait."),
     INT("policy.advice_ttl_hours", policy.advice_ttl_hours, "72", "h", 1, 720, kHot, "Advice expires after this unless renewed."),
 
     BOOL("output.ndjson", output.ndjson, "true", kRestart, "Write topics as NDJSON files."),

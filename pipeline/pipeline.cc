@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/time_format.h"
 #include "pipeline/batch/records.h"
 #include "pipeline/campaign/assembler.h"
 #include "pipeline/evidence/elicitation_layer.h"
@@ -93,6 +94,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(counters_);
   registry_->Register(profiles_.counters());
   registry_->Register(fragments_.counters());
+  registry_->Register(feedback_.counters());
 }
 
 Pipeline::~Pipeline() {
@@ -100,6 +102,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(counters_);
   registry_->Unregister(profiles_.counters());
   registry_->Unregister(fragments_.counters());
+  registry_->Unregister(feedback_.counters());
 }
 
 // --- Batches ------------------------------------------------------------------------------------------
@@ -365,6 +368,7 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
 void Pipeline::ForgetOld() {
   const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(options_.tunables.retention_days) * 86'400;
   profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
+  feedback_.ExpireBefore(oldest_s);
 }
 
 // Edges and profiles in, campaigns out: nothing else is read from here on.
@@ -373,9 +377,13 @@ void Pipeline::Judge(std::span<const EdgeRecord> edges) {
   counters_.Add(PipelineCounter::kEvaluations);
   counters_.Set(PipelineCounter::kEdges, edges.size());
   uint64_t unknown = 0, dropped = 0;
-  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown);
+  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown,
+                                             [&](Group* group) { feedback_.TakeOut(book_, group); });
   std::vector<Judgement> judgements;
-  for (const Group& group : groups) judgements.push_back(JudgeGroup(group, t));
+  for (const Group& group : groups) {
+    judgements.push_back(JudgeGroup(group, t));
+    feedback_.Weigh(group, t, &judgements.back());
+  }
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
   MarkHits();
   counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);
@@ -472,14 +480,43 @@ bool Pipeline::OwnersKnown(const Campaign& campaign) const {
   });
 }
 
-bool Pipeline::AllowListed(const AccountId& id) {
+const AllowedOwner* Pipeline::AllowedAs(const AccountId& id) const {
   const auto& list = options_.policy.allow_owners;
-  if (list.empty()) return false;
+  if (list.empty()) return nullptr;
   const Profile* profile = profiles_.Find(id);
-  const std::string organisation = profile == nullptr ? "" : HexOf(profile->organisation);
-  return std::find(list.begin(), list.end(), AccountText(directory_.get(), id)) != list.end() ||
-         (profile != nullptr && profile->organisation != 0 &&
-          std::find(list.begin(), list.end(), organisation) != list.end());
+  const std::string account = AccountText(directory_.get(), id);
+  const std::string organisation = profile == nullptr || profile->organisation == 0 ? "" : HexOf(profile->organisation);
+  const AllowedOwner* found = nullptr;  // the one that holds longest
+  for (const AllowedOwner& allowed : list) {
+    if (allowed.owner != account && (organisation.empty() || allowed.owner != organisation)) continue;
+    if (found == nullptr || found->until_ns < allowed.until_ns) found = &allowed;
+  }
+  return found;
+}
+
+// What a group may use once it is throttled: a share of its last day before that, or a group that obeys would be cut again
+// and again.
+void Pipeline::SetBudgets() {
+  const int64_t now_s = newest_ns_ / kNsPerSecond;
+  for (const auto& campaign : book_.campaigns()) {
+    if (!IsLive(*campaign)) campaign->budget_exchanges = campaign->budget_tokens = 0;
+    if (campaign->budget_exchanges != 0 || AdviceOf(*campaign).rung < Rung::kThrottle) continue;
+    uint64_t exchanges = 0, tokens = 0;
+    for (const GroupMember& member : campaign->group.members) {
+      const Profile* profile = profiles_.Find(member.id);
+      if (profile == nullptr) continue;
+      exchanges += profile->day.Exchanges(now_s);
+      tokens += profile->day.TokensOut(now_s);
+    }
+    campaign->budget_exchanges = std::max<uint64_t>(1, exchanges * options_.policy.throttle_budget_percent / 100);
+    campaign->budget_tokens = tokens * options_.policy.throttle_budget_percent / 100;
+  }
+}
+
+int64_t Pipeline::DelayOf(const std::string& account, const std::string& campaign_id) const {
+  const uint64_t chance = KeyedHash64(account + "/" + campaign_id, DeriveSalt(options_.salt, "delay")) >> 32;
+  const uint64_t max_s = uint64_t{options_.policy.advice_delay_max_hours} * 3'600;
+  return static_cast<int64_t>(chance * max_s >> 32) * kNsPerSecond;
 }
 
 v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
@@ -496,10 +533,14 @@ AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
 
 AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) const {
   if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
-  return Advise(campaign.judgement, campaign.group.members.size(), owners_known, options_.policy, options_.tunables);
+  AdviceGiven advice = Advise(campaign.judgement, campaign.group.members.size(), owners_known, options_.policy);
+  if (advice.rung < Rung::kThrottle) return advice;
+  advice.budget_exchanges = campaign.budget_exchanges, advice.budget_tokens = campaign.budget_tokens;
+  return advice;
 }
 
 void Pipeline::WriteCampaigns() {
+  SetBudgets();
   for (const auto& campaign : book_.campaigns()) {
     if (campaign->written && !campaign->changed && static_cast<uint8_t>(AdviceOf(*campaign).rung) != campaign->rung_written) {
       campaign->changed = true, campaign->why = "advice";
@@ -551,20 +592,31 @@ void Pipeline::WriteAdvice() {
   std::set<std::pair<std::string, AccountId>> spared;
   for (const auto& campaign : book_.campaigns()) {
     if (!campaign->written) continue;
-    const AccountAdvice advice{AdviceOf(*campaign), campaign->id, campaign->judgement.distillation_like};
+    const AccountAdvice advice{AdviceOf(*campaign), campaign->id, campaign->judgement.distillation_like,
+                               campaign->evidence_s * kNsPerSecond};
     if (advice.given.rung < Rung::kStepUp) continue;
     for (const GroupMember& member : campaign->group.members) {
-      if (!AllowListed(member.id)) {
-        advice_.Propose(AccountText(directory_.get(), member.id), advice);
-      } else if (spared.emplace(campaign->id, member.id).second && !spared_.contains({campaign->id, member.id})) {
-        counters_.Add(PipelineCounter::kAllowListed);
-        Audit("policy " + options_.policy.version, "allow_list_hit", AccountText(directory_.get(), member.id),
-              "campaign " + campaign->id, newest_ns_);
-      }
+      const AllowedOwner* allowed = AllowedAs(member.id);
+      const bool in_force = allowed != nullptr && newest_ns_ < allowed->until_ns;
+      if (!in_force) advice_.Propose(AccountText(directory_.get(), member.id), advice);
+      if (allowed == nullptr) continue;
+      const std::string seen = (in_force ? "" : "expired ") + campaign->id;  // each is told once
+      if (!spared.emplace(seen, member.id).second || spared_.contains({seen, member.id})) continue;
+      if (in_force) counters_.Add(PipelineCounter::kAllowListed);
+      Audit("policy " + options_.policy.version, in_force ? "allow_list_hit" : "allow_list_expired",
+            AccountText(directory_.get(), member.id),
+            "campaign " + campaign->id + "; entry " + allowed->owner +
+                (allowed->until_ns == INT64_MAX ? "" : " until " + FormatTime(allowed->until_ns)) +
+                (allowed->reason.empty() ? "" : "; " + allowed->reason),
+            newest_ns_);
     }
   }
   spared_ = std::move(spared);
-  for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour)) {
+  AdviceBook::DelayOf delay_of;
+  if (options_.policy.advice_delay_max_hours != 0) {
+    delay_of = [this](const std::string& account, const AccountAdvice& advice) { return DelayOf(account, advice.campaign_id); };
+  }
+  for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour, delay_of)) {
     books_changed_ = true;
     if (change.advice == nullptr) {
       v1::Meta meta;
@@ -576,8 +628,10 @@ void Pipeline::WriteAdvice() {
     Stamp(record->mutable_meta());
     record->set_account(change.account);
     record->set_campaign_id(change.advice->campaign_id);
-    FillAdvice(change.advice->given, change.expires_ns, record->mutable_advice());
+    FillAdvice(change.advice->given, change.advice->campaign_id, change.expires_ns, record->mutable_advice());
     record->set_probability(change.advice->probability);
+    record->set_evidence_time(change.advice->evidence_ns);
+    record->set_decided_time(change.advice->decided_ns);
     Emit(Topic::kEnforcementAdvice, change.account, std::move(record));
   }
 }

@@ -25,6 +25,7 @@
 #include "gpu/backend.h"
 #include "pipeline/batch/edge_recording.h"
 #include "pipeline/campaign/campaign_book.h"
+#include "pipeline/campaign/feedback_book.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/evidence/elicitation.h"
 #include "pipeline/evidence/flat_map.h"
@@ -144,6 +145,11 @@ class Pipeline {
   std::vector<v1::CampaignVerdict> Campaigns() const;
   std::unique_ptr<v1::CampaignVerdict> FindCampaign(std::string_view id) const;
 
+  // What a person says of a campaign; in force, audited and handed to the sink before it returns. `accounts`: those that a
+  // split takes out, as topics name them. An error says what was wrong, and nothing changed.
+  Status TakeFeedback(FeedbackKind kind, const std::string& campaign_id, const std::vector<std::string>& accounts,
+                      const std::string& actor, const std::string& reason, int64_t time_ns);
+
   const ProfileTable& profiles() const { return profiles_; }
   const CounterBlock<PipelineCounter>& counters() const { return counters_; }
 
@@ -177,7 +183,10 @@ class Pipeline {
   RecordContext Context() const;
   void SetCoverage(const v1::RecordedCoverage& coverage);
   bool OwnersKnown(const Campaign& campaign) const;
-  bool AllowListed(const AccountId& id);
+  // The entry of the allow-list that names the account or its organisation, in force or past its end; null: none.
+  const AllowedOwner* AllowedAs(const AccountId& id) const;
+  void SetBudgets();
+  int64_t DelayOf(const std::string& account, const std::string& campaign_id) const;
   void Stamp(v1::Meta* meta) { Stamp(meta, newest_ns_); }
   void Stamp(v1::Meta* meta, int64_t time_ns);
   template <typename S>
@@ -216,6 +225,7 @@ class Pipeline {
   std::vector<gpu::Sketch> sketches_;
 
   CampaignBook book_;
+  FeedbackBook feedback_;
   AdviceBook advice_;
   std::set<std::pair<std::string, AccountId>> spared_;  // by the allow-list: campaign, account
   int64_t next_renewal_ns_ = 0;

@@ -122,6 +122,9 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
                          v1::CampaignVerdict* out) {
   const GroupCounts& c = campaign.group.counts;
   if (!owners_known) out->add_counter_evidence("ownership unknown: one customer with many keys would look alike");
+  if (campaign.judgement.said == Said::kRejectedWhenSmaller) {
+    out->add_counter_evidence("a person rejected a group like this when it was smaller; it has grown well beyond that");
+  }
   if (c.continuity.compared == 0) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
   if (c.benign_requests < 1000) {
     out->add_counter_evidence("only " + Count(c.benign_requests) + " requests outside the group to compare with");
@@ -179,12 +182,16 @@ void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::A
   out->set_evicted(profile.evicted);
 }
 
-void FillAdvice(const AdviceGiven& given, int64_t expires_ns, v1::Advice* out) {
+void FillAdvice(const AdviceGiven& given, const std::string& campaign_id, int64_t expires_ns, v1::Advice* out) {
   out->set_action(static_cast<v1::Action>(given.rung));
   out->set_expires(expires_ns);
   out->set_needs_human(given.needs_human);
   out->set_reversible(given.reversible);
   out->set_reason_code(given.reason_code);
+  if (given.budget_exchanges == 0) return;
+  out->mutable_shared_budget()->set_group(campaign_id);
+  out->mutable_shared_budget()->set_exchanges_24h(given.budget_exchanges);
+  out->mutable_shared_budget()->set_output_tokens_24h(given.budget_tokens);
 }
 
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,
@@ -238,7 +245,7 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   blast->set_output_tokens(tokens);
   blast->set_innocents_low(j.innocents_low);
   blast->set_innocents_high(j.innocents_high);
-  FillAdvice(advice, context.now_ns + context.policy->advice_ttl_hours * kNsPerHour, out->mutable_advice());
+  FillAdvice(advice, campaign.id, context.now_ns + context.policy->advice_ttl_hours * kNsPerHour, out->mutable_advice());
   out->mutable_exposure()->set_exchanges_before_first_verdict(campaign.exposure);
   v1::ChangedSince* changed = out->mutable_changed_since();
   for (const AccountId& id : campaign.joined) changed->add_joined(AccountText(context.accounts, id));

@@ -37,7 +37,7 @@ uint64_t ExportedCore(uint32_t anchor, Salt salt);
 
 void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* out);
 void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out);
-void FillAdvice(const AdviceGiven& given, int64_t expires_ns, v1::Advice* out);
+void FillAdvice(const AdviceGiven& given, const std::string& campaign_id, int64_t expires_ns, v1::Advice* out);
 // All accounts in one record, part 1 of 1; SplitVerdict makes parts.
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,
                  const RecordContext& context, v1::CampaignVerdict* out);

@@ -180,7 +180,7 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
 
 std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
                                   const ProfileTable& profiles, const Tunables& tunables,
-                                  uint64_t* unknown) {
+                                  uint64_t* unknown, const std::function<void(Group*)>& correct) {
   std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
   seeds.insert(seeds.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
   std::vector<Group> groups;
@@ -200,6 +200,10 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
       continue;
     }
     for (Group& part : parts) AddGroup(std::move(part), tunables, &groups);
+  }
+  if (correct) {
+    for (Group& group : groups) correct(&group);
+    std::erase_if(groups, [&](const Group& group) { return group.counts.owners < tunables.group_accounts_min; });
   }
   for (Group& group : groups) MeasureGroup(population, tunables, &group);
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {

@@ -3,6 +3,7 @@
 // (fit.h), small pure seeds first; groups that admit each other's members are one.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -17,9 +18,10 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
                                const Tunables& tunables, uint64_t* unknown);
 
 // Measured groups, by founding anchor. `known`: campaigns of before, tried again beside what the edges
-// propose, so that a group does not vanish because its seed fell apart.
+// propose, so that a group does not vanish because its seed fell apart. `correct`: may take members out of a group before
+// it is measured; one that is left too small is none.
 std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
                                   const ProfileTable& profiles, const Tunables& tunables,
-                                  uint64_t* unknown);
+                                  uint64_t* unknown, const std::function<void(Group*)>& correct = {});
 
 }  // namespace stillwatch::pipeline

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/endian.h"
+#include "base/mutant.h"
 
 namespace stillwatch::pipeline {
 
@@ -15,6 +16,8 @@ constexpr int64_t kSecondsPerDay = 86'400;
 constexpr uint32_t kObservable = 65'536 / 10;
 
 bool Observable(const Judgement& judgement) {
+  if (judgement.said == Said::kRejected && !MutantIs("feedback.rejected_comes_back")) return false;
+  if (judgement.said == Said::kConfirmed) return true;
   return judgement.pooled >= kObservable || judgement.distillation_like >= kObservable;
 }
 
@@ -113,6 +116,7 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
   const Judgement& j = campaign->judgement;
   if (!Observable(j)) campaign->stage = Stage::kWithdrawn;
   else if (Silent(*campaign, now_s, tunables)) campaign->stage = Stage::kDormant;
+  else if (j.said == Said::kConfirmed) campaign->stage = Stage::kConfirmed;
   else if (!j.explained && j.families >= 2 && j.distillation_like >= 62'259) campaign->stage = Stage::kConfirmed;
   else campaign->stage = Stage::kSuspected;
   if (!campaign->written) campaign->exposure = campaign->group.counts.hits;
@@ -166,6 +170,8 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
     if (!campaign->superseded_by.empty()) campaign->stage = Stage::kClosed, campaign->why = "superseded";
     else if (Silent(*campaign, now_s, tunables)) {
       campaign->stage = Stage::kDormant, campaign->why = "silent";
+    } else if (campaign->judgement.said == Said::kConfirmed) {
+      continue;  // by a person: stands until it falls silent
     } else {
       campaign->stage = Stage::kWithdrawn, campaign->why = "no longer above the threshold";
     }

@@ -34,6 +34,7 @@ struct Campaign {
   uint32_t parts_written = 0;
   int64_t evidence_s = 0;       // newest hit, seconds of traffic time
   uint64_t exposure = 0;        // hits before the first record
+  uint64_t budget_exchanges = 0, budget_tokens = 0;  // a day, since it was first throttled; 0: never
 };
 
 inline bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }

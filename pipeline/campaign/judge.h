@@ -21,6 +21,9 @@ struct LookAlike {
   std::string text;
 };
 
+// What a person said of a group like this one (feedback_book.h); it changes no evidence, but what follows from it.
+enum class Said : uint8_t { kNothing, kConfirmed, kRejected, kRejectedWhenSmaller };
+
 struct Judgement {
   GroupEvidence evidence;       // after explanations
   std::vector<LookAlike> checks;
@@ -29,6 +32,7 @@ struct Judgement {
   uint32_t pooled = 0, distillation_like = 0;  // 1/65,536
   uint64_t innocents_low = 0, innocents_high = 0;
   uint64_t innocents_high_q16 = 0;  // accounts in 1/65,536, before rounding up
+  Said said = Said::kNothing;
 };
 
 // Fills group->counts, findings and evidence (before explanations).

@@ -17,15 +17,42 @@ void AdviceBook::Propose(const std::string& account, const AccountAdvice& advice
   if (!fresh && at->second.advice.given.rung < advice.given.rung) at->second.advice = advice;
 }
 
-std::vector<AdviceBook::Change> AdviceBook::Settle(int64_t now_ns, int64_t ttl_ns) {
+const AdviceBook::Wait& AdviceBook::WaitOf(const std::string& account, Rung rung, int64_t now_ns,
+                                           std::map<std::string, Wait>* waits) const {
+  const auto before = waiting_.find(account);
+  // A rung that rose while it waited goes on waiting from when anything was asked for.
+  const int64_t since_ns = before == waiting_.end() ? now_ns : before->second.since_ns;
+  return waits->insert_or_assign(account, Wait{rung, since_ns}).first->second;
+}
+
+std::vector<AdviceBook::Change> AdviceBook::Settle(int64_t now_ns, int64_t ttl_ns, const DelayOf& delay_of) {
   std::vector<Change> changes;
-  for (auto& [account, now] : proposed_) {
+  std::map<std::string, Wait> waits;
+  for (auto at = proposed_.begin(); at != proposed_.end();) {
+    const std::string& account = at->first;
+    Standing& now = at->second;
     const auto before = standing_.find(account);
+    const bool harsher = before == standing_.end() || before->second.advice.given.rung < now.advice.given.rung;
+    now.advice.decided_ns = harsher ? now_ns : before->second.advice.decided_ns;
+    if (harsher && delay_of) {
+      const Wait& wait = WaitOf(account, now.advice.given.rung, now_ns, &waits);
+      now.advice.decided_ns = wait.since_ns;
+      if (now_ns >= wait.since_ns + delay_of(account, now.advice) || MutantIs("advice.does_not_wait")) {
+        waits.erase(account);
+      } else if (before == standing_.end()) {
+        at = proposed_.erase(at);
+        continue;
+      } else {
+        now.advice = before->second.advice;  // stands meanwhile
+      }
+    }
     const bool stands = before != standing_.end() && SameAdvice(before->second.advice, now.advice) &&
                         (before->second.expires_ns - now_ns > ttl_ns / 2 || MutantIs("advice.not_renewed"));
     now.expires_ns = stands ? before->second.expires_ns : now_ns + ttl_ns;
     if (!stands) changes.push_back({account, &now.advice, now.expires_ns});
+    ++at;
   }
+  waiting_.swap(waits);
   for (const auto& [account, before] : standing_) {
     if (!proposed_.contains(account) && !MutantIs("advice.not_withdrawn")) changes.push_back({account, nullptr, 0});
   }

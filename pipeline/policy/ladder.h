@@ -13,16 +13,28 @@ namespace stillwatch::pipeline {
 
 enum class Rung : uint8_t { kObserve = 1, kStepUp, kThrottle, kDegrade, kBlock };
 
+// Who is authorised to distil: an account as topics name it, or an organisation's 16 hex digits.
+struct AllowedOwner {
+  AllowedOwner(std::string name, int64_t until = INT64_MAX, std::string why = "")
+      : owner(std::move(name)), until_ns(until), reason(std::move(why)) {}
+  std::string owner;
+  int64_t until_ns;  // of traffic time
+  std::string reason;
+};
+
 struct PolicyOptions {
   std::string version = "default-1";
-  std::vector<std::string> allow_owners;  // accounts as topics name them, organisations' 16 hex digits
+  std::vector<AllowedOwner> allow_owners;
   Rung action_max = Rung::kThrottle;
   bool owner_unknown_lifts = false;
   uint32_t step_up_permille = 700;
   uint32_t throttle_permille = 950;
   uint32_t degrade_permille = 970;
   uint32_t block_permille = 990;
+  uint32_t innocents_permille = 10;       // of the group, upper bound: above it step-up is the most
+  uint32_t throttle_budget_percent = 10;  // of the group's last day, shared by all its accounts
   uint32_t advice_ttl_hours = 72;
+  uint32_t advice_delay_max_hours = 0;    // of traffic time; new and harsher advice waits by chance
 };
 
 struct AdviceGiven {
@@ -30,9 +42,10 @@ struct AdviceGiven {
   bool needs_human = false;
   bool reversible = true;
   std::string reason_code;   // what decided or capped it: "probability", "owner_unknown", ...
+  uint64_t budget_exchanges = 0, budget_tokens = 0;  // a day, of the campaign's accounts together; from throttle on
 };
 
 AdviceGiven Advise(const Judgement& judgement, uint64_t accounts, bool owners_known,
-                   const PolicyOptions& policy, const Tunables& tunables);
+                   const PolicyOptions& policy);
 
 }  // namespace stillwatch::pipeline

@@ -80,8 +80,13 @@ void CampaignBook::VisitState(S& state) {
 }
 
 template <typename S>
+void FeedbackBook::VisitState(S& state) {
+  state(opinions_);
+}
+
+template <typename S>
 void AdviceBook::VisitState(S& state) {
-  state(standing_);
+  state(standing_, waiting_);
 }
 
 template <typename S>
@@ -100,7 +105,7 @@ void Pipeline::VisitMemory(S& state) {
 
 template <typename S>
 void Pipeline::VisitBooks(S& state) {
-  state(book_, advice_, spared_, next_renewal_ns_);
+  state(book_, feedback_, advice_, spared_, next_renewal_ns_);
 }
 
 void Pipeline::SaveState(std::string* out) const {

@@ -1,3 +1,4 @@
+#include "config/allowed_owner.h"
 #include "config/load.h"
 
 #include <gmock/gmock.h>
@@ -70,6 +71,7 @@ TEST(LoadTest, NamesPlaceAndMendOfEveryMistake) {
   EXPECT_THAT(ProblemOf("[ports\n"), HasSubstr("box.toml:1:"));
   EXPECT_THAT(ProblemOf("[ports]\nignore_checksums = 1\n"), HasSubstr("true or false"));
   EXPECT_THAT(ProblemOf("[policy]\nallow_owners = [1]\n"), HasSubstr("list of strings"));
+  EXPECT_THAT(ProblemOf("[policy]\nallow_owners = [\"lab; until soon; x\"]\n"), HasSubstr("; until 2027-06-30;"));
   EXPECT_THAT(ProblemOf("nonsense = 1\n"), HasSubstr("box.toml:1:1: unknown key nonsense"));
   EXPECT_THAT(ProblemOf("flow = 3\n"), HasSubstr("unknown key flow"));
 }
@@ -84,6 +86,8 @@ TEST(LoadTest, ChecksWhatGoesTogether) {
   EXPECT_THAT(ProblemOf("[ports]\ndescriptors = 1000\n"), HasSubstr("power of two"));
   EXPECT_THAT(ProblemOf("[kafka]\nenabled = true\n"), HasSubstr("kafka.brokers"));
   EXPECT_THAT(ProblemOf("[policy]\nstep_up_permille = 900\nthrottle_permille = 800\n"), HasSubstr("ladder"));
+  EXPECT_THAT(ProblemOf("[policy]\ndegrade_permille = 940\n"), HasSubstr("policy.throttle_permille; the ladder"));
+  EXPECT_THAT(ProblemOf("[policy]\nblock_permille = 960\n"), HasSubstr("policy.degrade_permille; the ladder"));
 }
 
 TEST(LoadTest, ChecksWhatStringsSay) {
@@ -176,6 +180,19 @@ TEST(DiffTest, RestartKeysRefuseTheWholeReload) {
   EXPECT_THAT(RefusalOf(Diff(before, cold)), HasSubstr("ports.a"));
   const Config secret = ParseConfig("[privacy]\nsalt = \"hex:11\"\n", "f", {}).value();
   EXPECT_THAT(RefusalOf(Diff(before, secret)), ::testing::Not(HasSubstr("hex:11")));
+}
+
+TEST(AllowedOwnerTest, HasAnEndAndAReasonOrNot) {
+  const AllowedOwnerText plain = ParseAllowedOwner("a lab; with a bar;").value();
+  EXPECT_EQ(plain.owner + "," + plain.reason, "a lab,with a bar;");
+  EXPECT_EQ(plain.until_ns, INT64_MAX);
+  const AllowedOwnerText full = ParseAllowedOwner("lab; until 1970-01-02; contract 4711").value();
+  EXPECT_EQ(full.owner + "," + full.reason, "lab,contract 4711");
+  EXPECT_EQ(full.until_ns, 2 * 86'400'000'000'000) << "the end of that day";
+  EXPECT_EQ(ParseAllowedOwner("lab; until 1970-01-02").value().reason, "");
+  for (const char* bad : {"", "; until 1970-01-02", "lab; until 1970-13-02", "lab; until ", "lab; a; b", "lab; until 1970-01-02; a; b"}) {
+    EXPECT_FALSE(ParseAllowedOwner(bad).ok()) << bad;
+  }
 }
 
 }  // namespace

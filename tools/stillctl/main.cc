@@ -35,6 +35,9 @@ constexpr char kUsage[] =
     "  stillctl counters [PREFIX]    all named counters\n"
     "  stillctl campaigns            campaigns, strongest first\n"
     "  stillctl campaign ID          one campaign: members, evidence, checks, advice\n"
+    "  stillctl feedback confirm ID [--reason TEXT]            a person says: it is one\n"
+    "  stillctl feedback reject ID [--reason TEXT]             it is none: withdrawn, its advice revoked\n"
+    "  stillctl feedback split ID ACCOUNT... [--reason TEXT]   these accounts are not of it\n"
     "  stillctl bypass on [--for 30m] [--reason TEXT]   forward in the kernel without looking, and for how long\n"
     "  stillctl bypass off           look again\n"
     "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
@@ -49,7 +52,7 @@ struct Options {
   std::string socket = "/run/stillwatch/control.sock";
   std::string config_file;
   bool as_json = false;
-  std::string duration, reason;  // of bypass on
+  std::string duration, reason;  // of bypass on; the reason also of feedback
   std::string confirm_within;    // of reload
   std::vector<std::string> words;
 };
@@ -180,7 +183,8 @@ int IdHash(const Options& options) {
 int Ask(const Options& options) {
   const std::string& command = options.words[0];
   std::vector<std::string> args(options.words.begin() + 1, options.words.end());
-  if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
+  if (command == "feedback") args.insert(args.begin() + 2, options.reason);
+  else if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
   if (!options.confirm_within.empty()) {
     args.resize(1);  // no name: the file it was started with
     args.push_back(options.confirm_within);
@@ -201,7 +205,7 @@ int Ask(const Options& options) {
   const json result = json::parse(answer.value().result_json, nullptr, false);
   if (options.as_json) std::printf("%s\n", result.dump(2).c_str());
   else if (command == "campaigns") PrintCampaigns(result);
-  else if (command == "campaign") PrintCampaign(result);
+  else if (command == "campaign" || command == "feedback") PrintCampaign(result);
   else if (result.is_object()) PrintPairs(result);
   else std::printf("%s\n", TextOf(result).c_str());
   return kExitOk;
@@ -235,9 +239,12 @@ int Main(int argc, char** argv) {
   const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
                     ((command == "confirm" || command == "rollback") && args == 0) ||
                     (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
+                    (command == "feedback" && args >= 2) ||
                     (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
-  const bool timed = !options.duration.empty() || !options.reason.empty();
-  if (timed && command != "bypass") return Fail(kExitUsage, "--for and --reason belong to bypass on; --help lists them");
+  if ((!options.duration.empty() && command != "bypass") ||
+      (!options.reason.empty() && command != "bypass" && command != "feedback")) {
+    return Fail(kExitUsage, "--for belongs to bypass on, --reason to it and to feedback; --help lists them");
+  }
   if (!options.confirm_within.empty() && command != "reload") {
     return Fail(kExitUsage, "--confirm-within belongs to reload; --help lists it");
   }

@@ -424,6 +424,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     if (campaign == nullptr) return {config::kExitRefused, "no campaign " + request.args[0] + "; `stillctl campaigns` lists them", ""};
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
+  if (request.command == "feedback" && request.args.size() >= 3) return Feedback(request.args, actor);
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 2) {
     const bool named = !request.args.empty() && !request.args[0].empty();
@@ -483,6 +484,27 @@ std::string Daemon::StatusJson() {
                        {"acknowledged", state.acknowledged}, {"last_error", state.last_error}};
   }
   return status.dump();
+}
+
+ControlAnswer Daemon::Feedback(const std::vector<std::string>& words, const std::string& actor) {
+  using pipeline::FeedbackKind;
+  const std::map<std::string, FeedbackKind> kinds{
+      {"confirm", FeedbackKind::kConfirm}, {"reject", FeedbackKind::kReject}, {"split", FeedbackKind::kSplit}};
+  const auto kind = kinds.find(words[0]);
+  const std::vector<std::string> accounts(words.begin() + 3, words.end());
+  if (kind == kinds.end() || accounts.empty() == (kind->second == FeedbackKind::kSplit)) {
+    return {config::kExitUsage, "feedback takes confirm ID, reject ID, or split ID ACCOUNT...", ""};
+  }
+  constexpr size_t kReasonMax = 400;
+  if (words[2].size() > kReasonMax) return {config::kExitUsage, "--reason: at most " + std::to_string(kReasonMax) + " bytes", ""};
+  Status taken;
+  std::unique_ptr<v1::CampaignVerdict> campaign;
+  OnDetectionThread([&] {
+    taken = pipeline_->TakeFeedback(kind->second, words[1], accounts, actor, words[2], clock_.UnixNs());
+    campaign = pipeline_->FindCampaign(words[1]);
+  });
+  if (!taken.ok()) return {config::kExitRefused, taken.message(), ""};
+  return {config::kExitOk, "", JsonOf(*campaign)};
 }
 
 ControlAnswer Daemon::Bypass(const std::vector<std::string>& words, const std::string& actor) {

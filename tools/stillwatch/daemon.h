@@ -107,6 +107,8 @@ class Daemon {
   void AddConfirmation(nlohmann::json* status) const;
   // on, off; with `on` a duration ("": until it is switched off) and a reason.
   config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
+  // confirm, reject or split, a campaign, a reason ("": none), accounts of a split.
+  config::ControlAnswer Feedback(const std::vector<std::string>& words, const std::string& actor);
   // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
   std::vector<std::string> Alarms() const;
   std::string StatusJson();

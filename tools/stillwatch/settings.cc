@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/text/token_hash.h"
+#include "config/allowed_owner.h"
 #include "config/load.h"
 #include "dataplane/engine/mirror_worker.h"
 #include "dataplane/packet/flow_hash.h"
@@ -143,13 +144,21 @@ pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secr
   pipeline::PolicyOptions options;
   options.version = config.policy.version;
   for (const std::string& owner : config.policy.allow_owners) {
-    options.allow_owners.push_back(owner);
-    if (!IsId(owner)) options.allow_owners.push_back(HexOf(pipeline::OrganisationId(owner, secrets.salt)));
+    const Result<config::AllowedOwnerText> allowed = config::ParseAllowedOwner(owner);
+    if (!allowed.ok()) continue;  // the loader refused it
+    const auto& [name, until_ns, reason] = allowed.value();
+    options.allow_owners.emplace_back(name, until_ns, reason);
+    if (!IsId(name)) options.allow_owners.emplace_back(HexOf(pipeline::OrganisationId(name, secrets.salt)), until_ns, reason);
   }
   options.action_max = RungOf(config.policy.action_max);
   options.owner_unknown_lifts = config.policy.owner_unknown_lifts;
   options.step_up_permille = As<uint32_t>(config.policy.step_up_permille);
   options.throttle_permille = As<uint32_t>(config.policy.throttle_permille);
+  options.degrade_permille = As<uint32_t>(config.policy.degrade_permille);
+  options.block_permille = As<uint32_t>(config.policy.block_permille);
+  options.innocents_permille = As<uint32_t>(config.policy.innocents_permille);
+  options.throttle_budget_percent = As<uint32_t>(config.policy.throttle_budget_percent);
+  options.advice_delay_max_hours = As<uint32_t>(config.policy.advice_delay_max_hours);
   options.advice_ttl_hours = As<uint32_t>(config.policy.advice_ttl_hours);
   return options;
 }

@@ -61,5 +61,30 @@ TEST(AdviceBookTest, IsRenewedHalfThroughItsTimeAndNotBefore) {
   EXPECT_EQ(settle(kTtl / 2 + 1).size(), 0u);
 }
 
+// New and harsher advice waits; milder and none at all do not.
+TEST(AdviceBookTest, WaitsForEachAccountItsOwnTime) {
+  AdviceBook book;
+  const auto settle = [&](int64_t now_ns, Rung a, Rung b) {
+    if (a != Rung::kObserve) book.Propose("a", Of("one", a));
+    if (b != Rung::kObserve) book.Propose("b", Of("one", b));
+    std::map<std::string, std::pair<Rung, int64_t>> told;
+    for (const auto& change : book.Settle(now_ns, kTtl, [](const std::string& account, const AccountAdvice&) { return account == "a" ? 10 : 50; })) {
+      told[change.account] = change.advice == nullptr ? std::pair(Rung::kObserve, int64_t{0})
+                                                      : std::pair(change.advice->given.rung, change.advice->decided_ns);
+    }
+    return told;
+  };
+  using Said = std::map<std::string, std::pair<Rung, int64_t>>;
+  EXPECT_EQ(settle(100, Rung::kStepUp, Rung::kStepUp), Said{});
+  EXPECT_EQ(settle(110, Rung::kStepUp, Rung::kStepUp), (Said{{"a", {Rung::kStepUp, 100}}}));
+  EXPECT_EQ(settle(120, Rung::kThrottle, Rung::kStepUp), Said{}) << "harsher waits from when it is asked for";
+  EXPECT_EQ(settle(130, Rung::kThrottle, Rung::kStepUp), (Said{{"a", {Rung::kThrottle, 120}}}));
+  EXPECT_EQ(settle(131, Rung::kStepUp, Rung::kStepUp), (Said{{"a", {Rung::kStepUp, 120}}})) << "milder does not wait";
+  EXPECT_EQ(settle(132, Rung::kStepUp, Rung::kObserve), Said{}) << "nobody was told of b, so nothing is revoked";
+  EXPECT_EQ(settle(133, Rung::kStepUp, Rung::kStepUp), Said{});
+  EXPECT_EQ(settle(160, Rung::kObserve, Rung::kStepUp), (Said{{"a", {Rung::kObserve, 0}}})) << "b waits anew";
+  EXPECT_EQ(settle(183, Rung::kObserve, Rung::kStepUp), (Said{{"b", {Rung::kStepUp, 133}}}));
+}
+
 }  // namespace
 }  // namespace stillwatch::pipeline

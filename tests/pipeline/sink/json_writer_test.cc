@@ -75,7 +75,9 @@ TEST(JsonWriterTest, GoldenAdviceAndSketchAndStatus) {
   EXPECT_NE(
       LineOf(advice).find(
           "\"advice\":{\"action\":\"step_up\",\"expires\":\"1970-01-01T00:00:00.000000000Z\","
-          "\"needs_human\":true,\"reversible\":false,\"reason_code\":\"\"},\"probability\":0}"),
+          "\"needs_human\":true,\"reversible\":false,\"reason_code\":\"\",\"shared_budget\":{\"group\":\"\","
+          "\"exchanges_24h\":0,\"output_tokens_24h\":0}},\"probability\":0,"
+          "\"evidence_time\":\"1970-01-01T00:00:00.000000000Z\",\"decided_time\":\"1970-01-01T00:00:00.000000000Z\"}"),
       std::string::npos)
       << LineOf(advice);
   v1::RequestSketch sketch;
