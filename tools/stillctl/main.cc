@@ -11,6 +11,7 @@
 #include "config/control.h"
 #include "config/load.h"
 #include "config/schema.h"
+#include "tools/stillctl/stix.h"
 #include "tools/stillctl/table.h"
 
 namespace stillwatch::stillctl {
@@ -38,6 +39,7 @@ constexpr char kUsage[] =
     "  stillctl feedback confirm ID [--reason TEXT]            a person says: it is one\n"
     "  stillctl feedback reject ID [--reason TEXT]             it is none: withdrawn, its advice revoked\n"
     "  stillctl feedback split ID ACCOUNT... [--reason TEXT]   these accounts are not of it\n"
+    "  stillctl export ID --partner NAME   a STIX 2.1 bundle of a live campaign, on stdout, without accounts, hashes or text\n"
     "  stillctl bypass on [--for 30m] [--reason TEXT]   forward in the kernel without looking, and for how long\n"
     "  stillctl bypass off           look again\n"
     "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
@@ -54,6 +56,7 @@ struct Options {
   bool as_json = false;
   std::string duration, reason;  // of bypass on; the reason also of feedback
   std::string confirm_within;    // of reload
+  std::string partner;           // of export
   std::vector<std::string> words;
 };
 
@@ -183,6 +186,7 @@ int IdHash(const Options& options) {
 int Ask(const Options& options) {
   const std::string& command = options.words[0];
   std::vector<std::string> args(options.words.begin() + 1, options.words.end());
+  if (command == "export") args.push_back(options.partner);
   if (command == "feedback") args.insert(args.begin() + 2, options.reason);
   else if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
   if (!options.confirm_within.empty()) {
@@ -203,7 +207,8 @@ int Ask(const Options& options) {
     return Fail(answer.value().exit, answer.value().error);
   }
   const json result = json::parse(answer.value().result_json, nullptr, false);
-  if (options.as_json) std::printf("%s\n", result.dump(2).c_str());
+  if (command == "export") std::printf("%s\n", StixBundle(result["campaign"], result["box"], result["time"]).dump(2).c_str());
+  else if (options.as_json) std::printf("%s\n", result.dump(2).c_str());
   else if (command == "campaigns") PrintCampaigns(result);
   else if (command == "campaign" || command == "feedback") PrintCampaign(result);
   else if (result.is_object()) PrintPairs(result);
@@ -221,6 +226,7 @@ int Main(int argc, char** argv) {
     else if (word == "--for" && has_value) options.duration = argv[++i];
     else if (word == "--confirm-within" && has_value) options.confirm_within = argv[++i];
     else if (word == "--reason" && has_value) options.reason = argv[++i];
+    else if (word == "--partner" && has_value) options.partner = argv[++i];
     else if (word == "--config" && has_value) options.config_file = argv[++i];
     else if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), kExitOk;
     else if (word.starts_with("--")) return Fail(kExitUsage, "unknown option " + word + "; --help lists them");
@@ -239,7 +245,7 @@ int Main(int argc, char** argv) {
   const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
                     ((command == "confirm" || command == "rollback") && args == 0) ||
                     (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
-                    (command == "feedback" && args >= 2) ||
+                    (command == "feedback" && args >= 2) || (command == "export" && args == 1 && !options.partner.empty()) ||
                     (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
   if ((!options.duration.empty() && command != "bypass") ||
       (!options.reason.empty() && command != "bypass" && command != "feedback")) {

@@ -425,6 +425,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
   if (request.command == "feedback" && request.args.size() >= 3) return Feedback(request.args, actor);
+  if (request.command == "export" && request.args.size() == 2) return Export(request.args[0], request.args[1], actor);
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 2) {
     const bool named = !request.args.empty() && !request.args[0].empty();
@@ -505,6 +506,18 @@ ControlAnswer Daemon::Feedback(const std::vector<std::string>& words, const std:
   });
   if (!taken.ok()) return {config::kExitRefused, taken.message(), ""};
   return {config::kExitOk, "", JsonOf(*campaign)};
+}
+
+ControlAnswer Daemon::Export(const std::string& id, const std::string& partner, const std::string& actor) {
+  std::unique_ptr<v1::CampaignVerdict> campaign;
+  OnDetectionThread([&] { campaign = pipeline_->FindCampaign(id); });
+  if (campaign == nullptr) return {config::kExitRefused, "no campaign " + id + "; `stillctl campaigns` lists them", ""};
+  if (campaign->state() > v1::CAMPAIGN_STATE_DORMANT) {
+    return {config::kExitRefused, "campaign " + id + " is withdrawn or closed; nobody is told of it", ""};
+  }
+  PostAudit(actor, "export", id, "for partner " + partner + ", " + std::to_string(campaign->accounts_size()) + " accounts, as a number");
+  const json answer{{"box", config().box.name}, {"time", FormatTime(clock_.UnixNs())}, {"campaign", json::parse(JsonOf(*campaign))}};
+  return {config::kExitOk, "", answer.dump()};
 }
 
 ControlAnswer Daemon::Bypass(const std::vector<std::string>& words, const std::string& actor) {

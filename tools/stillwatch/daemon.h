@@ -109,6 +109,8 @@ class Daemon {
   config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
   // confirm, reject or split, a campaign, a reason ("": none), accounts of a split.
   config::ControlAnswer Feedback(const std::vector<std::string>& words, const std::string& actor);
+  // A live campaign for a named partner; audited.
+  config::ControlAnswer Export(const std::string& id, const std::string& partner, const std::string& actor);
   // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
   std::vector<std::string> Alarms() const;
   std::string StatusJson();

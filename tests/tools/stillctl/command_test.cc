@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "config/control.h"
+#include "tests/tools/stillctl/a_campaign.h"
 #include "tests/tools/program.h"
 
 namespace stillwatch {
@@ -24,6 +25,14 @@ class StillctlTest : public ::testing::Test {
                 if (request.command == "status") return ControlAnswer{0, "", R"({"box":"b1","generation":3})"};
                 if (request.command == "counters") return ControlAnswer{0, "", R"({"tcp.gaps":7})"};
                 if (request.command == "campaigns") return ControlAnswer{0, "", "[]"};
+                if (request.command == "feedback" && request.args.at(1) == "known") {
+                  std::string said = "\"";
+                  for (const std::string& arg : request.args) said += "[" + arg + "]";
+                  return ControlAnswer{0, "", said + "\""};
+                }
+                if (request.command == "export" && request.args.at(1) == "other lab") {
+                  return ControlAnswer{0, "", nlohmann::json{{"box", "b1"}, {"time", "2026-01-03T00:00:00.000000000Z"}, {"campaign", stillctl::ACampaign()}}.dump()};
+                }
                 if (request.command == "reload") return ControlAnswer{config::kExitBusy, "another reload runs", ""};
                 return ControlAnswer{config::kExitRefused, "no campaign " + request.args.at(0), ""};
               }).value();
@@ -50,6 +59,21 @@ TEST_F(StillctlTest, ExitCodesSayWhatHappened) {
   EXPECT_EQ(Ctl({"dance"}).exit, config::kExitUsage);
   EXPECT_EQ(Ctl({}).exit, config::kExitUsage);
   EXPECT_EQ(RunProgram({BinPath("stillctl"), "--socket", "/tmp/nobody.sock", "status"}).exit, config::kExitUnreachable);
+}
+
+TEST_F(StillctlTest, FeedbackCarriesReasonAndAccounts) {
+  EXPECT_THAT(Ctl({"--json", "feedback", "split", "known", "a", "b", "--reason", "ticket 17"}).output, HasSubstr("[split][known][ticket 17][a][b]"));
+  EXPECT_THAT(Ctl({"--json", "feedback", "reject", "known"}).output, HasSubstr("[reject][known][]"));
+  EXPECT_EQ(Ctl({"feedback", "reject", "unknown"}).exit, config::kExitRefused);
+  EXPECT_EQ(Ctl({"feedback", "reject"}).exit, config::kExitUsage);
+  EXPECT_EQ(Ctl({"status", "--reason", "x"}).exit, config::kExitUsage);
+}
+
+TEST_F(StillctlTest, ExportPrintsABundleForANamedPartner) {
+  const Ran ran = Ctl({"export", "known", "--partner", "other lab"});
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_EQ(nlohmann::json::parse(ran.output)["type"], "bundle");
+  EXPECT_EQ(Ctl({"export", "known"}).exit, config::kExitUsage) << "for whom?";
 }
 
 TEST_F(StillctlTest, CheckSaysFileLineAndMend) {

@@ -128,6 +128,22 @@ TEST_F(DaemonTest, AReloadReachesEveryThreadAndLosesNoPacket) {
   for (const json& record : daemon_->Records("audit")) EXPECT_GT(record["event_time"].get<std::string>(), "2026-");
 }
 
+TEST_F(DaemonTest, WhatAPersonSaysOfAnUnknownCampaignIsRefusedCountedAndAudited) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string id = "0123456789abcdef0123456789abcdef";
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"feedback", "confirm", id},
+                                                {"feedback", "reject", id, "--reason", "a course"},
+                                                {"feedback", "split", id, "acct-1"},
+                                                {"export", id, "--partner", "other lab"}}) {
+    const Ran ran = daemon_->Ctl(words);
+    EXPECT_EQ(ran.exit, config::kExitRefused) << words[0];
+    EXPECT_THAT(ran.output, HasSubstr("no campaign " + id + "; `stillctl campaigns` lists them"));
+  }
+  EXPECT_EQ(daemon_->Counter("feedback.unknown_campaign"), 3u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start", "feedback_confirm_refused", "feedback_reject_refused", "feedback_split_refused"));
+}
+
 // Deployment 2: two terminators, one writes its secrets to a file that the box follows, the other's come by the
 // socket when the connection is over.
 TEST_F(DaemonTest, LooksIntoTlsWithSecretsOfTheTerminator) {
