@@ -306,6 +306,7 @@ void Observer::DigestRequest(Transaction* t, bool complete) {
   }
   if (!request_.end_user.empty()) h.end_user_id = KeyedHash64(request_.end_user, name_salt_);
   digest_.Digest(request_, &h);
+  if (digest_.ids_weak() != 0) counters_.Add(LlmCounter::kIdsWeak, digest_.ids_weak());
   KeepDigest(t);
   if (texts_ != nullptr) texts_->OnRequest(t, request_);
   json_.Wipe();
@@ -325,7 +326,7 @@ void Observer::KeepDigest(Transaction* t) {
   counters_.Add(LlmCounter::kBodyPoolEmpty);
   t->digest.Clear(&pool_);
   ExchangeHeader& h = t->header;
-  h.prefix_chain_count = h.ids_returned_count = 0;
+  h.prefix_chain_count = h.ids_returned_count = h.prefix_deep_from = 0;
   for (uint32_t& count : h.part_tokens) count = 0;
   h.flags |= kBodyTooLarge;
 }

@@ -52,8 +52,15 @@ struct GroupCounts {
   Continuity cohort;               // of owners outside, by as many requests each
 };
 
+// Edges of layer 2 inside the group, and accounts with such an edge outside it.
+struct IdentityCounts {
+  uint32_t edges = 0, accounts = 0;
+  uint64_t events = 0;
+  uint32_t outside_accounts = 0, outside = 0;  // with an edge; of
+};
+
 struct GroupEvidence {
-  int32_t content = 0, work = 0, stack = 0, elicitation = 0;  // 1/256 nat, capped
+  int32_t content = 0, work = 0, stack = 0, elicitation = 0, identity = 0;  // 1/256 nat, capped
   int32_t content_without_parameters = 0;
 };
 
@@ -64,6 +71,7 @@ struct Group {
   std::vector<uint32_t> core_hits;   // by core
   uint32_t founding_anchor = 0;
   GroupCounts counts;
+  IdentityCounts identity;
   GroupEvidence evidence;
 };
 
