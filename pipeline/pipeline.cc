@@ -86,6 +86,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       registry_(registry),
       profiles_(options_.tunables.profiles_max),
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
+      migration_(options_.tunables),
       book_(options_.salt, options_.tunables.campaigns_max) {
   if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
   if (backend_ != nullptr) versions_ = backend_->Versions();
@@ -95,6 +96,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(profiles_.counters());
   registry_->Register(fragments_.counters());
   registry_->Register(feedback_.counters());
+  registry_->Register(migration_.counters());
 }
 
 Pipeline::~Pipeline() {
@@ -103,6 +105,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(profiles_.counters());
   registry_->Unregister(fragments_.counters());
   registry_->Unregister(feedback_.counters());
+  registry_->Unregister(migration_.counters());
 }
 
 // --- Batches ------------------------------------------------------------------------------------------
@@ -247,6 +250,7 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   profile->rate_limited += exchange.has(dataplane::kRateLimited);
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
   profile->dialects |= 1u << static_cast<uint32_t>(h.dialect);
+  migration_.Note(exchange, *profile, profiles_);
   if (exchange.tokens(Part::kInstruction).size() < 2) {
     counters_.Add(PipelineCounter::kNoInstruction);
     if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, nullptr);
@@ -358,7 +362,8 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
   if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   TemplateLayerResult templates = FindTemplateEdges(look, t);
   std::vector<EdgeRecord> edges = std::move(templates.edges);
-  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t)}) {
+  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t),
+                                              migration_.FindEdges(profiles_, t)}) {
     edges.insert(edges.end(), more.begin(), more.end());
   }
   std::sort(edges.begin(), edges.end(), [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
@@ -369,6 +374,7 @@ void Pipeline::ForgetOld() {
   const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(options_.tunables.retention_days) * 86'400;
   profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
   feedback_.ExpireBefore(oldest_s);
+  migration_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
 }
 
 // Edges and profiles in, campaigns out: nothing else is read from here on.

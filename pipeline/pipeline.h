@@ -31,6 +31,7 @@
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
+#include "pipeline/evidence/migration_layer.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
@@ -152,6 +153,7 @@ class Pipeline {
 
   const ProfileTable& profiles() const { return profiles_; }
   const CounterBlock<PipelineCounter>& counters() const { return counters_; }
+  const MigrationLayer& migration() const { return migration_; }
 
  private:
   void CloseBatch();
@@ -214,6 +216,7 @@ class Pipeline {
 
   ProfileTable profiles_;
   FragmentTable fragments_;
+  MigrationLayer migration_;
   std::unique_ptr<ElicitationExpert> elicitation_;
   std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next
   struct Instructions {  // of a batch, for the backend

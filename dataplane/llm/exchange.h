@@ -114,7 +114,7 @@ struct ExchangeHeader {
   uint16_t tools = 0;             // tools declared
   uint16_t logit_bias_count = 0;
   uint16_t n = 0;
-  uint16_t reserved = 0;
+  uint16_t prefix_deep_from = 0;  // prefix_chain values from this one on, counted from 1, cover three turns and 64 tokens; 0: none
   int32_t temperature_milli = 0;  // 1/1000
   int32_t top_p_milli = 0;
   uint32_t max_tokens = 0;
@@ -129,7 +129,7 @@ struct ExchangeHeader {
   uint32_t config_generation = 0;
   // Lengths of the arrays that follow, in this order: uint64 arrays first, then uint32, then chars.
   uint32_t prefix_chain_count = 0;  // uint64: hash over messages 1..k, one for each k (at most 64)
-  uint32_t ids_issued_count = 0;    // uint64: response, tool-call and reasoning-signature ids issued
+  uint32_t ids_issued_count = 0;    // uint64: response, tool-call and reasoning-signature ids issued, those of 64 random bits or more (strong_id.h)
   uint32_t ids_returned_count = 0;  // uint64: the same kinds, as the client sent them back
   uint32_t part_tokens[kParts] = {};// uint32 token hashes by part
   uint32_t model_length = 0;        // chars: model name as requested, at most 64

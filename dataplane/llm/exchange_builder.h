@@ -20,6 +20,8 @@
 namespace stillwatch::dataplane {
 
 inline constexpr uint32_t kPrefixChainMax = 64;
+inline constexpr uint32_t kPrefixTurnsMin = 3;    // of a conversation that is told from others ...
+inline constexpr uint32_t kPrefixTokensMin = 64;  // ... by its words outside the system prompt
 inline constexpr uint32_t kIdsMax = 256;         // issued, and again returned
 inline constexpr uint32_t kModelLengthMax = 64;
 

@@ -15,7 +15,7 @@
 namespace stillwatch::dataplane {
 namespace {
 
-constexpr char kMagic[9] = "SWEXCHG2";
+constexpr char kMagic[9] = "SWEXCHG3";
 constexpr size_t kFamilyBytes = 7;  // of the magic, the same in every version
 constexpr size_t kHeadBytes = 32;
 constexpr uint64_t kBlockBytesMax = 1 << 20;
@@ -29,7 +29,7 @@ bool WithinBounds(const ExchangeHeader& h) {
   for (const uint32_t tokens : h.part_tokens) {
     if (tokens > kPartTokensMax) return false;
   }
-  return h.model_length <= kModelLengthMax && h.prefix_chain_count <= kPrefixChainMax && h.dialect <= Dialect::kGemini &&
+  return h.model_length <= kModelLengthMax && h.prefix_chain_count <= kPrefixChainMax && h.prefix_deep_from <= kPrefixChainMax && h.dialect <= Dialect::kGemini &&
          h.api <= Api::kStreamGenerateContent && h.finish <= FinishReason::kOther &&
          (h.client.length == 0 || h.client.length == 4 || h.client.length == 16);
 }

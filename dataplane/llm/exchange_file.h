@@ -1,7 +1,7 @@
 // A file of recorded exchanges (docs/recorded-exchanges.md): what the workers hand to the detection
 // thread, in order, as the same bytes. Written by `stillgen record`, read by `stillwatch replay`; one thread.
 //
-//   head    32 bytes: "SWEXCHG2", uint32 sizeof(ExchangeHeader), uint32 zero, uint64 mark of the salt,
+//   head    32 bytes: "SWEXCHG3", uint32 sizeof(ExchangeHeader), uint32 zero, uint64 mark of the salt,
 //           uint64 mark of the account key; little-endian
 //   record  uint64 size of the block, uint64 hash of the block, the block (exchange.h), zero bytes up to a multiple of 8
 //   end     a record of size zero, whose second word is the number of records

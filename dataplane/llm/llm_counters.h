@@ -23,6 +23,7 @@ enum class LlmCounter {
   kStreamPoolEmpty,      // streamed responses not read: event parsers in use are at their limit
   kPiecesDropped,        // texts of a request past the limit of pieces or messages
   kIdsDropped,           // ids past the limit of one exchange
+  kIdsWeak,              // ids of less than 64 random bits, left out: a constant or a count would link strangers
   kNoCredential,         // exchanges without any credential;
                          // set llm.credential_header where accounts are named otherwise
   kForwardedShort,       // forwarding header with fewer entries than trusted hops: packet source used;
@@ -42,7 +43,7 @@ inline constexpr CounterNames<LlmCounter> kLlmCounterNames{
     "llm.response_too_large", "llm.request_malformed",   "llm.response_malformed",
     "llm.nested_too_deep",    "llm.events",              "llm.event_malformed",
     "llm.event_too_large",    "llm.stream_pool_empty",   "llm.pieces_dropped",
-    "llm.ids_dropped",        "llm.no_credential",       "llm.forwarded_short",
+    "llm.ids_dropped",        "llm.ids_weak",           "llm.no_credential",       "llm.forwarded_short",
     "llm.forwarded_unreadable", "llm.generic",          "llm.generic_skipped",
     "llm.batch_requests",     "llm.batch_unread",        "llm.event_stream_broken"};
 

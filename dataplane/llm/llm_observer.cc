@@ -366,6 +366,7 @@ void Observer::DigestRequest(Transaction* t, bool complete) {
   // No output can be harvested there, and a count's text comes again with the request that is meant.
   if (!request_.generates) request_.ForgetText();
   digest_.Digest(request_, &h);
+  if (digest_.ids_weak() != 0) counters_.Add(LlmCounter::kIdsWeak, digest_.ids_weak());
   KeepDigest(t);
   Wipe();
 }
@@ -466,7 +467,7 @@ void Observer::KeepDigest(Transaction* t) {
   counters_.Add(LlmCounter::kBodyPoolEmpty);
   t->digest.Clear(&pool_);
   ExchangeHeader& h = t->header;
-  h.prefix_chain_count = h.ids_returned_count = 0;
+  h.prefix_chain_count = h.ids_returned_count = h.prefix_deep_from = 0;
   for (uint32_t& count : h.part_tokens) count = 0;
   h.flags |= kBodyTooLarge;
 }

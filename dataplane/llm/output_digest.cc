@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "dataplane/llm/strong_id.h"
 
 namespace stillwatch::dataplane {
 
@@ -39,6 +40,10 @@ void OutputDigest::Finish(FinishReason finish, std::string_view name) {
 
 void OutputDigest::IdIssued(std::string_view id) {
   if (id.empty()) return;
+  if (!IsStrongId(id)) {
+    counters_.Add(LlmCounter::kIdsWeak);
+    return;
+  }
   const uint64_t hash = KeyedHash64(id, id_salt_);
   uint64_t* const end = state_.ids + state_.ids_count;
   if (std::find(state_.ids, end, hash) != end) return;  // every event of a stream repeats it

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/llm/strong_id.h"
+
 namespace stillwatch::dataplane {
 namespace {
 
@@ -40,6 +42,28 @@ class RequestDigest::Collect final : public text::TokenSink {
   PartTokens& out_;
 };
 
+// Whether a conversation is long enough to be told from another: system texts, which many share, do not count. Reads no
+// more text than it needs.
+class RequestDigest::Depth final : public text::TokenSink {
+ public:
+  explicit Depth(const text::TokenHasher& hasher) : tokenizer_(hasher) {}
+
+  void Add(std::string_view text) {
+    for (; !text.empty() && tokens_ < kPrefixTokensMin; text.remove_prefix(std::min(text.size(), kDepthSlice))) {
+      tokenizer_.Feed(text.substr(0, kDepthSlice), this);
+    }
+    tokenizer_.Finish(this);
+  }
+  void EndTurn() { ++turns_; }
+  bool reached() const { return turns_ >= kPrefixTurnsMin && tokens_ >= kPrefixTokensMin; }
+  void Append(std::span<const uint32_t> hashes) override { tokens_ += hashes.size(); }
+
+ private:
+  static constexpr size_t kDepthSlice = 256;
+  text::Tokenizer tokenizer_;
+  size_t turns_ = 0, tokens_ = 0;
+};
+
 RequestDigest::RequestDigest(Salt salt)
     : text_salt_(DeriveSalt(salt, "text")),
       id_salt_(DeriveSalt(salt, "id")),
@@ -73,8 +97,12 @@ void RequestDigest::Digest(const RequestView& request, ExchangeHeader* header) {
   DigestPart(Part::kInstruction, texts_[1], header);
   DigestPart(Part::kTail, texts_[2], header);
 
-  ids_count_ = 0;
-  for (const std::string_view id : request.ids_returned) ids_[ids_count_++] = KeyedHash64(id, id_salt_);
+  ids_count_ = ids_weak_ = 0;
+  for (const std::string_view id : request.ids_returned) {
+    if (IsStrongId(id)) ids_[ids_count_++] = KeyedHash64(id, id_salt_);
+    else ++ids_weak_;
+  }
+  header->prefix_deep_from = prefix_deep_from_;
   header->prefix_chain_count = prefix_count_;
   header->ids_returned_count = ids_count_;
 }
@@ -83,7 +111,7 @@ void RequestDigest::Digest(const RequestView& request, ExchangeHeader* header) {
 // message, give one value a message. Reasoning stays out of the chain: some clients drop it on the way back.
 void RequestDigest::GatherTexts(const RequestView& request) {
   for (auto& texts : texts_) texts.clear();
-  prefix_count_ = 0;
+  prefix_count_ = prefix_deep_from_ = 0;
   uint64_t chain = 1;
   for (const TextPiece& piece : request.system) {
     const uint64_t hash = KeyedHash64(piece.text, text_salt_);
@@ -91,17 +119,22 @@ void RequestDigest::GatherTexts(const RequestView& request) {
     chain = Combine(chain, hash);
   }
   const size_t instruction = request.InstructionMessage();
+  Depth depth(hasher_);
   for (size_t m = 0; m < request.messages.size(); ++m) {
     const RequestMessage& message = request.messages[m];
     chain = Combine(chain, static_cast<uint64_t>(message.role));
     for (const TextPiece& piece : request.PiecesOf(message)) {
       const uint64_t hash = KeyedHash64(piece.text, text_salt_);
       if (piece.kind != PieceKind::kReasoning) chain = Combine(chain, hash);
+      if (message.role != Role::kSystem && piece.kind != PieceKind::kReasoning) depth.Add(piece.text);
       if (piece.kind == PieceKind::kToolCall) continue;
       const bool instructs = m == instruction && piece.kind == PieceKind::kText;
       texts_[message.role == Role::kSystem ? 0 : instructs ? 1 : 2].push_back({piece.text, hash});
     }
-    if (prefix_count_ < kPrefixChainMax) prefix_chain_[prefix_count_++] = chain;
+    if (message.role != Role::kSystem) depth.EndTurn();
+    if (prefix_count_ == kPrefixChainMax) continue;
+    prefix_chain_[prefix_count_++] = chain;
+    if (prefix_deep_from_ == 0 && depth.reached()) prefix_deep_from_ = static_cast<uint16_t>(prefix_count_);
   }
 }
 

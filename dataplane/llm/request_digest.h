@@ -32,6 +32,7 @@ class RequestDigest {
     const PartTokens& p = parts_[static_cast<size_t>(part)];
     return {p.tokens.get(), p.kept()};
   }
+  uint32_t ids_weak() const { return ids_weak_; }  // left out of ids_returned
   uint64_t tokens_counted() const { return tokens_counted_; }  // before cutting; long parts by estimate
 
  private:
@@ -46,6 +47,7 @@ class RequestDigest {
     uint64_t hash;
   };
   class Collect;
+  class Depth;
 
   void GatherTexts(const RequestView& request);
   void DigestPart(Part part, std::span<const Text> texts, ExchangeHeader* header);
@@ -59,7 +61,8 @@ class RequestDigest {
   uint64_t prefix_chain_[kPrefixChainMax];
   uint32_t prefix_count_ = 0;
   uint64_t ids_[kIdsMax];
-  uint32_t ids_count_ = 0;
+  uint32_t ids_count_ = 0, ids_weak_ = 0;
+  uint16_t prefix_deep_from_ = 0;
   uint64_t tokens_counted_ = 0;
 };
 

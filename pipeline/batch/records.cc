@@ -22,6 +22,16 @@ std::string RatioText(int32_t q8) {
   return "10^" + Count(static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(q8) * 28'462 >> 24, 0)));
 }
 
+v1::Family FamilyOf(Layer layer) {
+  switch (layer) {
+    case Layer::kMigration: return v1::FAMILY_IDENTITY;
+    case Layer::kWorkDivision: return v1::FAMILY_WORK;
+    case Layer::kTemplate:
+    case Layer::kElicitation: break;
+  }
+  return v1::FAMILY_CONTENT;
+}
+
 int64_t Nanoseconds(uint32_t seconds) { return static_cast<int64_t>(seconds) * kNsPerSecond; }
 
 void FillAccounts(const Campaign& campaign, const RecordContext& context, v1::CampaignVerdict* out) {
@@ -100,6 +110,12 @@ void FillEvidence(const Campaign& campaign, const RecordContext& context, v1::Ca
                                 " requests built from " + Count(c.templates) + " shared prompt cores; outside the group " +
                                 Count(c.benign_hits) + " of " + Count(c.benign_requests) + " requests match",
                             out));
+  const IdentityCounts& identity = campaign.group.identity;
+  AddEvidence(campaign, 2, "migration", v1::FAMILY_IDENTITY, raw.identity, identity.events,
+              Count(identity.accounts) + " of these accounts sent what the server had given to another of them: ids, or conversations that went on"
+              " from where the other was, " + Count(identity.events) + " times between " + Count(identity.edges) +
+                  " pairs; of " + Count(identity.outside) + " other accounts " + Count(identity.outside_accounts) + " did among themselves",
+              out);
   AddEvidence(campaign, 3, "division_of_work", v1::FAMILY_WORK, raw.work, c.payload_pairs,
               Count(c.continuity.returning) + " of " + Count(c.continuity.compared) +
                   " accounts come back to subjects of their own; of other accounts, by as many requests, " +
@@ -152,7 +168,7 @@ void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* ou
   out->set_account_a(AccountText(context.accounts, edge.a));
   out->set_account_b(AccountText(context.accounts, edge.b));
   out->set_layer(static_cast<uint32_t>(edge.layer));
-  out->set_family(edge.layer == Layer::kWorkDivision ? v1::FAMILY_WORK : v1::FAMILY_CONTENT);
+  out->set_family(FamilyOf(edge.layer));
   out->set_weight(edge.weight);
   out->set_count(edge.count);
   out->set_shared_cores(edge.shared_cores);

@@ -135,8 +135,10 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
     key.layer = Layer::kTemplate;
     return std::binary_search(edges.begin(), edges.end(), key, [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
   };
+  // Migration says who goes together, not in which requests: it proposes nothing that could be fitted.
   for (const EdgeRecord& edge : edges) {
-    if (edge.weight <= 0 || (edge.layer == Layer::kWorkDivision && !template_edge(edge))) continue;
+    if (edge.weight <= 0 || edge.layer == Layer::kMigration ||
+        (edge.layer == Layer::kWorkDivision && !template_edge(edge))) continue;
     const Profile* a = profiles.Find(edge.a);
     const Profile* b = profiles.Find(edge.b);
     if (a == nullptr || b == nullptr) {
@@ -205,7 +207,10 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
     for (Group& group : groups) correct(&group);
     std::erase_if(groups, [&](const Group& group) { return group.counts.owners < tunables.group_accounts_min; });
   }
-  for (Group& group : groups) MeasureGroup(population, tunables, &group);
+  for (Group& group : groups) {
+    MeasureGroup(population, tunables, &group);
+    MeasureIdentity(edges, profiles.size(), tunables, &group);
+  }
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.founding_anchor != b.founding_anchor ? a.founding_anchor < b.founding_anchor
                                                   : a.members.size() > b.members.size();

@@ -61,9 +61,16 @@ struct Finding {
 };
 inline constexpr size_t kGroupLayers = 5;
 
+// Edges of layer 2 inside the group, and accounts with such an edge outside it.
+struct IdentityCounts {
+  uint32_t edges = 0, accounts = 0;
+  uint64_t events = 0;
+  uint32_t outside_accounts = 0, outside = 0;  // with an edge; of
+};
+
 struct GroupEvidence {
   int32_t content = 0, work = 0, stack = 0, elicitation = 0;  // 1/256 nat, capped
-  int32_t timing = 0;
+  int32_t timing = 0, identity = 0;
   int32_t content_without_parameters = 0;
 };
 
@@ -74,6 +81,7 @@ struct Group {
   std::vector<uint32_t> core_hits;   // by core
   uint32_t founding_anchor = 0;
   GroupCounts counts;
+  IdentityCounts identity;
   GroupEvidence evidence;
   std::array<Finding, kGroupLayers> findings;  // in the order of GroupLayers()
 };

@@ -190,6 +190,33 @@ void CountFindings(Group* group) {
   group->evidence.timing = FamilyNats(*group, EvidenceFamily::kTiming);
 }
 
+void MeasureIdentity(std::span<const EdgeRecord> edges, uint32_t accounts, const Tunables& tunables, Group* group) {
+  std::set<AccountId> inside, outside;
+  const auto is_member = [&](const AccountId& id) {
+    const auto at = std::lower_bound(group->members.begin(), group->members.end(), id,
+                                     [](const GroupMember& member, const AccountId& x) { return member.id < x; });
+    return at != group->members.end() && at->id == id;
+  };
+  IdentityCounts& c = group->identity;
+  c = {};
+  for (const EdgeRecord& edge : edges) {
+    if (edge.layer != Layer::kMigration) continue;
+    const bool a = is_member(edge.a), b = is_member(edge.b);
+    if (a && b) {
+      ++c.edges, c.events += edge.count;
+      inside.insert(edge.a), inside.insert(edge.b);
+    } else if (!a && !b) {
+      outside.insert(edge.a), outside.insert(edge.b);
+    }
+  }
+  c.accounts = static_cast<uint32_t>(inside.size());
+  c.outside_accounts = static_cast<uint32_t>(outside.size());
+  const uint64_t members = group->members.size();
+  c.outside = static_cast<uint32_t>(accounts - std::min<uint64_t>(accounts, members));
+  const uint64_t expected_q8 = members * (c.outside_accounts + 1) * 256 / (uint64_t{c.outside} + 2);
+  group->evidence.identity = std::min(tunables.identity_nats_max, ExcessNats(c.accounts, expected_q8));
+}
+
 Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   const GroupCounts& c = group.counts;
   Judgement j;
@@ -237,8 +264,10 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   check("aged_accounts", false, false, "no account directory says how old these accounts are");
   check("authorised", false, false, "not on the allow-list; contracts outside it are not known here");
 
+  // Identity is in no count of families: one hand behind the accounts does not say what it does with them.
   for (int32_t nats : {j.evidence.content, j.evidence.work, j.evidence.stack, j.evidence.timing}) j.families += nats >= tunables.family_nats;
-  j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + (j.evidence.work + j.evidence.timing) / 2);
+  j.pooled = ProbabilityOf(tunables.prior_pooled + j.evidence.content + j.evidence.stack + (j.evidence.work + j.evidence.timing) / 2 +
+                           j.evidence.identity);
   j.distillation_like = ProbabilityOf(tunables.prior_distillation + j.evidence.content + j.evidence.work +
                                       j.evidence.elicitation + (j.evidence.stack + j.evidence.timing) / 2);
   // Shared prompts and parameters say who goes together; that outputs are harvested, only work or elicitation say.

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "pipeline/campaign/fit.h"
 #include "pipeline/campaign/group.h"
+#include "pipeline/evidence/edge.h"
 #include "pipeline/policy/tunables.h"
 
 namespace stillwatch::pipeline {
@@ -40,6 +42,9 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
 
 // What of the findings counts, into group->evidence.
 void CountFindings(Group* group);
+
+// Layer 2: fills group->identity and its evidence from the edges among its members, against accounts outside.
+void MeasureIdentity(std::span<const EdgeRecord> edges, uint32_t accounts, const Tunables& tunables, Group* group);
 
 Judgement JudgeGroup(const Group& group, const Tunables& tunables);
 

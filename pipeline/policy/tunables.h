@@ -72,6 +72,12 @@ struct Tunables {
   int32_t timing_nats_max = Nats(60);   // as much as the client stack
   int32_t hint_nats_max = Nats(20);     // sign-ups, residual traffic, network: told and not counted, classes share them all
 
+  // --- Layer 2: migration -------------------------------------------------------------------------
+  uint32_t migration_rows_max = 1u << 18;   // ids, and again conversations, whose owner is known; 32 bytes each;
+                                            // pairs of accounts with events: 1/16 of it
+  int32_t migration_nats = Nats(35);        // one conversation that moved: 64 random bits do not meet, but people share links
+  int32_t identity_nats_max = Nats(80);     // cap of the family, and of an edge
+
   // --- Families, labels ---------------------------------------------------------------------------
   int32_t family_nats = Nats(46);       // two families this strong, or the verdict stays at observe
   int32_t harvest_nats = Nats(23);      // work or elicitation must say so much, or nothing says that outputs are harvested

@@ -51,6 +51,18 @@ void FragmentTable::VisitState(S& state) {
   state.Table(door_);
 }
 
+template <typename S>
+void OriginTable::VisitState(S& state) {
+  static_assert(kIsRaw<Row>);
+  state.Table(rows_);
+}
+
+template <typename S>
+void MigrationLayer::VisitState(S& state) {
+  static_assert(kIsRaw<Pair>);
+  state(oldest_s_, ids_, prefixes_, retries_, pairs_);
+}
+
 template <typename Value>
 template <typename S>
 void FlatMap<Value>::VisitState(S& state) {
@@ -97,6 +109,7 @@ void Pipeline::VisitMemory(S& state) {
   uint64_t epoch = options_.epoch;
   state(totals, newest_ns_, remembered_, evaluated_ns_, epoch, sequence_, edge_weights_, profiles_);
   if (!MutantIs("snapshot.forgets_fragments")) state(fragments_);
+  if (!MutantIs("snapshot.forgets_migration")) state(migration_);
   if constexpr (kReads<S>) {
     before_ = totals;
     if (epoch != options_.epoch) sequence_ = 0;  // counts within an epoch; only replay keeps its own
@@ -110,7 +123,7 @@ void Pipeline::VisitBooks(S& state) {
 
 void Pipeline::SaveState(std::string* out) const {
   // Growing would copy what is there and leave it readable in freed memory.
-  out->reserve(out->size() + profiles_.size() * sizeof(Profile) + fragments_.memory_bytes() + (16u << 20));
+  out->reserve(out->size() + profiles_.size() * sizeof(Profile) + fragments_.memory_bytes() + migration_.memory_bytes() + (16u << 20));
   StateWriter writer(out);
   const_cast<Pipeline*>(this)->VisitMemory(writer);
   const_cast<Pipeline*>(this)->VisitBooks(writer);
@@ -147,7 +160,7 @@ Status Pipeline::LoadSealedBooks(std::string_view sealed) {
 
 uint64_t Pipeline::StateLayoutId() {
   PipelineOptions options;
-  options.tunables.profiles_max = options.tunables.fragment_rows_max = options.tunables.doorkeeper_rows = 1;
+  options.tunables.profiles_max = options.tunables.fragment_rows_max = options.tunables.doorkeeper_rows = options.tunables.migration_rows_max = 1;
   Pipeline empty(std::move(options), nullptr, nullptr, nullptr);
   StateLayout layout;
   empty.VisitMemory(layout);

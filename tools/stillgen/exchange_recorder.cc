@@ -131,6 +131,10 @@ void ExchangeRecorder::FillRequest(const Exchanged& e) {
     }
     if (!message.call_id.empty() && e.account->client.api != Api::kGemini) builder_.AddIdReturned(KeyedHash64(message.call_id, id_salt_));
     builder_.AddPrefixChain(chain);
+    const size_t said = parts_[static_cast<size_t>(Part::kTail)].size() + parts_[static_cast<size_t>(Part::kInstruction)].size();
+    if (h.prefix_deep_from == 0 && m + 1 >= dataplane::kPrefixTurnsMin && m < dataplane::kPrefixChainMax && said >= dataplane::kPrefixTokensMin) {
+      h.prefix_deep_from = static_cast<uint16_t>(m + 1);
+    }
   }
   if (!prompt.previous_response_id.empty() && e.account->client.api == Api::kResponses) {
     builder_.AddIdReturned(KeyedHash64(prompt.previous_response_id, id_salt_));

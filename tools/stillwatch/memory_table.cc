@@ -29,6 +29,8 @@ constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
 constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kEventStreamBytes = 512;
 constexpr uint64_t kRegistersBytes = 32;
+// Of both tables of layer 2 and its small one; of a node of the map.
+constexpr uint64_t kMigrationBytes = 32 * 2 + 32 / 16, kMigrationPairBytes = 304;  // pipeline/evidence/migration_layer.h
 constexpr uint64_t kSharedFragmentBytes = 64, kDoorkeeperBytes = 8;  // pipeline/evidence/fragment_table.h
 
 uint64_t Of(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
@@ -115,11 +117,16 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "the least used fragment is forgotten"});
   table.push_back({"prompt fragments of one", "", kDoorkeeperBytes, tunables.doorkeeper_rows,
                    "shingle.doorkeeper_replaced", "a fragment's first owner is forgotten"});
+  table.push_back({"what moves between accounts", "", kMigrationBytes, tunables.migration_rows_max, "migration.rows_replaced",
+                   "the oldest id or conversation has no owner any more"});
+  table.push_back({"pairs with migrations", "", kMigrationPairBytes, tunables.migration_rows_max / 16, "migration.pairs_dropped",
+                   "the pair that was quiet longest is forgotten"});
   if (live && config.snapshot.interval_s != 0) {
     table.push_back({"accounts in a snapshot", "detect.profiles_max", kProfileBytes, Of(config.detect.profiles_max),
                      "snapshot.deferred", "nothing: a copy that lives until it is written"});
     table.push_back({"fragments in a snapshot", "", kSharedFragmentBytes + kRegistersBytes + kDoorkeeperBytes * 4,
                      tunables.fragment_rows_max, "snapshot.deferred", "the same"});
+    table.push_back({"migrations in a snapshot", "", kMigrationBytes, tunables.migration_rows_max, "snapshot.deferred", "the same"});
   }
   return table;
 }

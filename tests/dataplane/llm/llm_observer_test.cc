@@ -29,7 +29,7 @@ std::string Hi(std::string_view extra = "") {
   return R"({"model":"m","messages":[{"role":"user","content":"hi there"}])" + std::string(extra) + "}";
 }
 const std::string kAnswer =
-    R"({"id":"chatcmpl-1","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello you"},)"
+    R"({"id":"chatcmpl-9hXyZ0aBcDeFgHiJkLmNoPqR","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello you"},)"
     R"("finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}})";
 
 TEST(LlmObserver, PathsOfDialects) {
@@ -160,17 +160,17 @@ TEST(LlmObserver, LongOutputKeepsItsEnds) {
 
 TEST(LlmObserver, IdsComeBack) {
   const Seen first = Play(Chat(
-      Hi(), R"({"id":"r1","choices":[{"message":{"content":null,"tool_calls":[{"id":"call_A","type":"function",)"
+      Hi(), R"({"id":"r1aB3dE5fG7hJ9kL2mN4pQ6","choices":[{"message":{"content":null,"tool_calls":[{"id":"call_lYp3GfQ9sK1mZc7RtVb2","type":"function",)"
             R"("function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]})"));
   ASSERT_EQ(first.issued.size(), 2u);
   EXPECT_EQ(first.header.finish, FinishReason::kToolUse);
   const Seen second = Play(Chat(
-      R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"id":"call_A","function":{"name":"f","arguments":"{}"}}]},)"
-      R"({"role":"tool","tool_call_id":"call_A","content":"42"}]})"));
+      R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"id":"call_lYp3GfQ9sK1mZc7RtVb2","function":{"name":"f","arguments":"{}"}}]},)"
+      R"({"role":"tool","tool_call_id":"call_lYp3GfQ9sK1mZc7RtVb2","content":"42"}]})"));
   ASSERT_EQ(second.returned.size(), 1u);
   EXPECT_NE(std::find(first.issued.begin(), first.issued.end(), second.returned[0]), first.issued.end());
 
-  Case responses = Chat(R"({"input":"go on","previous_response_id":"r1"})");
+  Case responses = Chat(R"({"input":"go on","previous_response_id":"r1aB3dE5fG7hJ9kL2mN4pQ6"})");
   responses.target = "/v1/responses";
   EXPECT_THAT(Play(responses).returned, ElementsAre(first.issued[0]));
 }

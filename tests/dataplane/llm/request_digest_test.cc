@@ -4,6 +4,7 @@
 
 #include <random>
 #include <string>
+#include <utility>
 
 namespace stillwatch::dataplane {
 namespace {
@@ -36,6 +37,50 @@ void Add(RequestView* view, std::string_view role, std::string_view text,
 std::vector<uint32_t> Tokens(const RequestDigest& digest, Part part) {
   const auto span = digest.tokens(part);
   return {span.begin(), span.end()};
+}
+
+// From which message on the conversation is told from others: three turns and 64 words, whatever the system prompt says.
+TEST(RequestDigest, APrefixIsDeepByTurnsAndWordsOutsideTheSystemPrompt) {
+  const auto words = [](int n) {
+    std::string text;
+    for (int i = 0; i < n; ++i) text += "word" + std::string(1, static_cast<char>('a' + i % 26)) + " ";
+    return text;
+  };
+  const auto deep_from = [&](const std::string& system, std::initializer_list<int> turns) {
+    static RequestDigest digest(Salt{5});
+    static RequestView view;
+    view.Clear();
+    if (!system.empty()) Add(&view, "system", system);
+    bool user = true;
+    std::vector<std::string> texts;  // views point into it
+    for (int n : turns) texts.push_back(words(n));
+    for (const std::string& text : texts) Add(&view, std::exchange(user, !user) ? "user" : "assistant", text);
+    ExchangeHeader h;
+    digest.Digest(view, &h);
+    EXPECT_EQ(h.prefix_chain_count, texts.size() + !system.empty());
+    return h.prefix_deep_from;
+  };
+  EXPECT_EQ(deep_from("", {100}), 0);
+  EXPECT_EQ(deep_from("", {100, 100}), 0);
+  EXPECT_EQ(deep_from("", {100, 100, 1}), 3);
+  EXPECT_EQ(deep_from("", {1, 1, 61}), 0);
+  EXPECT_EQ(deep_from("", {1, 1, 62}), 3);
+  EXPECT_EQ(deep_from("", {1, 1, 1, 1, 70, 1}), 5);
+  EXPECT_EQ(deep_from(words(500), {1, 1, 1}), 0);
+  EXPECT_EQ(deep_from(words(500), {30, 30, 30}), 4);
+}
+
+TEST(RequestDigest, WeakIdsAreLeftOutAndCounted) {
+  RequestView view;
+  Add(&view, "user", "go on");
+  view.AddIdReturned("call_1");
+  view.AddIdReturned("call_lYp3GfQ9sK1mZc7RtVb2Hd5X");
+  RequestDigest digest(Salt{5});
+  ExchangeHeader h;
+  digest.Digest(view, &h);
+  EXPECT_EQ(h.ids_returned_count, 1u);
+  EXPECT_EQ(digest.ids_returned().size(), 1u);
+  EXPECT_EQ(digest.ids_weak(), 1u);
 }
 
 TEST(RequestDigest, InstructionIsTheLastUserTextThatIsNoToolResult) {

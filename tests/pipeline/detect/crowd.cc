@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -329,7 +331,18 @@ uint32_t TokenOf(std::string_view word) {
   return static_cast<uint32_t>(KeyedHash64(word, Salt{77}));
 }
 
-Crowd MakeCrowd(const CrowdOptions& options) { return Maker(options).Make(); }
+Crowd MakeCrowd(const CrowdOptions& options) {
+  Crowd crowd = Maker(options).Make();
+  std::map<uint32_t, uint64_t> last;  // answer to each account, that nobody went on with
+  uint64_t serial = 0;
+  for (Request& request : crowd.requests) {
+    request.id_issued = Mix64(options.seed * 1'000'003 + ++serial);
+    if (!request.harvest || !options.migrates) continue;
+    request.id_returned = std::exchange(last[request.account ^ 1], 0);
+    if (request.id_returned == 0) last[request.account] = request.id_issued;
+  }
+  return crowd;
+}
 
 dataplane::ExchangeView BuildExchange(const Crowd& crowd, const Request& request, uint64_t order,
                                       dataplane::ExchangeBuilder* builder) {
@@ -363,6 +376,10 @@ dataplane::ExchangeView BuildExchange(const Crowd& crowd, const Request& request
   uint64_t text = 0;
   for (uint32_t token : request.instruction) text = Mix64(text + token);
   h.part_hash[1] = text;
+  h.body_hash = Mix64(text + 1);
+  builder->AddPrefixChain(text);
+  if (request.id_issued != 0) builder->AddIdIssued(request.id_issued);
+  if (request.id_returned != 0) builder->AddIdReturned(request.id_returned);
   builder->SetTokens(dataplane::Part::kSystem, request.system);
   builder->SetTokens(dataplane::Part::kInstruction, request.instruction);
   if (request.conversation) builder->SetTokens(dataplane::Part::kTail, request.instruction);

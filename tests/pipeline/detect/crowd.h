@@ -34,6 +34,7 @@ struct Request {
   uint32_t max_tokens = 0;
   uint32_t model = 0, agent = 0;
   uint64_t declared_organisation = 0;  // of a request header
+  uint64_t id_issued = 0, id_returned = 0;  // 0: none
 };
 
 struct Crowd {
@@ -54,6 +55,7 @@ struct CrowdOptions {
   int64_t duration_ns = 240'000'000'000;  // of fast kinds
   bool t1 = true, t4 = true, t6 = false;  // t6 stretches everything over 14 days
   bool one_address = false;    // everybody but campaigns behind one
+  bool migrates = false;       // harvests of two neighbouring accounts go on with one another's answers
   bool own_parameters = true;  // campaigns choose parameters of their own; false: everyone's
 };
 

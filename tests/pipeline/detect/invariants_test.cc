@@ -133,6 +133,60 @@ TEST(Invariants, RemovingOneAccountMovesFewOthers) {
   }
 }
 
+TEST(Invariants, MigrationRaisesPooledAndNothingElse) {
+  crowd::CrowdOptions options = Small(3);
+  const Crowd apart = crowd::MakeCrowd(options);
+  options.migrates = true;
+  const Crowd moving = crowd::MakeCrowd(options);
+  const Played without(apart), with(moving);
+  ASSERT_FALSE(with.flagged.empty());
+  EXPECT_EQ(with.flagged, without.flagged);
+  const auto edges = [](const Played& run) {
+    size_t count = 0;
+    for (const v1::Edge* edge : run.sink.Records<v1::Edge>()) {
+      count += edge->layer() == 2 && edge->family() == v1::FAMILY_IDENTITY;
+    }
+    return count;
+  };
+  EXPECT_EQ(edges(without), 0u);
+  EXPECT_GE(edges(with), 5u);
+  const auto before = without.pipeline->Campaigns(), after = with.pipeline->Campaigns();
+  ASSERT_EQ(before.size(), after.size());
+  bool rose = false;
+  for (size_t i = 0; i < after.size(); ++i) {
+    EXPECT_EQ(before[i].labels().distillation_like(), after[i].labels().distillation_like());
+    EXPECT_EQ(before[i].advice().action(), after[i].advice().action());
+    EXPECT_EQ(before[i].accounts_size(), after[i].accounts_size());
+    EXPECT_GE(after[i].labels().pooled(), before[i].labels().pooled());
+    for (const v1::Evidence& evidence : after[i].evidence()) {
+      if (evidence.layer() != 2) continue;
+      EXPECT_EQ(evidence.family(), v1::FAMILY_IDENTITY);
+      EXPECT_LE(evidence.weight(), Tunables{}.identity_nats_max);
+      rose |= evidence.weight() > 0 && evidence.count() > 0;
+    }
+  }
+  EXPECT_TRUE(rose);
+}
+
+// A gateway that balances one customer's keys, or a customer who rotates them.
+TEST(Invariants, KeysOfOneOwnerDoNotMigrate) {
+  crowd::CrowdOptions options = Small(3);
+  options.migrates = true;
+  const Crowd crowd = crowd::MakeCrowd(options);
+  TempFolder folder;
+  const std::string path = folder / "accounts.ndjson";
+  std::ofstream file(path);
+  for (const crowd::Account& account : crowd.accounts) {
+    file << R"({"key_id":")" << account.id << R"(","account":")" << account.id << R"(","organisation":"one customer"})" << "\n";
+  }
+  file.close();
+  const auto directory = AccountDirectory::Load(path, Salt{});
+  ASSERT_TRUE(directory.ok()) << directory.error().message;
+  const Played run(crowd, 0, Options(), directory.value());
+  EXPECT_EQ(run.pipeline->migration().counters().Get(MigrationCounter::kIdEvents), 0u);
+  EXPECT_GT(run.pipeline->migration().counters().Get(MigrationCounter::kSameOwner), 10u);
+}
+
 TEST(Invariants, PoisonersDragNoInnocentIn) {
   Crowd crowd = crowd::MakeCrowd(Small(6));
   const Played clean(crowd);

@@ -29,7 +29,7 @@ PipelineOptions Options() {
 
 const crowd::Crowd& TheCrowd() {
   static const crowd::Crowd crowd = crowd::MakeCrowd({.seed = 3, .chat_accounts = 200, .app_accounts = 5, .framework_accounts = 40,
-                                                      .classes = 1, .harnesses = 1, .batch_jobs = 1, .pack_users = 10, .t1 = true, .t4 = true});
+                                                      .classes = 1, .harnesses = 1, .batch_jobs = 1, .pack_users = 10, .t1 = true, .t4 = true, .migrates = true});
   return crowd;
 }
 

@@ -1,0 +1,237 @@
+#include "pipeline/evidence/migration_layer.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <set>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mutant.h"
+#include "pipeline/evidence/fixed_point.h"
+
+namespace stillwatch::pipeline {
+
+namespace {
+
+constexpr uint32_t kRetryWindowS = 120;
+constexpr uint32_t kSecondsPerDay = 86'400;
+constexpr uint32_t kRowsOfPair = 16;
+constexpr uint32_t kRetryShare = 16;  // bodies live two minutes: a table of 1/16 of the rows holds them
+
+uint32_t CheckOf(const AccountId& id) {
+  uint32_t check;
+  std::memcpy(&check, id.bytes, sizeof check);
+  return check;
+}
+
+uint16_t TagOf(uint64_t owner) { return static_cast<uint16_t>(std::max<uint64_t>(Mix64(owner) >> 48, 1)); }
+
+uint32_t SecondsOf(int64_t ns) { return static_cast<uint32_t>(std::max<int64_t>(ns, 0) / kNsPerSecond); }
+
+// The account that a row names; null: it is gone.
+const Profile* OriginOf(const OriginTable::Row& row, const ProfileTable& profiles) {
+  if (row.account >= profiles.size()) return nullptr;
+  const Profile& profile = profiles.all()[row.account];
+  return CheckOf(profile.id) == row.check ? &profile : nullptr;
+}
+
+}  // namespace
+
+// --- OriginTable --------------------------------------------------------------------------------------
+
+OriginTable::OriginTable(uint32_t rows_max) : rows_(std::bit_ceil(std::max(rows_max, 64u))) {}
+
+OriginTable::Row* OriginTable::SetOf(uint64_t key) {
+  return rows_.data() + (Mix64(key) & (rows_.size() / kWays - 1)) * kWays;
+}
+
+OriginTable::Row* OriginTable::Find(uint64_t key) {
+  Row* const set = SetOf(key);
+  for (size_t way = 0; way < kWays; ++way) {
+    if (set[way].key == key && key != 0) return set + way;
+  }
+  return nullptr;
+}
+
+OriginTable::Row* OriginTable::Place(uint64_t key, uint32_t oldest_s, bool* replaced) {
+  Row* const set = SetOf(key);
+  Row* row = std::min_element(set, set + kWays, [](const Row& a, const Row& b) {
+    return (a.key != 0 ? a.time_s + 1ull : 0) < (b.key != 0 ? b.time_s + 1ull : 0);
+  });
+  *replaced = row->key != 0 && row->time_s >= oldest_s;
+  *row = Row{};
+  row->key = key;
+  return row;
+}
+
+// --- MigrationLayer -----------------------------------------------------------------------------------
+
+struct MigrationLayer::Turn {
+  const Profile& account;
+  const ProfileTable& profiles;
+  uint32_t asked_s, ended_s;
+  uint32_t conversation;
+  bool inherited = false;  // `conversation` is that of what came back
+};
+
+MigrationLayer::MigrationLayer(const Tunables& tunables)
+    : pairs_max_(std::max(tunables.migration_rows_max / kRowsOfPair, 16u)),
+      ids_(tunables.migration_rows_max),
+      prefixes_(tunables.migration_rows_max),
+      retries_(tunables.migration_rows_max / kRetryShare) {}
+
+uint64_t MigrationLayer::memory_bytes() const {
+  return ids_.memory_bytes() + prefixes_.memory_bytes() + retries_.memory_bytes() + pairs_.size() * (sizeof(Pair) + 2 * sizeof(AccountId));
+}
+
+void MigrationLayer::Note(const dataplane::ExchangeView& exchange, const Profile& account, const ProfileTable& profiles) {
+  const dataplane::ExchangeHeader& h = exchange.header();
+  const auto chain = exchange.prefix_chain();
+  Turn turn{account, profiles, SecondsOf(h.request_start_ns), SecondsOf(h.response_end_ns),
+            static_cast<uint32_t>(Mix64(chain.empty() ? h.body_hash : chain.front()) >> 32)};
+  for (uint64_t id : exchange.ids_returned()) Return(kId, id, &turn);
+  // A conversation goes on: longer than what was held. Its whole self again is no migration but a repetition.
+  if (h.prefix_deep_from != 0) {
+    for (size_t k = h.prefix_deep_from; k < chain.size(); ++k) Return(kPrefix, chain[k - 1], &turn);
+  }
+  if (h.body_hash != 0) Return(kRetry, h.body_hash, &turn);
+
+  for (uint64_t id : exchange.ids_issued()) Issue(kId, id, turn);
+  const bool answered = h.status >= 200 && h.status < 300;
+  const bool failed = h.status == 429 || h.status >= 500;
+  if (answered && h.prefix_deep_from != 0 && h.prefix_deep_from <= chain.size()) Issue(kPrefix, chain.back(), turn);
+  if (failed && h.body_hash != 0) Issue(kRetry, h.body_hash, turn);
+}
+
+void MigrationLayer::Return(Kind kind, uint64_t key, Turn* turn) {
+  OriginTable::Row* const row = TableOf(kind).Find(key);
+  if (row == nullptr || row->account == OriginTable::kShared || row->time_s < oldest_s_) return;
+  if (kind == kRetry && (turn->asked_s + 1 < row->time_s || turn->asked_s > row->time_s + kRetryWindowS)) return;
+  if (kind != kRetry && !turn->inherited) turn->conversation = row->conversation, turn->inherited = true;
+  const Profile* const origin = OriginOf(*row, turn->profiles);
+  if (origin == nullptr || origin == &turn->account) return;
+  if (origin->owner == turn->account.owner && !MutantIs("migration.ignores_owners")) {
+    counters_.Add(MigrationCounter::kSameOwner);
+    return;
+  }
+  const uint16_t day = static_cast<uint16_t>(turn->asked_s / kSecondsPerDay);
+  if (row->day != day) row->day = day, row->others[0] = row->others[1] = 0;
+  const uint16_t tag = TagOf(turn->account.owner);
+  uint16_t* const end = row->others + 2;
+  uint16_t* const place = std::find_if(row->others, end, [&](uint16_t other) { return other == tag || other == 0; });
+  if (place == end && !MutantIs("migration.public_counts")) {
+    row->account = OriginTable::kShared;
+    counters_.Add(MigrationCounter::kShared);
+    return;
+  }
+  if (place != end) *place = tag;
+  counters_.Add(kind == kId       ? MigrationCounter::kIdEvents
+                : kind == kPrefix ? MigrationCounter::kPrefixEvents
+                                  : MigrationCounter::kRetryEvents);
+  AddEvent(origin->id, kind, key, turn->conversation, *turn);
+}
+
+void MigrationLayer::Issue(Kind kind, uint64_t key, const Turn& turn) {
+  if (key == 0) return;
+  OriginTable& table = TableOf(kind);
+  OriginTable::Row* row = table.Find(key);
+  if (row != nullptr && kind != kRetry) {
+    if (row->account == OriginTable::kShared) return;
+    const Profile* const origin = OriginOf(*row, turn.profiles);
+    if (origin != nullptr && origin->owner != turn.account.owner) {  // given to two: it names nobody
+      row->account = OriginTable::kShared;
+      counters_.Add(MigrationCounter::kShared);
+      return;
+    }
+  }
+  if (row == nullptr) {
+    const uint32_t oldest = kind == kRetry ? turn.ended_s - std::min(turn.ended_s, kRetryWindowS) : oldest_s_;
+    bool replaced = false;
+    row = table.Place(key, oldest, &replaced);
+    if (replaced) counters_.Add(MigrationCounter::kRowsReplaced);
+  }
+  if (row->account == OriginTable::kShared) {  // a body that many send; as long as it keeps failing
+    if (turn.ended_s <= row->time_s + kRetryWindowS) {
+      row->time_s = turn.ended_s;
+      return;
+    }
+    row->others[0] = row->others[1] = 0;
+  }
+  row->account = turn.profiles.IndexOf(&turn.account);
+  row->check = CheckOf(turn.account.id);
+  row->conversation = turn.conversation;
+  row->time_s = turn.ended_s;
+}
+
+void MigrationLayer::AddEvent(const AccountId& from, Kind kind, uint64_t key, uint32_t conversation, const Turn& turn) {
+  const std::pair<AccountId, AccountId> ends = std::minmax(from, turn.account.id);
+  auto at = pairs_.find(ends);
+  if (at == pairs_.end()) {
+    if (pairs_.size() >= pairs_max_) DropOldPairs();
+    at = pairs_.emplace(ends, Pair{}).first;
+    at->second.first_s = turn.asked_s;
+  }
+  Pair& pair = at->second;
+  pair.last_s = std::max(pair.last_s, turn.asked_s);
+  for (Event& event : std::span(pair.events, pair.kept)) {
+    if (event.kind == kind && event.conversation == conversation) {
+      event.key = key;
+      event.time_s = std::max(event.time_s, turn.asked_s);
+      return;
+    }
+  }
+  if (pair.kept < kEventsKept) pair.events[pair.kept++] = {key, conversation, turn.asked_s, kind, 0};
+}
+
+// The eighth that has been quiet longest, in one go.
+void MigrationLayer::DropOldPairs() {
+  std::vector<uint32_t> last;
+  for (const auto& [ends, pair] : pairs_) last.push_back(pair.last_s);
+  const auto cut = last.begin() + static_cast<ptrdiff_t>(last.size() / 8);
+  std::nth_element(last.begin(), cut, last.end());
+  size_t wanted = last.size() / 8 + 1;
+  for (auto at = pairs_.begin(); at != pairs_.end() && wanted != 0;) {
+    if (at->second.last_s > *cut) {
+      ++at;
+      continue;
+    }
+    at = pairs_.erase(at);
+    --wanted;
+    counters_.Add(MigrationCounter::kPairsDropped);
+  }
+}
+
+void MigrationLayer::ExpireBefore(uint32_t time_s) {
+  oldest_s_ = time_s;
+  std::erase_if(pairs_, [&](const auto& item) { return item.second.last_s < time_s; });
+}
+
+std::vector<EdgeRecord> MigrationLayer::FindEdges(const ProfileTable& profiles, const Tunables& tunables) const {
+  std::vector<EdgeRecord> edges;
+  for (const auto& [ends, pair] : pairs_) {
+    const Profile* const a = profiles.Find(ends.first);
+    const Profile* const b = profiles.Find(ends.second);
+    if (a == nullptr || b == nullptr || a->owner == b->owner) continue;
+    std::set<uint32_t> moved, retried;  // conversations
+    EdgeRecord edge;
+    edge.first_s = UINT32_MAX;
+    for (const Event& event : std::span(pair.events, pair.kept)) {
+      const OriginTable::Row* const row = TableOf(event.kind).Find(event.key);
+      if (event.time_s < oldest_s_ || (row != nullptr && row->account == OriginTable::kShared)) continue;
+      (event.kind == kRetry ? retried : moved).insert(event.conversation);
+      ++edge.count;
+      edge.first_s = std::min(edge.first_s, event.time_s);
+      edge.last_s = std::max(edge.last_s, event.time_s);
+    }
+    const size_t events = moved.size() + !retried.empty();
+    if (moved.empty() || (events < 2 && !MutantIs("migration.one_event"))) continue;
+    edge.a = ends.first, edge.b = ends.second;
+    edge.layer = Layer::kMigration;
+    edge.weight = std::min(static_cast<int32_t>(events) * tunables.migration_nats, tunables.identity_nats_max);
+    edges.push_back(edge);
+  }
+  return edges;
+}
+
+}  // namespace stillwatch::pipeline
