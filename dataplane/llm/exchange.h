@@ -50,6 +50,7 @@ enum class Api : uint8_t {
   kCountTokens,            // asked how long a request would be
   kRealtime,               // OpenAI realtime, over WebSocket
 };
+inline constexpr size_t kApis = static_cast<size_t>(Api::kRealtime) + 1;
 enum class FinishReason : uint8_t { kUnknown, kStop, kLength, kToolUse, kContentFilter, kOther };
 
 // Which parts of the text the token hashes belong to.

@@ -29,8 +29,8 @@ bool WithinBounds(const ExchangeHeader& h) {
   for (const uint32_t tokens : h.part_tokens) {
     if (tokens > kPartTokensMax) return false;
   }
-  return h.model_length <= kModelLengthMax && h.prefix_chain_count <= kPrefixChainMax && h.prefix_deep_from <= kPrefixChainMax && h.dialect <= Dialect::kGemini &&
-         h.api <= Api::kStreamGenerateContent && h.finish <= FinishReason::kOther &&
+  return h.model_length <= kModelLengthMax && h.prefix_chain_count <= kPrefixChainMax && h.prefix_deep_from <= kPrefixChainMax &&
+         static_cast<size_t>(h.dialect) < kDialects && static_cast<size_t>(h.api) < kApis && h.finish <= FinishReason::kOther &&
          (h.client.length == 0 || h.client.length == 4 || h.client.length == 16);
 }
 

@@ -19,7 +19,7 @@ import xxhash
 SYSTEM, INSTRUCTION, TAIL, OUTPUT = range(4)  # Part in exchange.h
 HAS_KEY = 1 << 22  # kHasKey
 
-_MAGIC = b"SWEXCHG2"
+_MAGIC = b"SWEXCHG3"
 _FAMILY_BYTES = 7  # of the magic, the same in every version
 _HEAD_BYTES = 32
 _BLOCK_BYTES_MAX = 1 << 20
@@ -32,7 +32,7 @@ HEADER = np.dtype([
     ("flow_id", "<u8"), ("flags", "<u4"), ("dialect", "u1"), ("api", "u1"), ("finish", "u1"), ("key_id", "u1", 16),
     ("organisation_id", "<u8"), ("end_user_id", "<u8"), ("client_bytes", "u1", 16), ("client_length", "u1"),
     ("ja4_hash", "<u8"), ("http2_hash", "<u8"), ("agent_family_hash", "<u8"), ("status", "<u2"), ("turns", "<u2"), ("tools", "<u2"),
-    ("logit_bias_count", "<u2"), ("n", "<u2"), ("reserved", "<u2"), ("temperature_milli", "<i4"), ("top_p_milli", "<i4"), ("max_tokens", "<u4"),
+    ("logit_bias_count", "<u2"), ("n", "<u2"), ("prefix_deep_from", "<u2"), ("temperature_milli", "<i4"), ("top_p_milli", "<i4"), ("max_tokens", "<u4"),
     ("tokens_in", "<u4"), ("tokens_out", "<u4"), ("request_bytes", "<u8"), ("response_bytes", "<u8"), ("body_hash", "<u8"),
     ("part_hash", "<u8", 4), ("logit_bias_hash", "<u8"), ("request_id_hash", "<u8"), ("config_generation", "<u4"),
     ("prefix_chain_count", "<u4"), ("ids_issued_count", "<u4"), ("ids_returned_count", "<u4"), ("part_tokens", "<u4", 4), ("model_length", "<u4"),

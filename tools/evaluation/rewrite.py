@@ -33,7 +33,7 @@ def read(path):
     """(head of the file, [block])"""
     with open(path, "rb") as file:
         head = file.read(32)
-        if head[:8] != b"SWEXCHG2" or struct.unpack_from("<I", head, 8)[0] != HEADER_BYTES:
+        if head[:8] != b"SWEXCHG3" or struct.unpack_from("<I", head, 8)[0] != HEADER_BYTES:
             sys.exit(f"rewrite.py: {path}: no file of recorded exchanges of this version")
         blocks = []
         while True:

@@ -30,7 +30,7 @@ class Rewrite(unittest.TestCase):
     def test_a_file_comes_back_whole_and_private(self):
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/x"
-            head = b"SWEXCHG2" + struct.pack("<II", rewrite.HEADER_BYTES, 0) + bytes(16)
+            head = b"SWEXCHG3" + struct.pack("<II", rewrite.HEADER_BYTES, 0) + bytes(16)
             rewrite.write(path, head, self.blocks)
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
             self.assertEqual(rewrite.read(path), (head, self.blocks))

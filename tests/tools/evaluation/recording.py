@@ -33,7 +33,7 @@ def block(order=1, key=1, at_s=0.0, tokens=(), address=(), tokens_out=0, flags=1
 
 
 def file_of(blocks, count=None):
-    data = b"SWEXCHG2" + struct.pack("<IIQQ", HEADER_BYTES, 0, 1, 2)
+    data = b"SWEXCHG3" + struct.pack("<IIQQ", HEADER_BYTES, 0, 1, 2)
     for b in blocks:
         data += struct.pack("<QQ", len(b), xxhash.xxh3_64_intdigest(b)) + b + bytes(-len(b) % 8)
     return data + struct.pack("<QQ", 0, len(blocks) if count is None else count)

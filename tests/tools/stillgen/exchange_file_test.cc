@@ -187,12 +187,14 @@ TEST_F(ExchangeFileTest, ValuesOutOfBoundsAreRefused) {
     return block_read.ok() ? std::string() : block_read.message();
   };
   EXPECT_EQ(read([](auto*) {}, 0), "");
+  EXPECT_EQ(read([](auto* h) { h->dialect = dataplane::Dialect::kGeneric, h->api = dataplane::Api::kRealtime; }, 0), "");
   const std::string bounds = path_.string() + ": record 1: a value is out of its bounds";
   EXPECT_EQ(read([](auto* h) { h->part_tokens[1] = dataplane::kPartTokensMax + 1; }, 4 * (dataplane::kPartTokensMax + 1)), bounds);
   EXPECT_EQ(read([](auto* h) { h->model_length = 65; }, 65), bounds);
   EXPECT_EQ(read([](auto* h) { h->prefix_chain_count = 65; }, 65 * 8), bounds);
   EXPECT_EQ(read([](auto* h) { h->client.length = 17; }, 0), bounds);
-  EXPECT_EQ(read([](auto* h) { h->api = static_cast<dataplane::Api>(9); }, 0), bounds);
+  EXPECT_EQ(read([](auto* h) { h->api = static_cast<dataplane::Api>(dataplane::kApis); }, 0), bounds);
+  EXPECT_EQ(read([](auto* h) { h->dialect = static_cast<dataplane::Dialect>(dataplane::kDialects); }, 0), bounds);
   EXPECT_EQ(read([](auto* h) { h->model_length = 3; }, 2), path_.string() + ": record 1: its lengths do not add up");
 }
 
