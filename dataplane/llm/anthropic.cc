@@ -28,20 +28,7 @@ void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
 }
 
 void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
-  std::string_view role, text;
-  request->BeginMessage();
-  json.Fields(message, [&](std::string_view key, JsonValue value) {
-    if (key == "role") {
-      json.String(value, &role);
-    } else if (key == "content") {
-      if (json.TypeOf(value) == JsonType::string) {
-        if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
-      } else {
-        json.Items(value, [&](JsonValue& block) { ReadBlock(json, block, request); });
-      }
-    }
-  });
-  request->EndMessage(role);
+  ReadMessageOfBlocks(json, message, request, ReadBlock);
 }
 
 void ReadThinking(JsonReader& json, JsonValue& value, RequestView* request) {
@@ -196,13 +183,7 @@ void ReadCountRequest(JsonReader& json, RequestView* request) {
   ReadRequest(json, request);
 }
 
-void ReadCount(JsonReader& json, OutputDigest* output) {
-  json.RootFields([&](std::string_view key, JsonValue value) {
-    uint64_t tokens;
-    if (key == "input_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
-    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
-  });
-}
+void ReadCount(JsonReader& json, OutputDigest* output) { ReadTokenCount(json, "input_tokens", output); }
 
 constexpr CredentialPlaces kKeys{CredentialPlace::kXApiKey, CredentialPlace::kAuthorization,
                                  CredentialPlace::kApiKey};

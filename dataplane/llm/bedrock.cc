@@ -57,20 +57,7 @@ void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
 }
 
 void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
-  std::string_view role, text;
-  request->BeginMessage();
-  json.Fields(message, [&](std::string_view key, JsonValue value) {
-    if (key == "role") {
-      json.String(value, &role);
-    } else if (key == "content") {
-      if (json.TypeOf(value) == JsonType::string) {
-        if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
-      } else {
-        json.Items(value, [&](JsonValue& block) { ReadBlock(json, block, request); });
-      }
-    }
-  });
-  request->EndMessage(role);
+  ReadMessageOfBlocks(json, message, request, ReadBlock);
 }
 
 // inferenceConfig and textGenerationConfig, and what Llama, Mistral and Cohere have at the top.

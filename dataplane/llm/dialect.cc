@@ -71,6 +71,14 @@ void ReadMaxTokens(JsonReader& json, JsonValue& value, RequestView* request) {
   if (json.Uint(value, &request->max_tokens)) request->flags |= kHasMaxTokens;
 }
 
+void ReadTokenCount(JsonReader& json, std::string_view name, OutputDigest* output) {
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    uint64_t tokens;
+    if (key == name && json.Uint(value, &tokens)) output->UsageIn(tokens);
+    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
+  });
+}
+
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output) {
   std::string_view type, code, status;
   if (json.TypeOf(value) == JsonType::string) {

@@ -97,6 +97,28 @@ void ReadMessages(JsonReader& json, JsonValue& messages, RequestView* request, R
   json.Items(messages, [&](JsonValue& message) { read_message(json, message, request); });
 }
 
+// A message whose content is a text or an array of blocks. read_block(json, block, request) for each.
+template <typename ReadBlock>
+void ReadMessageOfBlocks(JsonReader& json, JsonValue& message, RequestView* request, ReadBlock&& read_block) {
+  std::string_view role, text;
+  request->BeginMessage();
+  json.Fields(message, [&](std::string_view key, JsonValue value) {
+    if (key == "role") {
+      json.String(value, &role);
+    } else if (key == "content") {
+      if (json.TypeOf(value) == JsonType::string) {
+        if (json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+      } else {
+        json.Items(value, [&](JsonValue& block) { read_block(json, block, request); });
+      }
+    }
+  });
+  request->EndMessage(role);
+}
+
+// An answer that counts the tokens of a request, under `name`.
+void ReadTokenCount(JsonReader& json, std::string_view name, OutputDigest* output);
+
 // The error object that OpenAI and those who copy it send: {type, code, message}, or a string.
 void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output);
 

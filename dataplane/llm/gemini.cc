@@ -272,13 +272,7 @@ void ReadEmbedRequest(JsonReader& json, RequestView* request) {
   });
 }
 
-void ReadCount(JsonReader& json, OutputDigest* output) {
-  json.RootFields([&](std::string_view key, JsonValue value) {
-    uint64_t tokens;
-    if (key == "totalTokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
-    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
-  });
-}
+void ReadCount(JsonReader& json, OutputDigest* output) { ReadTokenCount(json, "totalTokens", output); }
 
 constexpr CredentialPlaces kKeys{CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey,
                                  CredentialPlace::kAuthorization};

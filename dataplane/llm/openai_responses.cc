@@ -238,13 +238,7 @@ void ReadCountRequest(JsonReader& json, RequestView* request) {
   ReadRequest(json, request);
 }
 
-void ReadCount(JsonReader& json, OutputDigest* output) {
-  json.RootFields([&](std::string_view key, JsonValue value) {
-    uint64_t tokens;
-    if (key == "input_tokens" && json.Uint(value, &tokens)) output->UsageIn(tokens);
-    if (key == "error" && NotNull(json, value)) ReadError(json, value, output);
-  });
-}
+void ReadCount(JsonReader& json, OutputDigest* output) { ReadTokenCount(json, "input_tokens", output); }
 
 constexpr CredentialPlaces kKeys{CredentialPlace::kAuthorization, CredentialPlace::kApiKey,
                                  CredentialPlace::kXApiKey};

@@ -174,15 +174,27 @@ def _check_headers(path, data, h, offsets):
         refuse(np.concatenate(([False], ~less)), "it is out of order")
 
 
-def read(path):
-    """The file's exchanges; BadFile if it is not whole."""
+def _mapped(path):
     try:
         with open(path, "rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror}") from None
     except ValueError:  # nothing can be mapped of an empty file
         raise BadFile(f"{path}: no file of recorded exchanges") from None
+
+
+def blocks(path):
+    """(head of the file, [each block as a bytearray]), for who changes them; BadFile if the file is not whole."""
+    with _mapped(path) as data:
+        offsets = [int(at) for at in _block_offsets(path, data)]
+        sizes = [struct.unpack_from("<Q", data, at - 16)[0] for at in offsets]
+        return data[:_HEAD_BYTES], [bytearray(data[at:at + size]) for at, size in zip(offsets, sizes)]
+
+
+def read(path):
+    """The file's exchanges; BadFile if it is not whole."""
+    data = _mapped(path)
     offsets = _block_offsets(path, data)
     header = _copy_headers(data, offsets)
     _check_headers(path, data, header, offsets)

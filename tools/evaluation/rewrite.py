@@ -19,31 +19,31 @@ import sys
 
 try:
     import xxhash
-except ImportError:
-    sys.exit("rewrite.py: python3-xxhash is missing; tools/install-packages test installs it, and this runs with /usr/bin/python3")
 
-# Offsets in ExchangeHeader (dataplane/llm/exchange.h); its size is in the file's head and must be this one.
-HEADER_BYTES = 296
-FLAGS, DIALECT, IDENTITY, IDENTITY_END, LOGIT_BIAS_COUNT, N, SAMPLING, SAMPLING_END, LOGIT_BIAS_HASH, COUNTS = 64, 68, 71, 152, 158, 160, 164, 176, 240, 260
+    import exchanges
+except ImportError as missing:
+    sys.exit(f"rewrite.py: {missing}; tools/install-packages test installs what it needs, and this runs with /usr/bin/python3")
+
+HEADER_BYTES = exchanges.HEADER.itemsize
+
+
+def at(field):
+    return exchanges.HEADER.fields[field][1]
+
+
+FLAGS, DIALECT, IDENTITY, IDENTITY_END = at("flags"), at("dialect"), at("key_id"), at("status")
+LOGIT_BIAS_COUNT, SAMPLING, SAMPLING_END, LOGIT_BIAS_HASH = at("logit_bias_count"), at("temperature_milli"), at("tokens_in"), at("logit_bias_hash")
+COUNTS = at("prefix_chain_count")
 # response format, logprobs, has temperature, top p, max tokens, seed, n, reasoning asked
 OPTIONS = sum(1 << bit for bit in (9, 10, 11, 12, 13, 14, 15, 21))
 
 
 def read(path):
     """(head of the file, [block])"""
-    with open(path, "rb") as file:
-        head = file.read(32)
-        if head[:8] != b"SWEXCHG3" or struct.unpack_from("<I", head, 8)[0] != HEADER_BYTES:
-            sys.exit(f"rewrite.py: {path}: no file of recorded exchanges of this version")
-        blocks = []
-        while True:
-            size, digest = struct.unpack("<QQ", file.read(16))
-            if size == 0:
-                return head, blocks
-            block = bytearray(file.read((size + 7) // 8 * 8)[:size])
-            if xxhash.xxh3_64_intdigest(bytes(block)) != digest:
-                sys.exit(f"rewrite.py: {path}: record {len(blocks) + 1}: it is damaged")
-            blocks.append(block)
+    try:
+        return exchanges.blocks(path)
+    except exchanges.BadFile as bad:
+        sys.exit(f"rewrite.py: {bad}")
 
 
 def write(path, head, blocks):
@@ -82,12 +82,12 @@ def vocabulary(blocks, seed):
     known = {}
     for block in blocks:
         chain, issued, returned, *parts = struct.unpack_from("<7I", block, COUNTS)
-        at = HEADER_BYTES + 8 * (chain + issued + returned)
-        tokens = struct.unpack_from(f"<{sum(parts)}I", block, at)
+        begin = HEADER_BYTES + 8 * (chain + issued + returned)
+        tokens = struct.unpack_from(f"<{sum(parts)}I", block, begin)
         for token in tokens:
             if token not in known:
                 known[token] = mixed(token, seed)
-        struct.pack_into(f"<{len(tokens)}I", block, at, *(known[t] for t in tokens))
+        struct.pack_into(f"<{len(tokens)}I", block, begin, *(known[t] for t in tokens))
 
 
 def no_parameters(blocks, _):

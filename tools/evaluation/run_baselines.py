@@ -15,8 +15,6 @@ what was asked.
 Needs python3-numpy, python3-scipy, python3-networkx and python3-xxhash of Debian. Stops with 2 where a file cannot be used.
 """
 import argparse
-import hashlib
-import hmac
 import json
 import sys
 import time
@@ -27,18 +25,17 @@ try:
 
     import exchanges
     from baselines import METHODS
+    from metrics import threshold
+    from truth import ACCOUNT_KEY, key_id_of
 except ImportError as missing:
     sys.exit(f"run_baselines.py: {missing}; install python3-numpy python3-scipy python3-networkx python3-xxhash and run it with /usr/bin/python3")
 
 RATES = (1e-2, 1e-3)
-EXAMPLE_KEY = bytes.fromhex("7374696c6c77617463682d6578616d706c65")  # of config/examples/replay.toml
 
 
-def labels_of(truth, account_key=EXAMPLE_KEY):
+def labels_of(truth, account_key=ACCOUNT_KEY):
     """Kind of the account of each id, and whether it is of a campaign; accounts on the allow-list are left out."""
-    def identity(a):
-        return a.get("key_id") or hmac.new(account_key, a["key"].encode(), hashlib.sha256).hexdigest()[:32]
-    return {identity(a): (a["kind"], a["campaign"] is not None) for a in truth["accounts"] if not a.get("allowed")}
+    return {key_id_of(a, account_key): (a["kind"], a["campaign"] is not None) for a in truth["accounts"] if not a.get("allowed")}
 
 
 class Run:
@@ -58,12 +55,6 @@ class Run:
         begin = time.process_time()
         found = module.scores(self.exchanges, **parameters)
         return np.array([found[i] for i in self.ids]), time.process_time() - begin
-
-
-def threshold(benign, rate):
-    """The score that at most `rate` of the benign accounts exceed."""
-    allowed = int(rate * len(benign))
-    return float(np.sort(benign)[::-1][allowed]) if len(benign) > allowed else -np.inf
 
 
 def auc(scores, campaign):

@@ -10,6 +10,11 @@ ACCOUNT_KEY = bytes.fromhex("7374696c6c77617463682d6578616d706c65")  # of config
 _START_AT, _KEY_AT = 24, 71  # request_start_ns and key_id in ExchangeHeader (dataplane/llm/exchange.h)
 
 
+def key_id_of(row, account_key=ACCOUNT_KEY):
+    """The account as verdicts name it, of a row of truth.json."""
+    return row.get("key_id") or hmac.new(account_key, row["key"].encode(), hashlib.sha256).hexdigest()[:32]
+
+
 class Truth:
     """accounts: {key id: row of truth.json}; campaigns: {name: set of key ids}; type_of: {campaign: type}."""
 
@@ -20,7 +25,7 @@ class Truth:
         by_index = {}
         self.accounts = {}
         for row in whole["accounts"]:
-            key_id = row.get("key_id") or hmac.new(ACCOUNT_KEY, row["key"].encode(), hashlib.sha256).hexdigest()[:32]
+            key_id = key_id_of(row)
             by_index[row["account"]] = key_id
             self.accounts[key_id] = row
         self.campaigns = {c["campaign"]: {by_index[a] for a in c["accounts"]} for c in whole["campaigns"]}
