@@ -188,6 +188,8 @@ Status Daemon::OpenPorts() {
   ports_ = std::move(opened).value();
   registry_.Register(ports_->counters());
   registry_.Register(ports_->device_counters());
+  registry_.Register(ports_->delay_counters());
+  registry_.Register(ports_->wait_counters());
   return {};
 }
 
@@ -441,6 +443,20 @@ config::Config Daemon::config() const {
   return config_;
 }
 
+namespace {
+
+// Upper ends of a histogram's steps, in microseconds; null where it has none.
+json Quantiles(const std::array<uint64_t, dataplane::kLatencySteps>& frames) {
+  json quantiles;
+  for (const auto& [name, per_mille] : {std::pair("p50", 500), {"p99", 990}, {"p999", 999}}) {
+    const std::optional<uint64_t> us = dataplane::LatencyQuantileUs(frames, static_cast<uint64_t>(per_mille));
+    quantiles[name] = us.has_value() ? json(*us) : json(nullptr);
+  }
+  return quantiles;
+}
+
+}  // namespace
+
 json Daemon::ThreadGenerations() const {
   json threads = json::object();
   for (const Quiescent::Slot& slot : quiescent_.slots()) threads[slot.thread] = slot.seen.load();
@@ -473,6 +489,7 @@ std::string Daemon::StatusJson() {
   for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
     if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
   }
+  status["latency_us"] = {{"delay", Quantiles(LatencyOf(ports_->delay_counters()))}, {"wait", Quantiles(LatencyOf(ports_->wait_counters()))}};
   const pipeline::SnapshotStatus snapshot = keeper_->status();
   status["snapshot"] = {{"age_s", nullptr}, {"bytes", snapshot.bytes}, {"interval_s", config.snapshot.interval_s},
                         {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},
