@@ -11,6 +11,7 @@
 #include "pipeline/batch/records.h"
 #include "pipeline/campaign/assembler.h"
 #include "pipeline/evidence/elicitation_layer.h"
+#include "pipeline/evidence/exact_rules_layer.h"
 #include "pipeline/evidence/template_layer.h"
 #include "pipeline/evidence/work_layer.h"
 
@@ -220,6 +221,7 @@ void Pipeline::ComputeSketches() {
 
 void Pipeline::FindFragments(const ExchangeView& exchange, std::vector<Fragment>* out) const {
   FragmentsOf(exchange.tokens(Part::kInstruction), CutOf(exchange), out);
+  if (IsProbe(exchange.header())) AddProbeFragments(exchange.header(), out);
   for (const Fragment& fragment : *out) fragments_.Prefetch(fragment.hash);
 }
 
@@ -246,6 +248,7 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   profile->day.Note(h.request_start_ns / kNsPerSecond, h.tokens_out);
   profile->hours.Note(h.request_start_ns / kNsPerSecond);
   if (const uint16_t network = NetworkOf(h, options_.salt); network != 0) profile->home.Note(network);
+  if (IsProbe(h)) profile->probed.Note(h.logit_bias_hash);
   profile->refusals += exchange.has(dataplane::kRefusal);
   profile->rate_limited += exchange.has(dataplane::kRateLimited);
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
@@ -271,6 +274,10 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
     uint64_t x = 0;
     for (uint32_t token : tokens) x = Mix64(x + token);
     request.text_hash = Low32(x);
+  }
+  if (IsProbe(h)) {  // what it asks is its text with its token ids
+    request.text_hash = Low32(Mix64(request.text_hash + h.logit_bias_hash));
+    request.flags |= kProbe;
   }
   request.model = static_cast<uint16_t>(KeyedHash64(exchange.model(), options_.salt));
   request.parameters = ParametersOf(h);
@@ -362,7 +369,7 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
   if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   TemplateLayerResult templates = FindTemplateEdges(look, t);
   std::vector<EdgeRecord> edges = std::move(templates.edges);
-  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t),
+  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t), FindProbeEdges(look, t),
                                               migration_.FindEdges(profiles_, t)}) {
     edges.insert(edges.end(), more.begin(), more.end());
   }

@@ -67,6 +67,9 @@ struct Tunables {
   // --- Layer 5: elicitation -----------------------------------------------------------------------
   int32_t elicitation_nats = Nats(25);  // a request that asks for reasoning, rubrics, n-best, schemas
 
+  // --- Layer 10: exact rules ----------------------------------------------------------------------
+  uint32_t probe_sets_min = 8;          // distinct sets of biased token ids under which one token's odds were asked: people read a few labels'
+
   // --- Layers of a whole group: 6, 8, 9, 11 -------------------------------------------------------
   uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today
   int32_t timing_nats_max = Nats(60);   // as much as the client stack
