@@ -129,6 +129,12 @@ void LlmCore::DigestRequest(Transaction* t, bool complete) {
     h.flags |= kMalformedRequest;
     CountJsonTrouble(LlmCounter::kRequestMalformed);
   }
+  DigestView(t);
+  Wipe();
+}
+
+void LlmCore::DigestView(Transaction* t) {
+  ExchangeHeader& h = t->header;
   if (request.pieces_dropped != 0) counters.Add(LlmCounter::kPiecesDropped, request.pieces_dropped);
   if (request.ids_dropped != 0) counters.Add(LlmCounter::kIdsDropped, request.ids_dropped);
   if (request.model.data() != t->model) {
@@ -143,7 +149,6 @@ void LlmCore::DigestRequest(Transaction* t, bool complete) {
   digest.Digest(request, &h);
   if (digest.ids_weak() != 0) counters.Add(LlmCounter::kIdsWeak, digest.ids_weak());
   KeepDigest(t);
-  Wipe();
 }
 
 // The arrays wait for the response in one byte string.

@@ -30,6 +30,8 @@ struct LlmCore {
   void Hold(Bytes data, ChunkList* body, bool* cut, LlmCounter too_large);
   // Reads the request body held. t->dropped: it is no model request.
   void DigestRequest(Transaction* t, bool complete);
+  // Digests `request`, which a dialect filled.
+  void DigestView(Transaction* t);
   void KeepDigest(Transaction* t);
   // One event of a streamed answer. `cut`: its end is missing.
   void ReadEvent(Transaction* t, std::string_view type, std::string_view data, bool cut);

@@ -7,7 +7,9 @@
 #include "dataplane/llm/client_address.h"
 #include "dataplane/llm/headers.h"
 #include "dataplane/llm/identity.h"
+#include "dataplane/http/text.h"
 #include "dataplane/llm/llm_core.h"
+#include "dataplane/llm/realtime.h"
 #include "dataplane/llm/response_reader.h"
 
 namespace stillwatch::dataplane {
@@ -40,7 +42,8 @@ size_t Unescape(std::string_view from, std::span<char> to) {
 class Observer final : public LlmObserver {
  public:
   Observer(const LlmOptions& options, WorkerOutput* output, ExchangeTextObserver* texts)
-      : own_core_(options, output, texts), core_(&own_core_), identity_(options.account_key), responses_(core_) {}
+      : own_core_(options, output, texts), core_(&own_core_), identity_(options.account_key), responses_(core_),
+        realtime_(core_) {}
 
   Handle OnRequestHead(const StreamContext& at, uint64_t index, const HttpRequestHead& head) override;
   void OnRequestBody(const StreamContext& at, Handle handle, Bytes data) override;
@@ -56,12 +59,19 @@ class Observer final : public LlmObserver {
   void OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd end,
                         const HttpTransactionInfo& info) override;
 
-  void RegisterCounters(CounterRegistry* registry) override { registry->Register(core_->counters); }
+  void RegisterCounters(CounterRegistry* registry) override {
+    registry->Register(core_->counters);
+    registry->Register(realtime_.counters());
+  }
+  WebSocketObserver* websockets() override { return &realtime_; }
   const CounterBlock<LlmCounter>& counters() const override { return core_->counters; }
+  const CounterBlock<RealtimeCounter>& realtime_counters() override { return realtime_.counters(); }
   uint64_t pool_bytes_used() const override { return core_->pool.bytes_used(); }
   uint32_t exchanges_in_flight() const override { return core_->in_flight; }
 
  private:
+  Handle OnUpgrade(const StreamContext& at, uint64_t index, const HttpRequestHead& head);
+  void Introduce(const StreamContext& at, const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t);
   void SetIdentity(const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t);
   void SetClient(const StreamContext& at, const RequestHeaders& headers, ExchangeHeader* header);
   void EndRequest(Transaction* t, bool complete);
@@ -73,15 +83,17 @@ class Observer final : public LlmObserver {
   LlmCore* const core_;
   Identity identity_;
   ResponseReader responses_;
+  RealtimeReader realtime_;
 };
 
 // --- request ------------------------------------------------------------------------------------
 
-HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, const HttpRequestHead& head) {
+HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t index, const HttpRequestHead& head) {
   const auto decline = [&](LlmCounter why) -> Handle {
     core_->counters.Add(why);
     return nullptr;
   };
+  if (head.method == "GET" && FindRealtime(head.target) != nullptr) return OnUpgrade(at, index, head);
   if (head.method != "POST") return decline(LlmCounter::kNotModelApi);
   const DialectInfo* dialect = FindDialect(head.target);
   const RequestHeaders headers = ReadRequestHeaders(head, core_->options.credential_header);
@@ -98,6 +110,40 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, 
     return nullptr;
   }
   t->dialect = dialect;
+  Introduce(at, head, headers, t);
+  if (dialect->batch == BatchForm::kObjects) t->documents = DocumentSplitter(DocumentSplitter::Form::kObjects);
+  return t;
+}
+
+// "GET .../realtime" that asks for WebSocket; its transaction stands for the connection.
+HttpObserver::Handle Observer::OnUpgrade(const StreamContext& at, uint64_t index, const HttpRequestHead& head) {
+  const RequestHeaders headers = ReadRequestHeaders(head, core_->options.credential_header);
+  if (!EqualsNoCase(headers.upgrade, "websocket")) {
+    core_->counters.Add(LlmCounter::kNotModelApi);
+    return nullptr;
+  }
+  Transaction* const t = core_->Take();
+  if (t == nullptr) {
+    core_->counters.Add(LlmCounter::kExchangePoolEmpty);
+    return nullptr;
+  }
+  t->dialect = FindRealtime(head.target);
+  t->dropped = true;  // its answers are exchanges, not itself
+  if (!realtime_.Follow(t, index)) {
+    core_->Release(t);
+    return nullptr;
+  }
+  Introduce(at, head, headers, t);
+  std::string_view model = QueryValue(head.target, "model");
+  if (model.empty()) model = QueryValue(head.target, "deployment");  // Azure
+  t->model_length = static_cast<uint8_t>(Unescape(model, t->model));
+  return t;
+}
+
+// Who asks, and with which client.
+void Observer::Introduce(const StreamContext& at, const HttpRequestHead& head, const RequestHeaders& headers,
+                         Transaction* t) {
+  const DialectInfo* const dialect = t->dialect;
   ExchangeHeader& h = t->header;
   h.dialect = dialect->dialect;
   h.api = dialect->api;
@@ -119,8 +165,6 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t, 
     const std::string_view path = head.target.substr(0, head.target.find('?'));
     t->model_length = static_cast<uint8_t>(Unescape(dialect->path_model(path), t->model));
   }
-  if (dialect->batch == BatchForm::kObjects) t->documents = DocumentSplitter(DocumentSplitter::Form::kObjects);
-  return t;
 }
 
 void Observer::SetIdentity(const HttpRequestHead& head, const RequestHeaders& headers, Transaction* t) {
@@ -138,7 +182,12 @@ void Observer::SetIdentity(const HttpRequestHead& head, const RequestHeaders& he
       case CredentialPlace::kXApiKey: value = headers.x_api_key; break;
       case CredentialPlace::kApiKey: value = headers.api_key; break;
       case CredentialPlace::kGoogApiKey: value = headers.goog_api_key; break;
-      case CredentialPlace::kQueryKey: value = QueryValue(head.target, "key"); break;
+      case CredentialPlace::kQueryKey:
+        value = QueryValue(head.target, "key");
+        if (value.empty()) value = QueryValue(head.target, "api-key");
+        if (value.empty()) value = QueryValue(head.target, "access_token");
+        break;
+      case CredentialPlace::kSubprotocol: value = headers.subprotocol_key; break;
     }
     if (!value.empty()) return found(identity_.OfKey(value));
   }
@@ -176,7 +225,7 @@ void Observer::OnRequestBody(const StreamContext&, Handle handle, Bytes data) {
 void Observer::OnRequestEnd(const StreamContext& at, Handle handle) {
   Transaction* t = static_cast<Transaction*>(handle);
   t->header.request_end_ns = at.time_ns;
-  EndRequest(t, true);
+  if (t->session == nullptr) EndRequest(t, true);
 }
 
 void Observer::EndRequest(Transaction* t, bool complete) {
@@ -261,6 +310,10 @@ void Observer::OnTransactionEnd(const StreamContext& at, Handle handle, HttpEnd,
                                 const HttpTransactionInfo& info) {
   if (handle == nullptr) return;
   Transaction* t = static_cast<Transaction*>(handle);
+  if (t->session != nullptr) {
+    realtime_.Refused(t);
+    return core_->Release(t);
+  }
   EndRequest(t, info.request_complete);
   if (!t->dropped) {
     responses_.End(t, info.response_complete);
