@@ -27,7 +27,7 @@ constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the by
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
-constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kEventStreamBytes = 512;
+constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 984, kConversationBytes = 384, kEventStreamBytes = 512;
 constexpr uint64_t kRegistersBytes = 32;
 // Of both tables of layer 2 and its small one; of a node of the map.
 constexpr uint64_t kMigrationBytes = 32 * 2 + 32 / 16, kMigrationPairBytes = 304;  // pipeline/evidence/migration_layer.h
@@ -103,6 +103,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   const dataplane::LlmOptions llm;
   table.push_back({"exchanges in flight", "", kExchangeBytes, llm.exchanges_max * workers, "llm.exchange_pool_empty",
                    "model requests are not looked at"});
+  table.push_back({"realtime conversations", "", kConversationBytes, llm.exchanges_max / 8 * workers, "realtime.sessions_empty",
+                   "realtime connections are not followed"});
   table.push_back({"streamed responses", "", kEventStreamBytes, llm.streams_max * workers, "llm.stream_pool_empty",
                    "streamed responses are not read"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
