@@ -589,6 +589,9 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
     Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
     Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
   }
+  for (uint32_t part = parts + 1; part <= campaign->parts_written; ++part) {  // of when it was larger
+    Withdraw(Topic::kCampaignState, campaign->id + "/" + std::to_string(part));
+  }
   books_changed_ = true;
   campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
   campaign->members_written = MemberIds(campaign->group);
@@ -632,9 +635,7 @@ void Pipeline::WriteAdvice() {
   for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour, delay_of)) {
     books_changed_ = true;
     if (change.advice == nullptr) {
-      v1::Meta meta;
-      Stamp(&meta);
-      pending_.push_back({Topic::kEnforcementAdvice, change.account, nullptr, meta.event_id()});
+      Withdraw(Topic::kEnforcementAdvice, change.account);
       continue;
     }
     auto record = std::make_unique<v1::EnforcementAdvice>();
@@ -690,6 +691,12 @@ void Pipeline::Stamp(v1::Meta* meta, int64_t time_ns) {
 
 void Pipeline::Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message) {
   pending_.push_back({topic, std::move(key), std::move(message)});
+}
+
+void Pipeline::Withdraw(Topic topic, std::string key) {
+  v1::Meta meta;
+  Stamp(&meta);
+  pending_.push_back({topic, std::move(key), nullptr, meta.event_id()});
 }
 
 void Pipeline::Deliver() {

@@ -427,6 +427,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
   if (request.command == "feedback" && request.args.size() >= 3) return Feedback(request.args, actor);
+  if (request.command == "erase" && request.args.size() == 1) return Erase(request.args[0], actor);
   if (request.command == "export" && request.args.size() == 2) return Export(request.args[0], request.args[1], actor);
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 2) {
@@ -523,6 +524,19 @@ ControlAnswer Daemon::Feedback(const std::vector<std::string>& words, const std:
   });
   if (!taken.ok()) return {config::kExitRefused, taken.message(), ""};
   return {config::kExitOk, "", JsonOf(*campaign)};
+}
+
+ControlAnswer Daemon::Erase(const std::string& account, const std::string& actor) {
+  Result<std::string> erased = Error{"the daemon is stopping"};
+  OnDetectionThread([&] {
+    erased = pipeline_->Erase(account, actor, clock_.UnixNs());
+    if (!erased.ok()) return;
+    // The snapshot on disk still holds it: due now, and again at once where one is just being written.
+    snapshot_time_ns_ = 1;
+    SnapshotIfDue(false);
+  });
+  if (!erased.ok()) return {config::kExitRefused, erased.message(), ""};
+  return {config::kExitOk, "", json{{"erased", account}, {"audited_as", erased.value()}}.dump()};
 }
 
 ControlAnswer Daemon::Export(const std::string& id, const std::string& partner, const std::string& actor) {

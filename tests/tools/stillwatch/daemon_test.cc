@@ -145,6 +145,19 @@ TEST_F(DaemonTest, WhatAPersonSaysOfAnUnknownCampaignIsRefusedCountedAndAudited)
   EXPECT_THAT(AuditActions(), ElementsAre("start", "feedback_confirm_refused", "feedback_reject_refused", "feedback_split_refused"));
 }
 
+TEST_F(DaemonTest, ErasingAnUnknownAccountIsRefusedAndNotOnRecord) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  for (const char* account : {"somebody", "00112233445566778899aabbccddeeff"}) {
+    const Ran ran = daemon_->Ctl({"erase", account});
+    EXPECT_EQ(ran.exit, config::kExitRefused);
+    EXPECT_THAT(ran.output, HasSubstr(account));
+  }
+  EXPECT_EQ(daemon_->Ctl({"erase"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Counter("pipeline.erased"), 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start"));
+}
+
 // Deployment 2: two terminators, one writes its secrets to a file that the box follows, the other's come by the
 // socket when the connection is over.
 TEST_F(DaemonTest, LooksIntoTlsWithSecretsOfTheTerminator) {
