@@ -96,7 +96,7 @@ def group_row(v, truth):
     campaign, count = majority(truth, v.accounts)
     of_any = sum(truth.campaign_of(a) is not None for a in v.accounts)
     kinds = collections.Counter(kind_of(truth.accounts[a]) for a in v.accounts if a in truth.accounts)
-    return {"rung": v.rung, "reason": v.reason, "failed_checks": v.failed_checks, "said": round(v.said, 4), "accounts": len(v.accounts), "campaign": campaign,
+    return {"rung": v.rung, "reason": v.reason, "failed_checks": v.failed_checks, "said": round(v.said, 4), "prior": v.prior, "evidence": v.evidence, "accounts": len(v.accounts), "campaign": campaign,
             "of_it": count, "of_any": of_any, "kinds": dict(kinds.most_common(4))}
 
 

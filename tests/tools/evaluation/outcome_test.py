@@ -88,6 +88,12 @@ class Run(unittest.TestCase):
         self.assertEqual(found["b_cubed"], {"items": 5, "precision": 1.0, "recall": 1.0})
         self.assertEqual({(g["of_it"], g["accounts"]) for g in found["groups"]}, {(4, 4), (0, 1)})
 
+    def test_strata_hold_both_sides_and_leave_the_allow_listed_out(self):
+        found = outcome.judge(self.folder.name, self.truth, self.asked, None, {key("aa"), key("ee")})["strata"]
+        self.assertEqual(found["address"], {"shared by several owners": {"campaign": [1, 1], "benign": [1, 0]}, "own": {"campaign": [3, 3]}})
+        self.assertEqual(found["age"], {"under 30 days": {"campaign": [4, 4], "benign": [1, 0]}})
+        self.assertNotIn("address", self.judged()["strata"])
+
     def test_exposure_counts_what_was_harvested_before(self):
         row = self.judged()["campaigns"][0]
         self.assertEqual(row["exposure_first"], 0.5)  # at hour 3 of harvests at 2 and 4; the verdict at observe does not count
