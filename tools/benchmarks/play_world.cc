@@ -2,6 +2,7 @@
 // tens of millions of exchanges and populations of hundreds of thousands, and for how fast one core does all that comes after sketches.
 //
 //   play_world --config FILE --out DIR --mix chat=20000,t1=1x25000 --exact --days 44 --harvest-a-day 26 [--sample 10] [--with-answers]
+//              [--profiles-max N] [--evaluate-every-s N]     # the keys of [detect]
 //
 // Prompts are put together as everywhere in stillgen and hashed at once; what a model answers has a length, an id and no words unless
 // --with-answers, so later turns of a conversation are shorter and fewer are long enough to be known again when they move between accounts
@@ -108,7 +109,7 @@ void WriteDirectory(const stillgen::World& world, const std::string& account_key
 }
 
 // What the command line adds to the configuration: owners, the allow-list, room for every account.
-std::vector<std::string> SetsFor(const stillgen::World& world, const std::string& directory, double profiles) {
+std::vector<std::string> SetsFor(const stillgen::World& world, const std::string& directory, const stillgen::Options& given) {
   std::vector<std::string> sets{"detect.directory_file=\"" + directory + "\"", "detect.account_profiles=false"};
   std::set<uint32_t> owners;
   for (const auto& account : world.accounts) {
@@ -117,7 +118,8 @@ std::vector<std::string> SetsFor(const stillgen::World& world, const std::string
   std::string allowed;
   for (uint32_t owner : owners) allowed += (allowed.empty() ? "\"owner-" : ",\"owner-") + std::to_string(owner) + "\"";
   if (!allowed.empty()) sets.push_back("policy.allow_owners=[" + allowed + "]");
-  if (profiles > 0) sets.push_back("detect.profiles_max=" + std::to_string(static_cast<uint64_t>(profiles)));
+  if (given.Has("profiles-max")) sets.push_back("detect.profiles_max=" + given.Text("profiles-max"));
+  if (given.Has("evaluate-every-s")) sets.push_back("detect.evaluate_every_s=" + given.Text("evaluate-every-s"));
   return sets;
 }
 
@@ -131,7 +133,7 @@ int Play(const stillgen::Options& given) {
   if (built.value().account_key.empty()) return Wrong("--account-key is missing; give the configuration's privacy.account_key");
   const std::string directory = out + "/accounts.directory";
   WriteDirectory(world, built.value().account_key, directory);
-  const auto config = config::LoadConfig(given.Text("config"), SetsFor(world, directory, given.Number("profiles-max", 0, 0, 1e7)));
+  const auto config = config::LoadConfig(given.Text("config"), SetsFor(world, directory, given));
   if (!config.ok()) return Wrong(config.message());
   auto secrets = ReadSecrets(config.value());
   if (!secrets.ok()) return Wrong(secrets.message());
@@ -184,7 +186,7 @@ int Play(const stillgen::Options& given) {
 
 int Main(int argc, char** argv) {
   auto names = stillgen::WorldOptionNames();
-  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "with-answers!"});
+  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!"});
   auto options = stillgen::Options::Parse(argc, argv, names);
   if (options.ok() && (!options.value().Has("out") || !options.value().Has("config"))) options = Error{"--config FILE --out DIR are needed"};
   if (!options.ok()) return Wrong(options.message());
