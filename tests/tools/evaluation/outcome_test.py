@@ -138,9 +138,10 @@ class Run(unittest.TestCase):
         self.write([verdict(3, "x", ["ee"], "step_up", said=0.8)])
         result = self.result()
         self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3), 801)
-        self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 1)
-        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 1)
-        self.assertEqual(frozen.left_out([result], "p"), {"chat": (1, [1, 1])})
+        self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 501)  # one half is what one family may say
+        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 501)
+        self.assertEqual(frozen.enough([result], 1e-3), False)  # one account shows nothing of one in a thousand
+        self.assertEqual(frozen.left_out([result], "p"), {"chat": (501, [1, 1])})
 
 
 if __name__ == "__main__":
