@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "dataplane/engine/stream_item.h"
+#include "dataplane/flow/quic_flows.h"
 #include "dataplane/llm/flow_record.h"
 #include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/duplicate_filter.h"
@@ -90,6 +91,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "br and zstd bodies are not read"});
   table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
                    Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
+  table.push_back({"QUIC connections", "flow.flows_max", sizeof(dataplane::QuicFlow), std::max<uint64_t>(Of(config.flow.flows_max) / 16, 16 * workers),
+                   "quic.evicted", "the quietest is given up"});
   table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),
                    "tls.buffers_empty", "flows are not decrypted"});
   if (!config.tls.keylog_file.empty() || !config.tls.keylog_socket.empty()) {
