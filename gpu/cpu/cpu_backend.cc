@@ -6,6 +6,8 @@
 #include "gpu/counters.h"
 #include "gpu/cpu/sketch_row.h"
 #include "gpu/embed/embedding_table.h"
+#include "gpu/flow/flow_embedding.h"
+#include "gpu/join/labels.h"
 #include "gpu/join/representatives.h"
 #include "gpu/sketch/rarity_table.h"
 #include "gpu/window/window.h"
@@ -62,18 +64,33 @@ class CpuBackend final : public Backend {
     counters_->Add(GpuCounter::kTopKQueries, query_rows.size() / kEmbeddingDims);
     return representatives_.TopK(query_rows, k, out);
   }
+  Status EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) override;
+  Status AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                  std::span<RepresentativeMatch> out) override;
+  Result<uint32_t> PropagateLabels(const LabelGraph& graph, LabelRule rule, uint32_t weight_min,
+                                   uint32_t steps_max, std::span<uint32_t> labels) override;
 
  private:
-  CpuBackend(RarityTable rarity, EmbeddingTable embedding, Representatives representatives)
+  CpuBackend(const BackendOptions& options, const CpuFeatures& features, RarityTable rarity,
+             EmbeddingTable embedding, Representatives representatives, Representatives accounts)
       : rarity_(std::move(rarity)),
         embedding_(std::move(embedding)),
-        representatives_(std::move(representatives)) {}
+        representatives_(std::move(representatives)),
+        accounts_(std::move(accounts)),
+        flow_kernel_(FlowKernelFor(features)),
+        flow_filters_(MakeFlowFilters(options.salt)),
+        graph_edges_max_(options.graph_edges_max),
+        labels_(options.graph_nodes_max) {}
 
   std::string name_;
   uint64_t memory_bytes_ = 0;
   RarityTable rarity_;
   EmbeddingTable embedding_;
-  Representatives representatives_;
+  Representatives representatives_, accounts_;
+  FlowKernel flow_kernel_;
+  FlowFilters flow_filters_;
+  uint32_t graph_edges_max_;
+  LabelStepper labels_;
   SketchTables tables_ = {};
   SketchRowSimd simd_row_ = nullptr;  // null: the plain one
   std::unique_ptr<SimdScratch, ScratchDeleter> scratch_;
@@ -88,12 +105,17 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
   if (!rarity.ok()) return rarity.error();
   Result<EmbeddingTable> embedding = EmbeddingTable::Open(options.embedding_table_path, options.salt);
   if (!embedding.ok()) return embedding.error();
-  Result<Representatives> representatives = Representatives::Make(
-      options.representatives_max, scalar ? ScalarDotKernel() : BestDotKernel());
+  const CpuFeatures features = scalar ? CpuFeatures{} : FeaturesOfThisCpu();
+  Result<Representatives> representatives =
+      Representatives::Make(options.representatives_max, DotKernelFor(features));
   if (!representatives.ok()) return representatives.error();
+  Result<Representatives> accounts =
+      Representatives::Make(options.pairs_rows_max, DotKernelFor(features));
+  if (!accounts.ok()) return accounts.error();
 
   std::unique_ptr<CpuBackend> backend(new CpuBackend(
-      std::move(rarity).value(), std::move(embedding).value(), std::move(representatives).value()));
+      options, features, std::move(rarity).value(), std::move(embedding).value(),
+      std::move(representatives).value(), std::move(accounts).value()));
   if (counters != nullptr) backend->counters_ = counters;
   Result<std::unique_ptr<LshWindow>> window =
       LshWindow::Make({.bytes = options.window_bytes,
@@ -121,6 +143,7 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
   }
   backend->memory_bytes_ = backend->rarity_.bytes() + backend->embedding_.bytes() +
                            backend->representatives_.memory_bytes() +
+                           backend->accounts_.memory_bytes() + backend->labels_.memory_bytes() +
                            backend->window_->memory_bytes();
   return std::unique_ptr<Backend>(std::move(backend));
 }
@@ -151,6 +174,40 @@ Status CpuBackend::ProbeAndInsert(std::span<const Sketch> sketches, std::span<co
     }
   }
   return window_->ProbeAndInsert(sketches, ids, candidates);
+}
+
+Status CpuBackend::EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) {
+  if (Status good = CheckFlows(batch, out.size()); !good.ok()) return good;
+  for (size_t flow = 0; flow < out.size(); ++flow) {
+    const uint32_t step = batch.step_offsets[flow], row = batch.instruction_offsets[flow];
+    EmbedFlow(flow_filters_, flow_kernel_.convolve,
+              batch.steps.subspan(step, batch.step_offsets[flow + 1] - step),
+              batch.instructions.subspan(
+                  size_t{row} * kEmbeddingDims,
+                  size_t{batch.instruction_offsets[flow + 1] - row} * kEmbeddingDims),
+              &out[flow]);
+  }
+  counters_->Add(GpuCounter::kFlowsEmbedded, out.size());
+  return {};
+}
+
+Status CpuBackend::AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                            std::span<RepresentativeMatch> out) {
+  Status joined = accounts_.AllPairs(rows, k, threshold, out);
+  if (joined.ok()) counters_->Add(GpuCounter::kPairsRows, rows.size() / kEmbeddingDims);
+  return joined;
+}
+
+Result<uint32_t> CpuBackend::PropagateLabels(const LabelGraph& graph, LabelRule rule,
+                                             uint32_t weight_min, uint32_t steps_max,
+                                             std::span<uint32_t> labels) {
+  if (graph.neighbours.size() > graph_edges_max_) {
+    return Error{std::to_string(graph.neighbours.size()) + " edges; graph_edges_max is " +
+                 std::to_string(graph_edges_max_)};
+  }
+  Result<uint32_t> steps = labels_.Run(graph, rule, weight_min, steps_max, labels);
+  if (steps.ok()) counters_->Add(GpuCounter::kLabelSteps, steps.value());
+  return steps;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "gpu/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,8 +9,11 @@
 #include "base/log.h"
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/cpu/sketch_row.h"
+#include "gpu/cuda/device_bulk.h"
 #include "gpu/cuda/launch.h"
 #include "gpu/embed/embedding_table.h"
+#include "gpu/flow/flow_embedding.h"
+#include "gpu/join/labels.h"
 #include "gpu/join/representatives.h"
 #include "gpu/sketch/rarity_table.h"
 
@@ -57,6 +61,11 @@ class CudaBackend final : public Backend {
   Status SetRepresentatives(std::span<const int8_t> rows) override;
   Status TopK(std::span<const int8_t> query_rows, uint32_t k,
               std::span<RepresentativeMatch> out) override;
+  Status EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) override;
+  Status AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                  std::span<RepresentativeMatch> out) override;
+  Result<uint32_t> PropagateLabels(const LabelGraph& graph, LabelRule rule, uint32_t weight_min,
+                                   uint32_t steps_max, std::span<uint32_t> labels) override;
 
  private:
   CudaBackend(const BackendOptions& options, std::unique_ptr<Device> device)
@@ -66,11 +75,17 @@ class CudaBackend final : public Backend {
   Status SketchTrip(const TokenBatch& batch, uint32_t begin, uint32_t end, std::span<Sketch> out);
   Status TopKTrip(std::span<const int8_t> queries, uint32_t k, std::span<RepresentativeMatch> out);
   void Degrade(const std::string& why);
+  // For the twin, after a failure of the device on `rows` rows.
+  void FallBack(const std::string& why, uint64_t rows) {
+    Degrade(why);
+    counters_.Add(GpuCounter::kFallbackRows, rows);
+  }
 
   const BackendOptions options_;
   CounterBlock<GpuCounter> counters_{kGpuCounterNames};
   std::unique_ptr<Backend> twin_;
   std::unique_ptr<Device> device_;
+  std::optional<DeviceBulk> bulk_;  // always there after Make
   bool degraded_ = false;
   uint64_t device_bytes_ = 0;
   uint32_t representatives_ = 0;
@@ -99,6 +114,9 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
   if (Status up = backend->UploadTables(rarity.value(), embedding.value()); !up.ok()) {
     return Error{up.message()};
   }
+  Result<DeviceBulk> bulk = DeviceBulk::Make(options, backend->device_.get());
+  if (!bulk.ok()) return bulk.error();
+  backend->bulk_.emplace(std::move(bulk).value());
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
@@ -124,6 +142,7 @@ Status CudaBackend::TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes) 
       {&lists_, kListKeysMax * sizeof(uint64_t), "lists"},
       {&matches_, kTripQueries * kTopKMax * sizeof(RepresentativeMatch), "matches"},
   };
+  device_bytes_ = DeviceBulk::BytesOf(options_);
   for (const Part& part : parts) device_bytes_ += part.bytes;
   const uint64_t free_bytes = device_->FreeBytes();
   if (device_bytes_ > free_bytes) {
@@ -271,6 +290,50 @@ Status CudaBackend::TopKTrip(std::span<const int8_t> queries, uint32_t k,
       !s.ok())
     return s;
   return device_->CopyOut(out.data(), matches_, out.size_bytes());
+}
+
+Status CudaBackend::EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) {
+  if (Status good = CheckFlows(batch, out.size()); !good.ok() || degraded_) {
+    return good.ok() ? twin_->EmbedFlows(batch, out) : good;
+  }
+  if (Status done = bulk_->EmbedFlows(batch, out); !done.ok()) {
+    FallBack(done.message(), out.size());
+    return twin_->EmbedFlows(batch, out);
+  }
+  counters_.Add(GpuCounter::kFlowsEmbedded, out.size());
+  return {};
+}
+
+Status CudaBackend::AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                             std::span<RepresentativeMatch> out) {
+  const size_t count = rows.size() / kEmbeddingDims;
+  const bool fits = k >= 1 && k <= kTopKMax && rows.size() % kEmbeddingDims == 0 &&
+                    out.size() == count * k && count <= options_.pairs_rows_max;
+  if (degraded_ || !fits) return twin_->AllPairs(rows, k, threshold, out);
+  if (Status done = bulk_->AllPairs(rows, k, threshold, out); !done.ok()) {
+    FallBack(done.message(), count);
+    return twin_->AllPairs(rows, k, threshold, out);
+  }
+  counters_.Add(GpuCounter::kPairsRows, count);
+  return {};
+}
+
+Result<uint32_t> CudaBackend::PropagateLabels(const LabelGraph& graph, LabelRule rule,
+                                              uint32_t weight_min, uint32_t steps_max,
+                                              std::span<uint32_t> labels) {
+  const bool fits = labels.size() <= options_.graph_nodes_max &&
+                    graph.neighbours.size() <= options_.graph_edges_max &&
+                    CheckGraph(graph, labels).ok();
+  if (degraded_ || !fits) {
+    return twin_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  }
+  Result<uint32_t> steps = bulk_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  if (!steps.ok()) {  // labels are as they were
+    FallBack(steps.message(), labels.size());
+    return twin_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  }
+  counters_.Add(GpuCounter::kLabelSteps, steps.value());
+  return steps;
 }
 
 }  // namespace

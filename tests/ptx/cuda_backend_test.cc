@@ -9,6 +9,8 @@
 #include "gpu/cuda/cuda_backend.h"
 #include "gpu/cuda/proof.h"
 #include "gpu/window/window.h"
+#include "tests/gpu/flows.h"
+#include "tests/gpu/graphs.h"
 #include "tests/gpu/texts.h"
 #include "tests/ptx/device_code.h"
 #include "tests/ptx/ptx_device.h"
@@ -30,6 +32,9 @@ BackendOptions Options() {
   options.salt = Salt{11};
   options.window_bytes = LshWindow::BytesMin();
   options.representatives_max = 500;
+  options.pairs_rows_max = 50;
+  options.graph_nodes_max = 40;
+  options.graph_edges_max = 200;
   return options;
 }
 
@@ -38,13 +43,28 @@ Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script,
   return MakeCudaBackend(options, std::make_unique<PtxDevice>(&Kernels(), script));
 }
 
-// Two batches with all that a backend is asked; everything it answered, as bytes.
+// Flows, accounts, labels and two batches of texts, all that a backend is asked; everything it answered, as bytes.
 std::string Answers(Backend& backend) {
   std::mt19937_64 random(1);
   std::string answers;
   const auto note = [&](const void* data, size_t bytes) {
     answers.append(static_cast<const char*>(data), bytes);
   };
+  Flows flows;
+  for (int i = 0; i < 5; ++i) flows.Add(RandomSteps(random, i * 60), RandomInstructions(random, i % 3));
+  std::vector<FlowEmbedding> embeddings(flows.size());
+  EXPECT_TRUE(backend.EmbedFlows(flows.batch(), embeddings).ok());
+  note(embeddings.data(), embeddings.size() * sizeof(FlowEmbedding));
+  const std::vector<int8_t> accounts = RandomInstructions(random, 20);
+  std::vector<RepresentativeMatch> pairs(20 * 3);
+  EXPECT_TRUE(backend.AllPairs(accounts, 3, 10, pairs).ok());
+  note(pairs.data(), pairs.size() * sizeof(RepresentativeMatch));
+  for (const LabelRule rule : {LabelRule::kComponents, LabelRule::kPropagate}) {
+    Graph graph = RandomGraph(random, 40, 60, 3);
+    const auto steps = backend.PropagateLabels(graph.view(), rule, 1, 3, graph.labels);
+    EXPECT_TRUE(steps.ok());
+    note(graph.labels.data(), graph.labels.size() * sizeof(uint32_t));
+  }
   for (int batch = 0; batch < 2; ++batch) {
     Texts texts;
     const std::vector<uint32_t> core = RandomText(random, 30);
@@ -168,7 +188,7 @@ TEST(GpuProof, EqualityPart) {
   DeviceScript script;
   PtxDevice device(&Kernels(), &script);
   const std::vector<EqualityResult> results = ProveEquality(device, 1);
-  ASSERT_EQ(results.size(), 7u);
+  ASSERT_EQ(results.size(), 11u);
   for (const EqualityResult& result : results) {
     EXPECT_EQ(result.different, 0u) << result.name;
     EXPECT_EQ(result.error, "") << result.name;
