@@ -53,12 +53,10 @@ std::map<string, std::vector<Row>> Inspect(const fs::path& folder) {
 TEST(InspectTls, ReadsHellosAsOthersDo) {
   auto exceptions = testing::ReadExceptions(kData / "tls" / "exceptions.tsv");
   size_t rows_all = 0, stated = 0, alike = 0, excepted = 0;
-  for (const char* set : {"ja4", "pcap", "tls-keylog", "malformed"}) {
+  for (const char* set : {"ja4", "pcap", "tls-keylog"}) {
     for (const auto& entry : fs::directory_iterator(kData / set)) {
       const fs::path folder = entry.path();
       if (!fs::exists(folder / "tls.csv")) continue;
-      // Of those only QUIC: the others are inspect_malformed_test's.
-      if (string(set) == "malformed" && folder.filename().string().find("quic") == string::npos) continue;
       const string name = string(set) + "/" + folder.filename().string();
       auto ours = Inspect(folder);
       size_t number = 0;
