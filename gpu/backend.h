@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/result.h"
 #include "gpu/counters.h"
@@ -118,6 +119,9 @@ struct BackendOptions {
   std::string rarity_table_path;     // empty: the built-in one
   std::string embedding_table_path;  // empty: the built-in one
   std::string cuda_plugin_path;      // empty: libstillwatch_cuda.so beside the program
+  // After a GPU's failure joins beyond what the CPU can do are skipped, by this clock; null: none
+  // ever is (replay). Outlives the backend.
+  const Clock* clock = nullptr;
 };
 
 struct BackendInfo {

@@ -18,6 +18,8 @@ enum class GpuCounter {
   kDeviceFailed,  // failures of the GPU; look at the log for the driver's words, restart to use it
                   // again
   kFallbackRows,  // rows that the GPU failed to compute and the CPU did in its place
+  kJoinsSkipped,  // texts that were not compared with others, because the GPU failed and the CPU
+                  // cannot join so many; restart to use the GPU again
   kDegraded,      // 1 from a failure of the GPU on: the CPU computes everything (gauge)
   kCount
 };
@@ -25,6 +27,7 @@ inline constexpr CounterNames<GpuCounter> kGpuCounterNames{
     "gpu.texts_sketched",      "gpu.window_texts",   "gpu.window_candidates",
     "gpu.window_popular_band", "gpu.window_evicted", "gpu.topk_queries",
     "gpu.flows_embedded",      "gpu.pairs_rows",     "gpu.label_steps",
-    "gpu.device_failed",       "gpu.fallback_rows",  "gpu.degraded"};
+    "gpu.device_failed",       "gpu.fallback_rows",  "gpu.joins_skipped",
+    "gpu.degraded"};
 
 }  // namespace stillwatch::gpu

@@ -33,6 +33,23 @@ Status CheckBatch(const TokenBatch& batch, size_t out_size) {
   return {};
 }
 
+Status CheckVersions(std::span<const Sketch> sketches, const SketchVersions& versions) {
+  for (size_t row = 0; row < sketches.size(); ++row) {
+    if (sketches[row].tokens != 0 && sketches[row].versions != versions) {
+      return Error{"window batch: row " + std::to_string(row) +
+                   " was sketched with another salt or table than this backend's"};
+    }
+  }
+  return {};
+}
+
+WindowOptions WindowOptionsOf(const BackendOptions& options) {
+  return {.bytes = options.window_bytes,
+          .bucket_pairs_max = options.window_bucket_pairs_max,
+          .epochs_kept = options.window_epochs_kept,
+          .batch_rows_max = options.batch_rows_max};
+}
+
 namespace {
 
 struct ScratchDeleter {
@@ -42,8 +59,9 @@ struct ScratchDeleter {
 class CpuBackend final : public Backend {
  public:
   // counters: null for its own.
-  static Result<std::unique_ptr<Backend>> Make(const BackendOptions& options, bool scalar,
-                                               CounterBlock<GpuCounter>* counters = nullptr);
+  static Result<std::unique_ptr<CpuBackend>> Make(const BackendOptions& options, bool scalar,
+                                                  CounterBlock<GpuCounter>* counters = nullptr);
+  LshWindow* window() { return window_.get(); }
 
   BackendInfo Info() const override { return {name_, memory_bytes_, false}; }
   SketchVersions Versions() const override { return tables_.versions; }
@@ -99,8 +117,8 @@ class CpuBackend final : public Backend {
   std::unique_ptr<LshWindow> window_;
 };
 
-Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options, bool scalar,
-                                                  CounterBlock<GpuCounter>* counters) {
+Result<std::unique_ptr<CpuBackend>> CpuBackend::Make(const BackendOptions& options, bool scalar,
+                                                     CounterBlock<GpuCounter>* counters) {
   Result<RarityTable> rarity = RarityTable::Open(options.rarity_table_path, options.salt);
   if (!rarity.ok()) return rarity.error();
   Result<EmbeddingTable> embedding = EmbeddingTable::Open(options.embedding_table_path, options.salt);
@@ -118,11 +136,7 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
       std::move(representatives).value(), std::move(accounts).value()));
   if (counters != nullptr) backend->counters_ = counters;
   Result<std::unique_ptr<LshWindow>> window =
-      LshWindow::Make({.bytes = options.window_bytes,
-                       .bucket_pairs_max = options.window_bucket_pairs_max,
-                       .epochs_kept = options.window_epochs_kept,
-                       .batch_rows_max = options.batch_rows_max},
-                      backend->counters_);
+      LshWindow::Make(WindowOptionsOf(options), backend->counters_);
   if (!window.ok()) return window.error();
   backend->window_ = std::move(window).value();
 
@@ -145,7 +159,7 @@ Result<std::unique_ptr<Backend>> CpuBackend::Make(const BackendOptions& options,
                            backend->representatives_.memory_bytes() +
                            backend->accounts_.memory_bytes() + backend->labels_.memory_bytes() +
                            backend->window_->memory_bytes();
-  return std::unique_ptr<Backend>(std::move(backend));
+  return backend;
 }
 
 Status CpuBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) {
@@ -167,12 +181,7 @@ Status CpuBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> ou
 
 Status CpuBackend::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
                                   std::vector<Candidate>* candidates) {
-  for (size_t row = 0; row < sketches.size(); ++row) {
-    if (sketches[row].tokens != 0 && sketches[row].versions != tables_.versions) {
-      return Error{"window batch: row " + std::to_string(row) +
-                   " was sketched with another salt or table than this backend's"};
-    }
-  }
+  if (Status s = CheckVersions(sketches, tables_.versions); !s.ok()) return s;
   return window_->ProbeAndInsert(sketches, ids, candidates);
 }
 
@@ -212,17 +221,26 @@ Result<uint32_t> CpuBackend::PropagateLabels(const LabelGraph& graph, LabelRule 
 
 }  // namespace
 
+namespace {
+Result<std::unique_ptr<Backend>> AsBackend(Result<std::unique_ptr<CpuBackend>> made) {
+  if (!made.ok()) return made.error();
+  return std::unique_ptr<Backend>(std::move(made).value());
+}
+}  // namespace
+
 Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options) {
-  return CpuBackend::Make(options, false);
+  return AsBackend(CpuBackend::Make(options, false));
 }
 
 Result<std::unique_ptr<Backend>> MakeScalarBackend(const BackendOptions& options) {
-  return CpuBackend::Make(options, true);
+  return AsBackend(CpuBackend::Make(options, true));
 }
 
-Result<std::unique_ptr<Backend>> MakeCpuTwin(const BackendOptions& options,
-                                             CounterBlock<GpuCounter>* counters) {
-  return CpuBackend::Make(options, false, counters);
+Result<CpuTwin> MakeCpuTwin(const BackendOptions& options, CounterBlock<GpuCounter>* counters) {
+  Result<std::unique_ptr<CpuBackend>> made = CpuBackend::Make(options, false, counters);
+  if (!made.ok()) return made.error();
+  LshWindow* window = made.value()->window();
+  return CpuTwin{std::move(made).value(), window};
 }
 
 }  // namespace stillwatch::gpu

@@ -9,6 +9,7 @@
 #include "gpu/cpu/sketch_row.h"
 #include "gpu/cuda/device_bulk.h"
 #include "gpu/cuda/device_window.h"
+#include "gpu/cuda/window_keeper.h"
 #include "gpu/cuda/launch.h"
 #include "gpu/flow/flow_embedding.h"
 #include "gpu/join/labels.h"
@@ -218,6 +219,61 @@ void MakeWindowBatch(std::mt19937_64& random, uint32_t rows, std::vector<Sketch>
   }
 }
 
+// Texts by turns through two queues with pinned memory, two trips under way, as the backend does.
+EqualityResult ProveQueues(Bench& bench, uint32_t trips) {
+  constexpr uint32_t kRows = 300, kTokens = 20;
+  EqualityResult result = {"sketches, two queues", uint64_t{trips} * kRows, 0, ""};
+  struct Lane {
+    uint64_t tokens, offsets, cuts, sketches;
+    uint32_t* host_tokens = nullptr;
+    Sketch* host_sketches = nullptr;
+  } lanes[kDeviceQueues];
+  const std::vector<uint32_t> cuts(kRows, 0);
+  std::vector<uint32_t> offsets;
+  for (uint32_t row = 0; row <= kRows; ++row) offsets.push_back(row * kTokens);
+  for (Lane& lane : lanes) {
+    lane = {bench.Take(kRows * kTokens * 4), bench.Up(offsets), bench.Up(cuts),
+            bench.Take(kRows * sizeof(Sketch))};
+    Result<void*> memory =
+        bench.device().TakeHost(kRows * (sizeof(Sketch) + kTokens * sizeof(uint32_t)), "proof");
+    if (!bench.Good(memory.ok() ? Status() : memory.error())) break;
+    lane.host_sketches = static_cast<Sketch*>(memory.value());
+    lane.host_tokens = reinterpret_cast<uint32_t*>(lane.host_sketches + kRows);
+  }
+  const auto token = [](uint32_t trip, uint32_t i) { return Mix32(trip * kRows * kTokens + i); };
+  const auto end_trip = [&](uint32_t trip) {
+    const Lane& lane = lanes[trip % kDeviceQueues];
+    if (!bench.Good(bench.device().Wait(trip % kDeviceQueues))) return;
+    for (uint32_t row = 0; row < kRows; ++row) {
+      uint32_t tokens[kTokens];
+      for (uint32_t i = 0; i < kTokens; ++i) tokens[i] = token(trip, row * kTokens + i);
+      Sketch expected;
+      SketchRowScalar(bench.host(), tokens, kTokens, 0, &expected);
+      result.different += std::memcmp(&expected, &lane.host_sketches[row], sizeof expected) != 0;
+    }
+  };
+  for (uint32_t trip = 0; trip < trips + kDeviceQueues && bench.error().empty(); ++trip) {
+    if (trip >= kDeviceQueues) end_trip(trip - kDeviceQueues);
+    if (trip >= trips) continue;
+    const uint32_t queue = trip % kDeviceQueues;
+    const Lane& lane = lanes[queue];
+    for (uint32_t i = 0; i < kRows * kTokens; ++i) lane.host_tokens[i] = token(trip, i);
+    Device& device = bench.device();
+    const uint64_t tables = bench.tables();
+    const void* const arguments[] = {&tables, &lane.tokens, &lane.offsets, &lane.cuts,
+                                     &lane.sketches};
+    bench.Good(device.QueueCopyIn(queue, lane.tokens, lane.host_tokens, kRows * kTokens * 4));
+    bench.Good(device.QueueLaunch(queue, "SketchTexts",
+                                  {.blocks_x = kRows, .threads = kSketchThreads}, arguments));
+    bench.Good(device.QueueCopyOut(queue, lane.host_sketches, lane.sketches,
+                                   kRows * sizeof(Sketch)));
+  }
+  result.error = bench.error();
+  bench.ClearError();
+  return result;
+}
+
+// The last batch is answered by a window that was rebuilt on the host, as after a failure.
 EqualityResult ProveWindow(Device& device, uint64_t seed, uint32_t rows, uint32_t batches) {
   EqualityResult result = {"window", 0, 0, ""};
   CounterBlock<GpuCounter> cpu_counters(kGpuCounterNames), gpu_counters(kGpuCounterNames);
@@ -228,6 +284,11 @@ EqualityResult ProveWindow(Device& device, uint64_t seed, uint32_t rows, uint32_
     result.error = cpu.ok() ? gpu.message() : cpu.message();
     return result;
   }
+  CounterBlock<GpuCounter> twin_counters(kGpuCounterNames);
+  auto twin = LshWindow::Make(options, &twin_counters);
+  if (!twin.ok()) return {"window", 0, 0, twin.message()};
+  auto keeper = WindowKeeper::Make(options, twin.value().get());
+  if (!keeper.ok()) return {"window", 0, 0, keeper.message()};
   std::mt19937_64 random(seed);
   std::vector<Sketch> sketches;
   std::vector<uint64_t> ids;
@@ -236,11 +297,20 @@ EqualityResult ProveWindow(Device& device, uint64_t seed, uint32_t rows, uint32_
     if (batch % 4 == 3) {
       cpu.value()->AdvanceEpoch();
       gpu.value()->AdvanceEpoch();
+      keeper.value()->KeepEpoch();
+    }
+    if (batch == 2) {
+      if (const Status kept = keeper.value()->Checkpoint(*gpu.value()); !kept.ok())
+        return {"window", result.cases, result.different, kept.message()};
     }
     MakeWindowBatch(random, rows, &sketches, &ids);
     if (!cpu.value()->ProbeAndInsert(sketches, ids, &expected).ok()) result.error = "the CPU twin";
-    const Status done = gpu.value()->ProbeAndInsert(sketches, ids, &got);
+    const bool rebuilt = batch + 1 == batches;
+    if (rebuilt) keeper.value()->Rebuild();
+    const Status done = rebuilt ? twin.value()->ProbeAndInsert(sketches, ids, &got)
+                                : gpu.value()->ProbeAndInsert(sketches, ids, &got);
     if (!done.ok()) result.error = done.message();
+    if (!rebuilt) keeper.value()->KeepBatch(sketches, ids);
     if (!result.error.empty()) return result;
     result.cases += expected.size();
     result.different +=
@@ -530,6 +600,7 @@ std::vector<EqualityResult> ProveEquality(Device& device, uint32_t rounds) {
     }
     results.push_back(ProveSketches(bench, "sketches, random texts", any));
     results.push_back(ProveSketches(bench, "sketches, hostile texts", hostile));
+    if (round == 0) results.push_back(ProveQueues(bench, 6));
     if (round < 4) results.push_back(ProveWindow(device, round + 1, 64 + 500 * round, 6));
     const uint32_t more = round * 61;
     results.push_back(ProveTopK(bench, "top-k, one representative", 5, 1, 3, false));

@@ -33,7 +33,7 @@ constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take 
 // What passed without a look, frames and exchanges.
 constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket", "bypass.overloaded", "bypass.no_peer",
                                             "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
-                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped"};
+                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped", "gpu.joins_skipped"};
 constexpr char kVersion[] = "0.1.0";
 
 dataplane::PortDriver DriverOf(const std::string& name) {
@@ -68,7 +68,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return directory.error();
   daemon->directory_ = std::move(directory).value();
-  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_);
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_, &daemon->clock_);
   if (!backend.ok()) return backend.error();
   daemon->backend_ = std::move(backend).value();
   Result<std::unique_ptr<Outputs>> outputs = Outputs::Open(config, daemon->clock_);
@@ -348,9 +348,7 @@ void Daemon::NoteCoverage(const std::map<std::string, uint64_t>& counters) {
   for (const char* name : kSkippedCounters) {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
   }
-  const auto gpu = counters.find("gpu.degraded");
-  const bool gpu_gone = gpu != counters.end() && gpu->second != 0;
-  pipeline_->SetCoverage(skipped, gpu_gone || skipped != skipped_ || !Alarms().empty());
+  pipeline_->SetCoverage(skipped, skipped != skipped_ || !Alarms().empty());
   skipped_ = skipped;
 }
 
@@ -475,6 +473,7 @@ std::string Daemon::StatusJson() {
               {"driver", config.ports.driver},
               {"ports", {{"a", config.ports.a}, {"b", config.ports.b}}},
               {"backend", backend_->Info().name},
+              {"degraded", !Alarms().empty()},
               {"generation", generation_.load()},
               {"thread_generation", ThreadGenerations()},
               {"reloading", reloading_.load()},
@@ -589,6 +588,11 @@ std::vector<std::string> Daemon::Alarms() const {
                        (until_ns == dataplane::FailOpen::kUntilSwitchedOff ? "it is switched off" : FormatTime(unix_ns + until_ns - now_ns)) +
                        (reason.empty() ? "" : ": " + reason));
     }
+  }
+  if (backend_->Info().degraded) {
+    alarms.push_back("the GPU failed and the CPU computes in its place; joins skipped so far: " +
+                     std::to_string(backend_->Counters()->Get(gpu::GpuCounter::kJoinsSkipped)) +
+                     "; the log has the reason, restart to use the GPU again");
   }
   const PortWatch::State state = watch_->state();
   if (state.overload != dataplane::Overload::kNone) {

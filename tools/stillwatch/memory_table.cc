@@ -26,6 +26,9 @@ constexpr uint64_t kHttp2StreamBytes = 320;  // one HTTP/2 stream
 constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
 constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
+// Of a MiB of the window: a second copy of its buckets, and a quarter of its texts twice (gpu/cuda/window_keeper.h).
+constexpr uint64_t kGpuWindowCopyBytes = 800 * kKib;
+constexpr uint64_t kGpuBatchBytes = 18 * kMib;  // pinned
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
 constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 984, kConversationBytes = 384, kEventStreamBytes = 512;
@@ -112,6 +115,13 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "streamed responses are not read"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
                    "older prompts are compared no more"});
+  // "auto" takes them too where a GPU opens; nobody knows that before.
+  const bool cuda = config.sketch.gpu == "cuda";
+  table.push_back({"what rebuilds a GPU's window", "sketch.window_mib", kGpuWindowCopyBytes,
+                   cuda ? Of(config.sketch.window_mib) : 0, "",
+                   "nothing: the GPU's window is copied when it is full (taken with a GPU only)"});
+  table.push_back({"batches on their way to a GPU", "", kGpuBatchBytes, cuda ? 1u : 0u, "",
+                   "nothing: larger batches go in several trips (taken with a GPU only)"});
   table.push_back({"representatives", "sketch.representatives_max", kRepresentativeBytes,
                    Of(config.sketch.representatives_max), "", "the weakest cluster is forgotten"});
   table.push_back({"account profiles", "detect.profiles_max", kProfileBytes,
