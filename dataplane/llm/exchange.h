@@ -103,10 +103,12 @@ struct ExchangeHeader {
   Dialect dialect = Dialect::kUnknown;
   Api api = Api::kUnknown;
   FinishReason finish = FinishReason::kUnknown;
+  uint8_t reserved_1 = 0;         // no padding: equal exchanges are equal bytes, and none shows what was in memory before
   uint8_t key_id[16] = {};        // HMAC-SHA256(account_key, credential), first 16 bytes
   uint64_t organisation_id = 0;   // keyed hash of the declared organisation or project header; 0: none
   uint64_t end_user_id = 0;       // keyed hash of the request's end-user field; 0: none
   ClientAddress client;           // after PROXY / forwarded-for rules; else the packet's source
+  uint8_t reserved_2[7] = {};
   uint64_t ja4_hash = 0;          // 0: unknown
   uint64_t http2_hash = 0;
   uint64_t agent_family_hash = 0; // keyed hash of the User-Agent up to its first '/' or ' '
@@ -134,9 +136,11 @@ struct ExchangeHeader {
   uint32_t ids_returned_count = 0;  // uint64: the same kinds, as the client sent them back
   uint32_t part_tokens[kParts] = {};// uint32 token hashes by part
   uint32_t model_length = 0;        // chars: model name as requested, at most 64
+  uint32_t reserved_3 = 0;
 };
 static_assert(std::is_trivially_copyable_v<ExchangeHeader>);
 static_assert(sizeof(ExchangeHeader) % 8 == 0);
+static_assert(std::has_unique_object_representations_v<ExchangeHeader>);
 
 inline size_t ExchangeBytes(const ExchangeHeader& h) {
   size_t words = 0;
