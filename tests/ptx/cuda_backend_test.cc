@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <fstream>
 #include <random>
 
 #include "gpu/cpu/cpu_backend.h"
@@ -302,6 +303,20 @@ TEST(CudaBackend, RefusesWhatTheCpuRefuses) {
   std::vector<RepresentativeMatch> matches(65);
   EXPECT_FALSE(made.value()->TopK(std::span(values).first(kEmbeddingDims), 65, matches).ok());
   EXPECT_FALSE(made.value()->Info().degraded) << "a caller's mistake is no failure of the device";
+}
+
+TEST(CudaBackend, RefusesTableFilesThatTheCpuRefuses) {
+  const std::string path = testing::TempDir() + "/no_table_of_ours";
+  std::ofstream(path) << std::string(200, 'x');
+  for (const bool rarity : {false, true}) {
+    BackendOptions options = Options();
+    (rarity ? options.rarity_table_path : options.embedding_table_path) = path;
+    DeviceScript script;
+    const auto made = MakeOn(&script, options);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.message(), MakeScalarBackend(options).message());
+    EXPECT_EQ(script.operations, 0u);
+  }
 }
 
 }  // namespace
