@@ -145,9 +145,8 @@ class Fit {
     }
     for (size_t a = 0; a < n; ++a) {
       for (size_t b = 0; b < n && is_public_[a]; ++b) {
-        const uint64_t expected_q8 = std::max<uint64_t>(uint64_t{holders[a]} * holders[b] * 256 / population_.owners, 256);
-        const uint32_t fewer = std::min(holders[a], holders[b]);
-        is_public_[a] = !SharedBeyondChance(together[row[a] * n + b], expected_q8, fewer, tunables_);
+        const uint64_t expected_q8 = uint64_t{holders[a]} * holders[b] * 256 / population_.owners;
+        is_public_[a] = together[row[a] * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
       }
     }
   }

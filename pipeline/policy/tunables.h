@@ -42,7 +42,7 @@ struct Tunables {
   uint32_t public_owners_min = 6;       // owners from which their likeness can be told
   uint32_t public_likeness_percent = 200;  // of the pairs of clients that are alike in the population: up to this it is everybody's
 
-  uint32_t public_lift_min = 4;         // ... unless its owners share another core so often, times chance (SharedBeyondChance)
+  uint32_t public_lift_min = 4;         // ... unless its owners share another core so many times as often as chance has it
 
   // --- Group: fit and growth ----------------------------------------------------------------------
   uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
