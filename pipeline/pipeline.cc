@@ -86,7 +86,6 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       registry_(registry),
       profiles_(options_.tunables.profiles_max),
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
-      languages_(options_.salt),
       migration_(options_.tunables),
       book_(options_.salt, options_.tunables.campaigns_max) {
   if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
@@ -279,10 +278,10 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   request.transport = TransportOf(h);
   request.tokens = static_cast<uint16_t>(std::min<size_t>(tokens.size(), 65'535));
   request.tokens_out = static_cast<uint16_t>(std::min<uint32_t>(h.tokens_out, 65'535));
-  request.language = languages_.Of(tokens);
   if (elicitation_) {
     const Elicitation found = elicitation_->Judge(tokens);
     request.elicitation = found.sixteenths;
+    request.elicitation_classes = found.classes;
   }
   // The system message counts as a turn in some dialects, so a conversation is what has a tail.
   if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;

@@ -31,7 +31,6 @@
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
-#include "pipeline/evidence/language.h"
 #include "pipeline/evidence/migration_layer.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
@@ -217,7 +216,6 @@ class Pipeline {
 
   ProfileTable profiles_;
   FragmentTable fragments_;
-  LanguageExpert languages_;
   MigrationLayer migration_;
   std::unique_ptr<ElicitationExpert> elicitation_;
   std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next

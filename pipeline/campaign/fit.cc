@@ -4,7 +4,6 @@
 #include <map>
 
 #include "pipeline/evidence/fixed_point.h"
-#include "pipeline/evidence/language.h"
 #include "pipeline/evidence/core_look.h"
 
 namespace stillwatch::pipeline {
@@ -85,10 +84,6 @@ class Fit {
       for (uint32_t core : held) ++group_with_core_[core];
     }
     tuples_alike_ = MoreAlike(LikenessOf(linked), population_.likeness, ClientChoice::kSettings, tunables_);
-    // Rates outside are of the languages that the group writes: what few here write looks rare beside everybody's requests.
-    LanguageCounts spoken;
-    for (const RequestRef& ref : linked) spoken.Note(ref.request->language);
-    languages_ = spoken.Common();
     outside_with_core_.assign(n, 0);
     outside_requests_ = 0;
     outside_tuples_.clear(), outside_models_.clear();
@@ -108,8 +103,7 @@ class Fit {
     for (size_t i = 0; i < population_.requests.size(); ++i) {
       const RequestRef& ref = population_.requests[i];
       if (is_member_[ref.account] || was_member_[ref.account] || is_suspect_[ref.account]) continue;
-      const bool same_language = Holds(languages_, ref.request->language);
-      outside_requests_ += same_language;
+      ++outside_requests_;
       if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
       const uint32_t tuple = SettingsOf(*ref.request);
       if (std::count(seen.begin(), seen.end(), tuple) < kOwnerCap) {
@@ -117,7 +111,6 @@ class Fit {
         ++outside_tuples_[tuple];
         ++outside_models_[ref.request->model];
       }
-      if (!same_language) continue;
       for (uint32_t core : Held(i)) {
         if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
         if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
@@ -282,7 +275,7 @@ class Fit {
       if (!is_member_[t.member.account]) {
         is_suspect_[t.member.account] = holds_apart && t.member.hits.size() >= kSuspectHits;
         if (!is_suspect_[t.member.account] && !was_member_[t.member.account]) {
-          for (size_t k = i; k < end; ++k) outside += Holds(languages_, refs[k].request->language);
+          outside += t.member.requests;
           for (size_t k = 0; k < std::min<size_t>(t.member.hits.size(), kOwnerCap); ++k) {
             ++outside_hits[StepOf(t.member.hits[k])];
           }
@@ -408,7 +401,6 @@ class Fit {
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests
   CoreSet cores_;
   std::vector<bool> is_public_;               // by core
-  LanguageSet languages_ = kEveryLanguage;    // that the group writes
   bool tuples_alike_ = false;                 // the group's owners use the same model and parameters more than others do
   std::vector<uint32_t> held_, held_start_;   // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;

@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
-#include "pipeline/evidence/language.h"
 #include "pipeline/evidence/work_division.h"
 
 namespace stillwatch::pipeline {
@@ -31,25 +30,13 @@ WorkItem ItemOf(uint32_t owner, uint32_t core, const RememberedRequest& request,
   return item;
 }
 
-// Whether a task is told by the hits that begin a conversation: what follows ("go on", "explain that") is alike whatever was
-// asked, and would make a class of any group that asks on. Where few of them begin one, all hits tell.
-bool BeginningsTell(const Population& population, const Group& group) {
-  size_t begin = 0;
-  for (const GroupMember& member : group.members) {
-    for (const Hit& hit : member.hits) begin += (RequestOf(population, member, hit).flags & kConversation) == 0;
-  }
-  return begin >= 2 * group.members.size();
-}
-
 // Every hit as a work item.
 std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
   std::vector<WorkItem> items;
   std::vector<uint32_t> held;
-  const bool beginnings_tell = BeginningsTell(population, group);
   for (const GroupMember& member : group.members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
-      if (beginnings_tell && (request.flags & kConversation) != 0) continue;
       WorkItem& item = items.emplace_back(ItemOf(member.owner, hit.core, request, group.cores));
       group.cores.CoresOf(request, &held);
       for (uint32_t core : held) item.cores_held = Mix64(item.cores_held + core + 1);
@@ -66,33 +53,18 @@ T MedianOf(std::vector<T> values) {
 }
 
 // What owners outside ask first in a conversation, as work items without the group's cores: the cohort that its
-// continuity is held against, in these languages only. At most so many owners, spread evenly over all.
-std::vector<WorkItem> CohortItems(const Population& population, const Group& group, LanguageSet languages) {
+// continuity is held against. At most so many owners, spread evenly over all.
+std::vector<WorkItem> CohortItems(const Population& population, const Group& group) {
   constexpr uint32_t kOwnersMax = 2'000;
   std::vector<bool> mine(population.owners, false);
   for (const GroupMember& member : group.members) mine[member.owner] = true;
   const uint32_t step = population.owners / kOwnersMax + 1;
   std::vector<WorkItem> items;
   for (const RequestRef& ref : population.requests) {
-    if (mine[ref.owner] || ref.owner % step != 0 || !Holds(languages, ref.request->language) || (ref.request->flags & kConversation) != 0) continue;
+    if (mine[ref.owner] || ref.owner % step != 0 || (ref.request->flags & kConversation) != 0) continue;
     items.push_back(ItemOf(ref.owner, 0, *ref.request, group.cores));
   }
   return items;
-}
-
-// People who write the group's languages: how they come back to subjects differs by what there is to read and to ask. Where too
-// few write a small one, all who do not write the largest one; where these are too few, nothing can be said.
-Continuity MeasureCohort(const Population& population, const Group& group, size_t items_each, const Tunables& tunables) {
-  LanguageCounts spoken, everybody;
-  for (const GroupMember& member : group.members) {
-    for (const Hit& hit : member.hits) spoken.Note(RequestOf(population, member, hit).language);
-  }
-  for (const RequestRef& ref : population.requests) everybody.Note(ref.request->language);
-  const LanguageSet small = everybody.AllButLargest();
-  const LanguageSet languages = spoken.Common();
-  const Continuity cohort = MeasureContinuity(CohortItems(population, group, languages), items_each, true, tunables);
-  if (cohort.compared >= tunables.cohort_owners_min || (languages & ~small) != 0) return cohort;
-  return MeasureContinuity(CohortItems(population, group, small), items_each, true, tunables);
 }
 
 // Layer 5, which needs the accounts outside.
@@ -149,14 +121,12 @@ void CountTemplates(const Population& population, const Tunables& tunables, Grou
   std::set<uint32_t> days;
   std::map<uint32_t, std::map<uint32_t, uint64_t>> texts;  // text, owner, hits
   std::map<uint32_t, uint64_t> hits_of;
-  const bool beginnings_tell = BeginningsTell(population, *group);
   for (const GroupMember& member : group->members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
       ++group->counts.hits;
       group->counts.conversation_hits += (request.flags & kConversation) != 0;
       days.insert(request.time_s / kSecondsPerDay);
-      if (beginnings_tell && (request.flags & kConversation) != 0) continue;
       ++texts[request.text_hash][member.owner];
       ++hits_of[member.owner];
     }
@@ -203,7 +173,7 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   for (const GroupMember& member : group->members) hits.push_back(member.hits.size()), scores.push_back(member.score);
   const size_t items_each = MedianOf(hits);
   counts.continuity = MeasureContinuity(items, items_each, false, tunables);
-  counts.cohort = MeasureCohort(population, *group, items_each, tunables);
+  counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, true, tunables);
   group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
   group->evidence.content = std::min(MedianOf(scores), tunables.content_nats_max);
@@ -275,9 +245,8 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     j.evidence.content /= 2;
     j.evidence.work = j.evidence.timing = 0;
   }
-  // A framework's conversations stay on the account that began them.
   if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max &&
-                j.evidence.work < tunables.family_nats && j.evidence.identity < tunables.family_nats,
+                j.evidence.work < tunables.family_nats,
             Share(c.conversation_hits, c.hits) + " matching requests continue a conversation")) {
     j.evidence.content /= 2;
     j.evidence.work = j.evidence.timing = 0;
