@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/result.h"
 #include "gpu/counters.h"
@@ -67,6 +68,44 @@ struct RepresentativeMatch {
   int32_t dot;
 };
 
+// One record of a flow: a TLS record or, in clear text, a TCP payload.
+struct FlowStep {
+  uint32_t size_bytes;
+  uint32_t gap_us;      // since the step before
+  uint8_t from_client;  // 0 or not
+  uint8_t reserved[3];
+};
+inline constexpr uint32_t kFlowStepsMax = 256;           // of a flow that are looked at: the first
+inline constexpr uint32_t kFlowInstructionsMax = 4'096;  // of a flow; more are refused
+
+// Flow r has the steps [step_offsets[r], step_offsets[r+1]) and as instructions the embedding rows
+// [instruction_offsets[r], instruction_offsets[r+1]) of kEmbeddingDims each.
+struct FlowBatch {
+  std::span<const FlowStep> steps;
+  std::span<const uint32_t> step_offsets;  // flows + 1
+  std::span<const int8_t> instructions;
+  std::span<const uint32_t> instruction_offsets;  // flows + 1
+};
+
+// The two halves are compared apart: a flow whose content is not seen has an all-zero first one.
+struct alignas(64) FlowEmbedding {
+  int8_t content[kEmbeddingDims];  // scaled as a text's embedding
+  int8_t shape[kEmbeddingDims];    // greatest sum of each of 64 filters, then mean of each
+};
+static_assert(sizeof(FlowEmbedding) == 256);
+
+// Edges of node v: [offsets[v], offsets[v+1]) of neighbours and weights. An undirected graph lists
+// each edge at both its ends.
+struct LabelGraph {
+  std::span<const uint32_t> offsets;  // nodes + 1
+  std::span<const uint32_t> neighbours;
+  std::span<const uint32_t> weights;  // of a node together below 2^31
+};
+enum class LabelRule {
+  kComponents,  // the least label around: ends with the least node of its component in each node
+  kPropagate,   // the label with most weight around, of equals the least
+};
+
 struct BackendOptions {
   Salt salt;
   uint64_t window_bytes = 256ull << 20;
@@ -74,9 +113,15 @@ struct BackendOptions {
   uint32_t window_epochs_kept = 2;        // the running epoch included
   uint32_t batch_rows_max = 4'096;        // of one ProbeAndInsert
   uint32_t representatives_max = 65'536;
+  uint32_t pairs_rows_max = 0;   // of AllPairs; 0: none is possible, no memory is taken
+  uint32_t graph_nodes_max = 0;  // of PropagateLabels; 0: none is possible
+  uint32_t graph_edges_max = 0;  // entries of its lists
   std::string rarity_table_path;     // empty: the built-in one
   std::string embedding_table_path;  // empty: the built-in one
   std::string cuda_plugin_path;      // empty: libstillwatch_cuda.so beside the program
+  // After a GPU's failure joins beyond what the CPU can do are skipped, by this clock; null: none
+  // ever is (replay). Outlives the backend.
+  const Clock* clock = nullptr;
 };
 
 struct BackendInfo {
@@ -117,6 +162,28 @@ class Backend {
   // out.size() == rows * k, k 1..64.
   virtual Status TopK(std::span<const int8_t> query_rows, uint32_t k,
                       std::span<RepresentativeMatch> out) = 0;
+
+  // What follows may be missing in a backend: it then says so by an error and computes nothing.
+
+  // One embedding a flow; out.size() flows.
+  virtual Status EmbedFlows(const FlowBatch& /*batch*/, std::span<FlowEmbedding> /*out*/) {
+    return Error{"the backend " + Info().name + " embeds no flows"};
+  }
+  // For each of `rows` (kEmbeddingDims int8 each, in the order of the accounts' ids) the k others with
+  // the greatest dot product above `threshold`, best first, ties by lower row; missing ones as in TopK.
+  // out.size() == rows * k, k 1..64.
+  virtual Status AllPairs(std::span<const int8_t> /*rows*/, uint32_t /*k*/, int32_t /*threshold*/,
+                          std::span<RepresentativeMatch> /*out*/) {
+    return Error{"the backend " + Info().name + " joins no accounts"};
+  }
+  // Up to `steps_max` synchronous steps (docs/sketches.md, "Labels of a graph") over edges of
+  // at least `weight_min`, until one changes nothing. labels: in and out, one a node, each a node's
+  // number. Returns the steps made; the last of them changed nothing unless it is steps_max.
+  virtual Result<uint32_t> PropagateLabels(const LabelGraph& /*graph*/, LabelRule /*rule*/,
+                                           uint32_t /*weight_min*/, uint32_t /*steps_max*/,
+                                           std::span<uint32_t> /*labels*/) {
+    return Error{"the backend " + Info().name + " propagates no labels"};
+  }
 };
 
 // Fails with a message when a table file does not fit (magic, version, checksum, dimensions).

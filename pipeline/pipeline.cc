@@ -11,6 +11,7 @@
 #include "pipeline/batch/records.h"
 #include "pipeline/campaign/assembler.h"
 #include "pipeline/evidence/elicitation_layer.h"
+#include "pipeline/evidence/exact_rules_layer.h"
 #include "pipeline/evidence/template_layer.h"
 #include "pipeline/evidence/work_layer.h"
 
@@ -220,6 +221,7 @@ void Pipeline::ComputeSketches() {
 
 void Pipeline::FindFragments(const ExchangeView& exchange, std::vector<Fragment>* out) const {
   FragmentsOf(exchange.tokens(Part::kInstruction), CutOf(exchange), out);
+  if (IsProbe(exchange.header())) AddProbeFragments(exchange.header(), out);
   for (const Fragment& fragment : *out) fragments_.Prefetch(fragment.hash);
 }
 
@@ -246,6 +248,7 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   profile->day.Note(h.request_start_ns / kNsPerSecond, h.tokens_out);
   profile->hours.Note(h.request_start_ns / kNsPerSecond);
   if (const uint16_t network = NetworkOf(h, options_.salt); network != 0) profile->home.Note(network);
+  if (IsProbe(h)) profile->probed.Note(h.logit_bias_hash);
   profile->refusals += exchange.has(dataplane::kRefusal);
   profile->rate_limited += exchange.has(dataplane::kRateLimited);
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
@@ -271,6 +274,10 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
     uint64_t x = 0;
     for (uint32_t token : tokens) x = Mix64(x + token);
     request.text_hash = Low32(x);
+  }
+  if (IsProbe(h)) {  // what it asks is its text with its token ids
+    request.text_hash = Low32(Mix64(request.text_hash + h.logit_bias_hash));
+    request.flags |= kProbe;
   }
   request.model = static_cast<uint16_t>(KeyedHash64(exchange.model(), options_.salt));
   request.parameters = ParametersOf(h);
@@ -362,7 +369,7 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
   if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   TemplateLayerResult templates = FindTemplateEdges(look, t);
   std::vector<EdgeRecord> edges = std::move(templates.edges);
-  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t),
+  for (const std::vector<EdgeRecord>& more : {FindWorkEdges(look, templates.bundle_of_core, t), FindElicitationEdges(look, t), FindProbeEdges(look, t),
                                               migration_.FindEdges(profiles_, t)}) {
     edges.insert(edges.end(), more.begin(), more.end());
   }
@@ -582,6 +589,9 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
     Emit(Topic::kCampaignVerdict, campaign->id, std::move(verdict));
     Emit(Topic::kCampaignState, campaign->id + "/" + std::to_string(part), std::move(state));
   }
+  for (uint32_t part = parts + 1; part <= campaign->parts_written; ++part) {  // of when it was larger
+    Withdraw(Topic::kCampaignState, campaign->id + "/" + std::to_string(part));
+  }
   books_changed_ = true;
   campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
   campaign->members_written = MemberIds(campaign->group);
@@ -625,9 +635,7 @@ void Pipeline::WriteAdvice() {
   for (const AdviceBook::Change& change : advice_.Settle(newest_ns_, options_.policy.advice_ttl_hours * kNsPerHour, delay_of)) {
     books_changed_ = true;
     if (change.advice == nullptr) {
-      v1::Meta meta;
-      Stamp(&meta);
-      pending_.push_back({Topic::kEnforcementAdvice, change.account, nullptr, meta.event_id()});
+      Withdraw(Topic::kEnforcementAdvice, change.account);
       continue;
     }
     auto record = std::make_unique<v1::EnforcementAdvice>();
@@ -683,6 +691,12 @@ void Pipeline::Stamp(v1::Meta* meta, int64_t time_ns) {
 
 void Pipeline::Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message) {
   pending_.push_back({topic, std::move(key), std::move(message)});
+}
+
+void Pipeline::Withdraw(Topic topic, std::string key) {
+  v1::Meta meta;
+  Stamp(&meta);
+  pending_.push_back({topic, std::move(key), nullptr, meta.event_id()});
 }
 
 void Pipeline::Deliver() {

@@ -74,6 +74,7 @@ enum class PipelineCounter {
   kCampaigns,            // campaigns held (gauge)
   kCampaignsDropped,     // groups left out because campaigns_max was reached
   kAllowListed,          // accounts spared advice by the allow-list
+  kErased,               // accounts erased by `stillctl erase`
   kEventsWritten,        // events the sink took
   kEventsHeld,           // events that wait because the sink refused (gauge)
   kEventsDropped,        // events given up because too many were held
@@ -84,7 +85,7 @@ inline constexpr CounterNames<PipelineCounter> kPipelineCounterNames{
     "pipeline.no_instruction", "pipeline.one_sided", "pipeline.near_duplicates",
     "pipeline.sketch_failed", "pipeline.evaluations", "pipeline.evaluation_sampled", "pipeline.edges",
     "pipeline.edges_unknown_account", "pipeline.campaigns", "pipeline.campaigns_dropped",
-    "pipeline.allow_listed", "pipeline.events_written", "pipeline.events_held",
+    "pipeline.allow_listed", "pipeline.erased", "pipeline.events_written", "pipeline.events_held",
     "pipeline.events_dropped"};
 
 class Pipeline {
@@ -151,6 +152,11 @@ class Pipeline {
   Status TakeFeedback(FeedbackKind kind, const std::string& campaign_id, const std::vector<std::string>& accounts,
                       const std::string& actor, const std::string& reason, int64_t time_ns);
 
+  // Forgets an account, as topics name it: what it left in memory and in the campaigns, and by tombstones what compacted topics
+  // hold of it as far as that is known here. Audited under the keyed hash that it gives, never by name; in force before it returns.
+  // What the account sends later is seen as a new one's. An error: nothing of it is held.
+  Result<std::string> Erase(const std::string& account, const std::string& actor, int64_t time_ns);
+
   const ProfileTable& profiles() const { return profiles_; }
   const CounterBlock<PipelineCounter>& counters() const { return counters_; }
   const MigrationLayer& migration() const { return migration_; }
@@ -197,6 +203,7 @@ class Pipeline {
   void VisitBooks(S& state);
   v1::CampaignVerdict VerdictOf(const Campaign& campaign) const;
   void Emit(Topic topic, std::string key, std::unique_ptr<google::protobuf::Message> message);
+  void Withdraw(Topic topic, std::string key);  // a tombstone
   void Deliver();
 
   PipelineOptions options_;

@@ -1,10 +1,12 @@
 #include "dataplane/dpdk/inline_pair.h"
 
+#include <rte_cycles.h>
 #include <rte_ether.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/mutant.h"
@@ -31,7 +33,7 @@ struct InlinePair::Devices {
 
 InlinePair::InlinePair(const InlinePairOptions& options, std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock)
     : options_(options), devices_(std::move(devices)), heart_(heart), clock_(clock),
-      fresh_(options.driver == PortDriver::kAfPacket && !MutantIs("others_frames_are_sent")) {}
+      fresh_(options.driver == PortDriver::kAfPacket && !MutantIs("others_frames_are_sent")), latency_steps_(rte_get_tsc_hz()) {}
 
 InlinePair::~InlinePair() = default;
 
@@ -89,6 +91,7 @@ void InlinePair::TryReopen() {
     idle_ = true;
     scarce_ = false;
     fresh_ = options_.driver == PortDriver::kAfPacket;
+    std::fill(std::begin(polled_ticks_), std::end(polled_ticks_), 0);
     open_.store(true, std::memory_order_release);
   }
   reopen_.store(false, std::memory_order_release);
@@ -135,7 +138,9 @@ size_t InlinePair::Receive(std::span<Frame> frames) {
 size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time_ns) {
   rte_mbuf* mbufs[kBurstMax];
   const auto room = static_cast<uint16_t>(std::min(frames.size(), kBurstMax));
+  const uint64_t poll_ticks = rte_rdtsc();
   const uint16_t received = rte_eth_rx_burst(devices_->list[side]->id(), 0, mbufs, room);
+  const uint64_t before_ticks = std::exchange(polled_ticks_[side], rte_rdtsc());
   if (received == 0) return 0;
   // Stopped since this round began: what was received is late, like what Flush finds. From here to the sender's
   // system call is a microsecond or two; a process that is stopped just there sends this one burst late.
@@ -185,6 +190,8 @@ size_t InlinePair::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t tim
     counters_.Add(ForwardCounter::kTxFull, static_cast<uint64_t>(count - sent));
   }
   counters_.Add(kSent[1 - side], sent);
+  delay_.Add(static_cast<DelayCounter>(latency_steps_.StepOf(rte_rdtsc() - poll_ticks)), sent);
+  if (before_ticks != 0) wait_.Add(static_cast<WaitCounter>(latency_steps_.StepOf(poll_ticks - before_ticks)), sent);
   return count;
 }
 

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/result.h"
+#include "dataplane/dpdk/latency.h"
 #include "dataplane/port/heart.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/traffic_clock.h"
@@ -89,6 +90,8 @@ class InlinePair final : public Port {
   bool buffers_scarce() const override { return scarce_; }
 
   const CounterBlock<ForwardCounter>& counters() const { return counters_; }
+  const CounterBlock<DelayCounter>& delay_counters() const { return delay_; }
+  const CounterBlock<WaitCounter>& wait_counters() const { return wait_; }
   // Any thread. Closes and opens once; where that fails both stay closed, the error says why, and it may be asked again. With
   // AF_XDP the programme is on both interfaces before.
   void Reopen(const std::string& a, const std::string& b);
@@ -127,7 +130,11 @@ class InlinePair final : public Port {
   bool scarce_ = false;
   bool idle_ = true;
   bool fresh_ = false;  // AF_PACKET just opened: what its rings hold came before it was bound to its interface
+  const LatencySteps latency_steps_;
+  uint64_t polled_ticks_[2] = {};  // end of the last poll of each side; 0: none yet
   CounterBlock<ForwardCounter> counters_{kForwardCounterNames};
+  CounterBlock<DelayCounter> delay_{kDelayCounterNames};
+  CounterBlock<WaitCounter> wait_{kWaitCounterNames};
   CounterBlock<DeviceCounter> device_counters_{kDeviceCounterNames};
 };
 

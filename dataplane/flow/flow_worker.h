@@ -23,6 +23,7 @@
 
 #include "dataplane/flow/flow_counters.h"
 #include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/quic_flows.h"
 #include "dataplane/flow/timer_wheel.h"
 #include "dataplane/packet/fragment_joiner.h"
 #include "dataplane/worker.h"
@@ -74,6 +75,7 @@ class FlowWorker final : public Worker, private TlsSink {
   Expected& TakeExpected(const Frame& frame);
   void FetchFlows();
   void OnTcp(const Expected& found);
+  void OnUdp(const Packet& packet);
   Flow* FlowOf(const Expected& found);
   Flow* Open(const Packet& packet, const FlowKey& key, uint64_t hash, bool from_low);
   bool BeginsAnew(Flow* flow, const Packet& packet, bool from_low);
@@ -130,6 +132,7 @@ class FlowWorker final : public Worker, private TlsSink {
   void ArmBy(Flow* flow, int64_t deadline_ns);
   void OnTimer(Flow* flow);
   void SetTime(uint64_t packet, int64_t time_ns);
+  void EndQuicBefore(uint64_t hash, size_t* next);
 
   // flow_steps.cc
   void NoteStep(Flow* flow, int side, uint32_t bytes);
@@ -151,6 +154,7 @@ class FlowWorker final : public Worker, private TlsSink {
   Frame joined_;  // lent by fragments_ until the next look
   std::unique_ptr<HttpShared> http_shared_;
   TlsCore tls_;
+  QuicFlows quic_;
   Flow* tls_flow_ = nullptr;              // whose TLS is being read
   DecodeBudget* tls_budget_ = nullptr;
   uint32_t parsers_ = 0;
@@ -162,6 +166,7 @@ class FlowWorker final : public Worker, private TlsSink {
   Work work_;
   StreamContext at_;
   std::vector<Flow*> due_;
+  std::vector<QuicFlow*> quic_due_;
   CounterBlock<FlowCounter> counters_{kFlowCounterNames};
 };
 

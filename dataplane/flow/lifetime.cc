@@ -143,6 +143,11 @@ void FlowWorker::OnTimer(Flow* flow) {
   wheel_.Arm(flow, NextDeadline(*flow), now_ns_);
 }
 
+// What one tick tells comes in the order of hashes, whatever the transport.
+void FlowWorker::EndQuicBefore(uint64_t hash, size_t* next) {
+  for (; *next < quic_due_.size() && quic_due_[*next]->hash <= hash; ++*next) quic_.End(quic_due_[*next], packet_, now_ns_);
+}
+
 void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
   SetTime(packet, time_ns);
   tls_.Poll(now_ns_);
@@ -153,7 +158,14 @@ void FlowWorker::Tick(uint64_t packet, int64_t time_ns) {
     return std::tie(a->hash, a->id) < std::tie(b->hash, b->id);
   });
   if (MutantIs("flow.ticks_unordered")) std::reverse(due_.begin(), due_.end());
-  for (Flow* flow : due_) OnTimer(flow);
+  quic_due_.clear();
+  quic_.Due(now_ns_, false, &quic_due_);
+  size_t next = 0;
+  for (Flow* flow : due_) {
+    EndQuicBefore(flow->hash, &next);
+    OnTimer(flow);
+  }
+  EndQuicBefore(UINT64_MAX, &next);
 }
 
 void FlowWorker::Finish(uint64_t packet, int64_t time_ns) {
@@ -163,10 +175,15 @@ void FlowWorker::Finish(uint64_t packet, int64_t time_ns) {
   std::sort(due_.begin(), due_.end(), [](const Flow* a, const Flow* b) {
     return std::tie(a->hash, a->id) < std::tie(b->hash, b->id);
   });
+  quic_due_.clear();
+  quic_.Due(now_ns_, true, &quic_due_);
+  size_t next = 0;
   for (Flow* flow : due_) {
+    EndQuicBefore(flow->hash, &next);
     if (flow->phase != FlowPhase::kClosed) CloseFlow(flow, HttpEnd::kFlowEnded);
     ReleaseFlow(flow);
   }
+  EndQuicBefore(UINT64_MAX, &next);
 }
 
 }  // namespace stillwatch::dataplane

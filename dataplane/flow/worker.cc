@@ -51,7 +51,9 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                    .connections_max = options.parsers_max,
                                    .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)),
-      tls_(options.tls, options.salt, tls) {
+      tls_(options.tls, options.salt, tls),
+      quic_(std::max(options.flows_max / 16, 16u), options.salt, &tls_, &records_, output) {
+  quic_due_.reserve(std::max(options.flows_max / 16, 16u));
   due_.reserve(options.flows_max);
 }
 
@@ -68,6 +70,7 @@ void FlowWorker::RegisterCounters(CounterRegistry* registry) {
   registry->Register(fragments_.counters());
   http_shared_->RegisterCounters(registry);
   tls_.RegisterCounters(registry);
+  registry->Register(quic_.counters());
 }
 
 // All but the TCP checksum; for TCP the flow's key and hash too.
@@ -145,10 +148,17 @@ LookResult FlowWorker::Look(const Frame& frame) {
   if (status == DecodeStatus::kTcp && !options_.ignore_checksums && !MutantIs("flow.no_checksum")) status = CheckTcpChecksum(found.packet);
   if (status != DecodeStatus::kTcp) {
     Count(CounterOf(status));
+    if (status == DecodeStatus::kUdp) OnUdp(found.packet);
     return LookResult::kDone;
   }
   OnTcp(found);
   return Pump();
+}
+
+void FlowWorker::OnUdp(const Packet& packet) {
+  bool from_low;
+  const FlowKey key = FlowKeyOf(packet, &from_low);
+  quic_.OnDatagram(packet, key, HashOf(key, flow_salt_), from_low, packet_, now_ns_);
 }
 
 void FlowWorker::OnTcp(const Expected& found) {

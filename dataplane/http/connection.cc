@@ -283,7 +283,8 @@ bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
 bool Connection::SwitchToWebSocket(Transaction* transaction, const Head& head) {
   WebSocketTerms terms;
   const bool client_waits = request_.awaits_peer() || request_.at_rest();
-  if (core_->websockets == nullptr || open_ != 1 || !client_waits || !ReadWebSocketTerms(head.fields, &terms)) {
+  if (core_->websockets == nullptr || open_ != 1 || !client_waits || !ReadWebSocketTerms(head.fields, &terms) ||
+      !core_->websockets->Wants(transaction->handle)) {
     return false;
   }
   core_->Count(HttpCounter::kUpgraded);

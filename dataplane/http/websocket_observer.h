@@ -32,6 +32,8 @@ class WebSocketObserver {
   virtual ~WebSocketObserver() = default;
   // The handle of the transaction that upgraded; told after its OnResponseHead. It is released in OnWebSocketEnd.
   using Handle = void*;
+  // Asked once, when all else allows the upgrade. False: the connection is not looked at any more, and its transaction ends as HTTP's do.
+  virtual bool Wants(Handle) { return true; }
   // The frame's payload was seen to its end.
   virtual void OnWebSocketFrame(const StreamContext& at, Handle handle, bool from_client,
                                 const WebSocketFrame& frame) = 0;

@@ -18,9 +18,11 @@
 namespace stillwatch::dataplane {
 
 // Where an API's clients put their credential, in the order in which its servers look.
-enum class CredentialPlace : uint8_t { kNone, kAuthorization, kXApiKey, kApiKey, kGoogApiKey, kQueryKey };
+enum class CredentialPlace : uint8_t { kNone, kAuthorization, kXApiKey, kApiKey, kGoogApiKey, kQueryKey, kSubprotocol };
 
 using CredentialPlaces = std::array<CredentialPlace, 5>;
+
+class RealtimeReader;
 
 // A body that holds many requests.
 enum class BatchForm : uint8_t {
@@ -45,10 +47,14 @@ struct DialectInfo {
   BatchForm batch = BatchForm::kNone;
   const DialectInfo* batch_of = nullptr;  // of a batch: what its requests are, where they do not say
   bool base64_events = false;       // an event is {"bytes": BASE64 of the JSON}
+  // Of a realtime API, instead of the three: one event of either side, which the reader's JSON stands before.
+  void (*read_realtime)(RealtimeReader* reader, bool from_client) = nullptr;
 };
 
 // nullptr when no dialect claims the target ("/v1/messages?beta=true").
 const DialectInfo* FindDialect(std::string_view target);
+// The realtime API that a WebSocket's target leads to; nullptr for none.
+const DialectInfo* FindRealtime(std::string_view target);
 // The profile of APIs that nobody claims; nullptr where the path says that no text is made.
 const DialectInfo* GenericDialect(std::string_view target);
 
@@ -70,7 +76,7 @@ void ReadTexts(JsonReader& json, JsonValue& content, OnText&& on_text) {
           return;
         }
         json.Fields(item, [&](std::string_view key, JsonValue value) {
-          if (key == "text" && json.String(value, &part)) on_text(part);
+          if ((key == "text" || key == "transcript") && json.String(value, &part)) on_text(part);
         });
       });
       break;
@@ -138,6 +144,15 @@ void ReadInputs(JsonReader& json, JsonValue& inputs, RequestView* request);
 // Anthropic: a field of the request; of a content block.
 void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
 void ReadAnthropicBlockField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+// OpenAI responses: a field of the request; one element of its input; one event of an answer.
+void ReadResponsesField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+void ReadResponsesItem(JsonReader& json, JsonValue& item, RequestView* request);
+void ReadResponsesEvent(JsonReader& json, std::string_view type, OutputDigest* output);
+// Gemini: a field of the request; one of its contents; a part of an answer, told unless `output` is null, and its text;
+// what it used.
+void ReadGeminiField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
+void ReadGeminiContent(JsonReader& json, JsonValue& content, RequestView* request);
+std::string_view ReadGeminiPart(JsonReader& json, JsonValue& part, OutputDigest* output);
 // .../models/NAME:method
 std::string_view GooglePathModel(std::string_view path);
 
@@ -146,6 +161,6 @@ extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kOpe
     kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
     kVertexAnthropic, kVertexAnthropicStream, kVertexAnthropicCount, kVertexMistral, kVertexMistralStream,
     kBedrockConverse, kBedrockConverseStream, kBedrockInvoke, kBedrockInvokeStream, kOllamaChat, kOllamaGenerate,
-    kOllamaEmbed, kOllamaEmbeddings, kGeneric;
+    kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kGeminiLive;
 
 }  // namespace stillwatch::dataplane

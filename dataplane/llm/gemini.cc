@@ -279,6 +279,18 @@ constexpr CredentialPlaces kKeys{CredentialPlace::kGoogApiKey, CredentialPlace::
 
 }  // namespace
 
+void ReadGeminiField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  ReadRequestField(json, key, value, request);
+}
+void ReadGeminiContent(JsonReader& json, JsonValue& content, RequestView* request) {
+  ReadContent(json, content, request);
+}
+std::string_view ReadGeminiPart(JsonReader& json, JsonValue& part, OutputDigest* output) {
+  const PartOut read = ReadPartOut(json, part);
+  if (output != nullptr) Tell(read, output);
+  return read.thought ? std::string_view() : read.text;
+}
+
 // .../models/NAME:generateContent; NAME may have a version behind @
 std::string_view GooglePathModel(std::string_view path) {
   const size_t slash = path.rfind('/');

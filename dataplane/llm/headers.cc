@@ -16,6 +16,21 @@ void KeepLast(std::string_view value, Array* values, size_t* count) {
   (*values)[(*count)++] = value;
 }
 
+// "realtime, openai-insecure-api-key.KEY, openai-organization.ORG"
+void ReadSubprotocols(std::string_view list, RequestHeaders* out) {
+  while (!list.empty()) {
+    std::string_view one = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(one.size() + 1, list.size()));
+    one = TrimBlanks(one);
+    const auto take = [&](std::string_view name, std::string_view* value) {
+      if (one.starts_with(name)) *value = one.substr(name.size());
+    };
+    take("openai-insecure-api-key.", &out->subprotocol_key);
+    take("openai-organization.", &out->organisation);
+    if (out->organisation.empty()) take("openai-project.", &out->organisation);
+  }
+}
+
 }  // namespace
 
 RequestHeaders ReadRequestHeaders(const HttpRequestHead& head, std::string_view credential_header) {
@@ -24,6 +39,7 @@ RequestHeaders ReadRequestHeaders(const HttpRequestHead& head, std::string_view 
     const auto is = [&](std::string_view lower) { return EqualsNoCase(header.name, lower); };
     switch (header.name.size()) {  // most headers are none of ours: one compare of a number
       case 7:
+        if (is("upgrade")) out.upgrade = header.value;
         if (is("api-key")) out.api_key = header.value;
         break;
       case 9:
@@ -51,6 +67,9 @@ RequestHeaders ReadRequestHeaders(const HttpRequestHead& head, std::string_view 
       case 19:
         if (is("openai-organization")) out.organisation = header.value;
         if (is("x-goog-user-project")) out.organisation = header.value;
+        break;
+      case 22:
+        if (is("sec-websocket-protocol")) ReadSubprotocols(header.value, &out);
         break;
       default: break;
     }

@@ -10,7 +10,8 @@ namespace stillwatch::dataplane {
 
 struct RequestHeaders {
   std::string_view authorization, x_api_key, api_key, goog_api_key, custom_credential;
-  std::string_view organisation, user_agent, content_type;
+  std::string_view organisation, user_agent, content_type, upgrade;
+  std::string_view subprotocol_key;  // browsers can set no other field of a WebSocket's request
   // The last ones of each, newest last; more are left out (they are the farthest from our proxies).
   static constexpr size_t kForwardedMax = 8;
   std::array<std::string_view, kForwardedMax> x_forwarded_for, forwarded;

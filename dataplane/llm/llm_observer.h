@@ -5,6 +5,9 @@
 // once. Exactly one exchange goes out at the transaction's end, in the order of those ends. A claimed
 // request whose body turns out to be another service's gives none (llm.not_model_shape).
 //
+// A request that upgrades to a realtime API's WebSocket is followed as a connection (realtime.h): one exchange for each
+// answer, with what the upgrade's header fields say of its owner.
+//
 // Worker's thread only. All memory is taken at construction: exchanges_max transactions of about 1 KiB, one
 // pool for bodies and tokens, streams_max event parsers (these keep small buffers of their own). A limit met
 // is a counter and a marked exchange, never a wait. Any bytes are legal.
@@ -19,6 +22,7 @@
 #include "base/hash.h"
 #include "dataplane/http/http_observer.h"
 #include "dataplane/llm/llm_counters.h"
+#include "dataplane/llm/realtime_counters.h"
 #include "dataplane/llm/text_observer.h"
 #include "dataplane/worker_output.h"
 
@@ -47,6 +51,7 @@ class LlmObserver : public HttpObserver {
  public:
   virtual void RegisterCounters(CounterRegistry* registry) = 0;
   virtual const CounterBlock<LlmCounter>& counters() const = 0;
+  virtual const CounterBlock<RealtimeCounter>& realtime_counters() = 0;
   virtual uint64_t pool_bytes_used() const = 0;
   virtual uint32_t exchanges_in_flight() const = 0;
 };

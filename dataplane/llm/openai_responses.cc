@@ -74,7 +74,7 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
     }
   } else if (key == "instructions") {
     if (json.String(value, &text)) request->AddSystem(text);
-  } else if (key == "max_output_tokens") {
+  } else if (key == "max_output_tokens" || key == "max_response_output_tokens") {
     ReadMaxTokens(json, value, request);
   } else if (key == "tools") {
     json.Items(value, [&](JsonValue& tool) { ReadTool(json, tool, request); });
@@ -119,7 +119,7 @@ void ReadOutputItem(JsonReader& json, JsonValue& item, bool told, OutputDigest* 
         std::string_view part_type, part_text, refusal;
         json.Fields(part, [&](std::string_view inner, JsonValue field) {
           if (inner == "type") json.String(field, &part_type);
-          if (inner == "text") json.String(field, &part_text);
+          if (inner == "text" || inner == "transcript") json.String(field, &part_text);
           if (inner == "refusal") json.String(field, &refusal);
         });
         if (part_type == "reasoning_text") {
@@ -161,9 +161,10 @@ void ReadResponseFields(JsonReader& json, std::string_view key, JsonValue& value
     if (json.String(value, &text)) output->Model(text);
   } else if (key == "status") {
     json.String(value, &ending->status);
-  } else if (key == "incomplete_details") {
+  } else if (key == "incomplete_details" || key == "status_details") {
     json.Fields(value, [&](std::string_view name, JsonValue field) {
       if (name == "reason") json.String(field, &ending->reason);
+      if (name == "error" && NotNull(json, field)) ReadError(json, field, output);
     });
   } else if (key == "usage") {
     json.Fields(value, [&](std::string_view name, JsonValue field) {
@@ -192,13 +193,17 @@ void ReadResponse(JsonReader& json, OutputDigest* output) {
 
 // Events that carry the whole response.
 bool IsFinal(std::string_view type) {
-  return type == "response.completed" || type == "response.incomplete" || type == "response.failed";
+  return type == "response.completed" || type == "response.incomplete" || type == "response.failed" ||
+         type == "response.done";  // realtime
 }
 
 void ReadDelta(JsonReader& json, std::string_view type, JsonValue& value, OutputDigest* output) {
   std::string_view text;
   if (!json.String(value, &text)) return;
-  if (type == "response.output_text.delta") output->Text(text);
+  if (type == "response.output_text.delta" || type == "response.text.delta" ||
+      type == "response.output_audio_transcript.delta" || type == "response.audio_transcript.delta") {
+    output->Text(text);
+  }
   if (type == "response.refusal.delta") output->Refusal(text);
   if (type == "response.reasoning_summary_text.delta" || type == "response.reasoning_text.delta") {
     output->Reasoning(text);
@@ -244,6 +249,12 @@ constexpr CredentialPlaces kKeys{CredentialPlace::kAuthorization, CredentialPlac
                                  CredentialPlace::kXApiKey};
 
 }  // namespace
+
+void ReadResponsesField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
+  ReadRequestField(json, key, value, request);
+}
+void ReadResponsesItem(JsonReader& json, JsonValue& item, RequestView* request) { ReadItem(json, item, request); }
+void ReadResponsesEvent(JsonReader& json, std::string_view type, OutputDigest* output) { ReadEvent(json, type, output); }
 
 const DialectInfo kOpenAiResponses{
     Dialect::kOpenAi, Api::kResponses, "/responses", kKeys, nullptr, ReadRequest, ReadResponse, ReadEvent};

@@ -13,6 +13,8 @@
 
 namespace stillwatch::dataplane {
 
+struct RealtimeSession;
+
 // An event parser from the observer's pool.
 struct StreamParser {
   explicit StreamParser(size_t event_bytes_max) : sse(event_bytes_max) {}
@@ -54,6 +56,9 @@ struct Transaction {
   Transaction* lines = nullptr;      // of a batch: its requests so far, the newest first
   Transaction* next_line = nullptr;
   uint32_t lines_count = 0;
+  RealtimeSession* session = nullptr;  // of a request that upgraded to a realtime conversation
+  uint64_t response_key = 0, event_key = 0;  // of a realtime answer: its id, once begun; the id of the event that asked
+  bool digest_late = false;          // nobody asked for it by an event: what was heard meanwhile is its request
   Transaction* next_free = nullptr;
 };
 

@@ -115,7 +115,12 @@ DecodeStatus DecodeUdp(Bytes segment, uint32_t segment_wire, const DecodeOptions
     case DecodeStatus::kFragment:
     case DecodeStatus::kBadTcpChecksum:
     case DecodeStatus::kPartialTcpChecksum: break;
-    default: return DecodeStatus::kUdp;
+    default: {
+      const uint32_t length = LoadBe16(&segment[4]);
+      packet->udp_wire = length >= 8 && length <= segment_wire ? length - 8 : segment_wire - 8;
+      packet->udp = segment.subspan(8).first(std::min<size_t>(segment.size() - 8, packet->udp_wire));
+      return DecodeStatus::kUdp;
+    }
   }
   *packet = inner;
   return status;

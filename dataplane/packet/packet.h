@@ -15,7 +15,7 @@ namespace stillwatch::dataplane {
 
 enum class DecodeStatus : uint8_t {
   kTcp,               // all fields of Packet are valid
-  kUdp,               // addresses and ports are valid
+  kUdp,               // addresses, ports and udp are valid
   kFragment,          // addresses and fragment fields are valid; payload is the fragment's
   kIcmp,              // ICMP, ICMPv6
   kTunnel,            // an encapsulation that is not opened: unknown inside, or too deep
@@ -53,6 +53,9 @@ struct Packet {
   Bytes tcp_options;
   Bytes payload;
   uint32_t payload_wire = 0;  // bytes of payload on the wire; more than payload.size() when the capture cut it
+  // UDP that is no tunnel
+  Bytes udp;                  // its payload
+  uint32_t udp_wire = 0;      // bytes of it on the wire
   // Fragments
   uint32_t fragment_id = 0;
   uint32_t fragment_offset = 0;  // bytes

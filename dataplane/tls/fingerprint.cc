@@ -125,7 +125,7 @@ void Fingerprinter::PutHex(const std::vector<uint16_t>& list) {
   }
 }
 
-Fingerprint Fingerprinter::Ja4(const ClientHello& hello) {
+Fingerprint Fingerprinter::Ja4(const ClientHello& hello, char transport) {
   Fingerprint out;
   if (hello.ssl2 && hello.version < 0x0300) return out;
   const auto keep = [this](uint16_t value) {
@@ -164,7 +164,7 @@ Fingerprint Fingerprinter::Ja4(const ClientHello& hello) {
     FinishHex(12, out.text + 24);
   }
   char head[16];
-  std::snprintf(head, sizeof head, "t%s%c%02u%02u", VersionText(hello.version_best).data(), hello.has_sni ? 'd' : 'i',
+  std::snprintf(head, sizeof head, "%c%s%c%02u%02u", transport, VersionText(hello.version_best).data(), hello.has_sni ? 'd' : 'i',
                 ciphers, std::min(extensions, 99u));
   std::memcpy(out.text, head, 8);
   out.text[8] = first;

@@ -30,7 +30,8 @@ class Fingerprinter {
   // The same of version, cipher, extensions.
   Fingerprint Ja3s(const ServerHello& hello);
   // As in t13d1516h2_8daaf6152771_e5627efa2ab1.
-  Fingerprint Ja4(const ClientHello& hello);
+  // `transport`: 't' for TCP, 'q' for QUIC.
+  Fingerprint Ja4(const ClientHello& hello, char transport = 't');
 
  private:
   void Begin(const evp_md_st* digest);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <set>
 #include <string>
@@ -23,6 +24,8 @@
 #include "gpu/cpu/roofs.h"
 #include "gpu/cpu/sketch_row.h"
 #include "gpu/embed/embedding_table.h"
+#include "gpu/flow/flow_embedding.h"
+#include "gpu/join/labels.h"
 #include "gpu/join/representatives.h"
 #include "gpu/sketch/oph.h"
 #include "gpu/sketch/rarity_table.h"
@@ -36,6 +39,7 @@ constexpr double kJaccards[] = {0.2, 0.5, 0.8};
 constexpr uint32_t kRows = 65'536, kQueries = 960, kBest = 8;
 constexpr uint64_t kWindowBytes = 1ull << 30;
 constexpr uint32_t kRounds = 15;
+constexpr uint32_t kFlows = 256, kAccounts = 8'192, kNodes = 1u << 21, kNodeEdges = 4, kSteps = 2;
 
 [[noreturn]] void Fail(const std::string& message) {
   std::fprintf(stderr, "bench_stages: %s\n", message.c_str());
@@ -320,6 +324,58 @@ void PrintTopK(const std::string& dir) {
               kernel.name, kRows, kQueries / seconds, 1.0 * kRows * kQueries / seconds);
 }
 
+// Flows of 256 records of every size and gap, without instructions: the convolution.
+void PrintFlows() {
+  const FlowKernel kernel = FlowKernelFor(FeaturesOfThisCpu());
+  const FlowFilters filters = MakeFlowFilters(Salt{1});
+  std::mt19937_64 random(2);
+  std::vector<FlowStep> steps(size_t{kFlows} * kFlowStepsMax);
+  for (FlowStep& step : steps) {
+    step = {static_cast<uint32_t>(random()) >> random() % 32,
+            static_cast<uint32_t>(random()) >> random() % 32, static_cast<uint8_t>(random() % 2), {}};
+  }
+  std::vector<FlowEmbedding> out(kFlows);
+  const double seconds = BestSeconds([&] {
+    for (uint32_t i = 0; i < kFlows; ++i) {
+      EmbedFlow(filters, kernel.convolve,
+                std::span(steps).subspan(size_t{i} * kFlowStepsMax, kFlowStepsMax), {}, &out[i]);
+    }
+  });
+  std::printf("\"flow_kernel\":\"%s\",\"flows\":%.0f,", kernel.name, kFlows / seconds);
+}
+
+void PrintPairs(const std::string& dir) {
+  const std::string rows = ReadFile(dir + "/rows.i8");
+  auto table = Twin::Take(Representatives::Make(kAccounts, BestDotKernel()));
+  const auto values = std::span(reinterpret_cast<const int8_t*>(rows.data()), size_t{kAccounts} * kEmbeddingDims);
+  std::vector<RepresentativeMatch> out(size_t{kAccounts} * kBest);
+  const double seconds = BestSeconds([&] {
+    if (!table.AllPairs(values, kBest, 0, out).ok()) Fail("all pairs refused");
+  });
+  std::printf("\"accounts\":%u,\"account_rows\":%.0f,", kAccounts, kAccounts / seconds);
+}
+
+// A random graph with as many labels as nodes, 8 MiB of them: each edge reads one at a random place.
+void PrintLabels() {
+  std::mt19937_64 random(3);
+  std::vector<uint32_t> offsets(kNodes + 1), neighbours(size_t{kNodes} * kNodeEdges), labels(kNodes);
+  for (uint32_t node = 0; node <= kNodes; ++node) offsets[node] = node * kNodeEdges;
+  for (uint32_t& neighbour : neighbours) neighbour = static_cast<uint32_t>(random() % kNodes);
+  const std::vector<uint32_t> weights(neighbours.size(), 1);
+  LabelStepper stepper(kNodes);
+  for (const auto& [name, rule] : {std::pair("component_edges", LabelRule::kComponents),
+                                   std::pair("label_edges", LabelRule::kPropagate)}) {
+    double best = 1e9;
+    for (uint32_t round = 0; round < 3; ++round) {
+      std::iota(labels.begin(), labels.end(), 0u);
+      const double start = CpuSeconds();
+      if (!stepper.Run({offsets, neighbours, weights}, rule, 0, kSteps, labels).ok()) Fail("labels refused");
+      best = std::min(best, CpuSeconds() - start);
+    }
+    std::printf("\"%s\":%.0f,", name, 1.0 * kSteps * static_cast<double>(neighbours.size()) / best);
+  }
+}
+
 void Measure(const std::string& dir) {
   std::printf("{");
   Twin twin;
@@ -327,6 +383,9 @@ void Measure(const std::string& dir) {
   PrintSketches(twin, Lines(ReadFile(dir + "/prompts.txt")));
   PrintWindow();
   PrintTopK(dir);
+  PrintFlows();
+  PrintPairs(dir);
+  PrintLabels();
   const Roofs roofs = MeasureRoofs();
   std::printf("\"roofs\":{\"vector_ops\":%.0f,\"multiplies\":%.0f,\"int8_pairs\":%.0f,\"bin_updates\":%.0f,"
               "\"lines_8mib\":%.0f,\"lines_1gib\":%.0f}}\n",

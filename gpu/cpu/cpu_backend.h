@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "gpu/backend.h"
+#include "gpu/window/window.h"
 
 namespace stillwatch::gpu {
 
@@ -13,11 +14,17 @@ namespace stillwatch::gpu {
 Result<std::unique_ptr<Backend>> MakeScalarBackend(const BackendOptions& options);
 
 // MakeCpuBackend that counts in `counters`, which outlives it: the one that a GPU's backend falls
-// back to.
-Result<std::unique_ptr<Backend>> MakeCpuTwin(const BackendOptions& options,
-                                             CounterBlock<GpuCounter>* counters);
+// back to. `window` is the backend's own.
+struct CpuTwin {
+  std::unique_ptr<Backend> backend;
+  LshWindow* window = nullptr;
+};
+Result<CpuTwin> MakeCpuTwin(const BackendOptions& options, CounterBlock<GpuCounter>* counters);
+WindowOptions WindowOptionsOf(const BackendOptions& options);
 
 // The message when spans do not agree or a text has more than 65,536 tokens.
 Status CheckBatch(const TokenBatch& batch, size_t out_size);
+// The message when a text was sketched with another salt or table.
+Status CheckVersions(std::span<const Sketch> sketches, const SketchVersions& versions);
 
 }  // namespace stillwatch::gpu

@@ -1,24 +1,35 @@
 #include "gpu/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/cpu/sketch_row.h"
+#include "gpu/cuda/device_bulk.h"
+#include "gpu/cuda/device_window.h"
+#include "gpu/cuda/join_budget.h"
 #include "gpu/cuda/launch.h"
+#include "gpu/cuda/window_keeper.h"
 #include "gpu/embed/embedding_table.h"
+#include "gpu/flow/flow_embedding.h"
+#include "gpu/join/labels.h"
 #include "gpu/join/representatives.h"
 #include "gpu/sketch/rarity_table.h"
 
 namespace stillwatch::gpu {
 namespace {
 
-// What one round trip to the device carries; larger batches go in several.
-constexpr uint32_t kTripTokens = 1u << 20;
-constexpr uint32_t kTripRows = 4'096;
+// What one round trip to the device carries; larger batches go in several, so that a batch of the
+// pipeline (4,096 exchanges) has copies that run beside kernels.
+constexpr uint32_t kTripTokens = 1u << 18;
+constexpr uint32_t kTripRows = 1'024;
 constexpr uint32_t kTripQueries = 4'096;
 constexpr uint64_t kListKeysMax = 1ull << 22;  // lists of a top-k trip, 32 MiB
 static_assert(kTripTokens >= kTextTokensMax);
@@ -29,10 +40,24 @@ uint32_t ChunksOf(uint64_t rows) {
 
 // Arguments of a launch as the device takes them.
 template <typename... T>
-Status Launch(Device& device, const char* kernel, LaunchShape shape, const T&... values) {
+Status Launch(Device& device, uint32_t queue, const char* kernel, LaunchShape shape,
+              const T&... values) {
   const void* const arguments[] = {&values...};
-  return device.Launch(kernel, shape, arguments);
+  return device.QueueLaunch(queue, kernel, shape, arguments);
 }
+
+// A queue with all that one trip of sketches needs, pinned and on the device.
+struct Lane {
+  uint32_t queue = 0;
+  uint64_t tokens = 0, offsets = 0, cuts = 0, sketches = 0;
+  uint32_t* host_tokens = nullptr;
+  uint32_t* host_offsets = nullptr;
+  uint32_t* host_cuts = nullptr;
+  Sketch* host_sketches = nullptr;
+  uint32_t rows = 0;  // under way; 0: none
+};
+constexpr uint64_t kLaneHostBytes = kTripRows * sizeof(Sketch) + kTripTokens * sizeof(uint32_t) +
+                                    (2 * kTripRows + 1) * sizeof(uint32_t);
 
 class CudaBackend final : public Backend {
  public:
@@ -42,7 +67,9 @@ class CudaBackend final : public Backend {
   BackendInfo Info() const override {
     if (degraded_)
       return {"cuda, degraded to " + twin_->Info().name, twin_->Info().memory_bytes, true};
-    return {"cuda (" + device_->Name() + ")", twin_->Info().memory_bytes + device_bytes_, false};
+    return {"cuda (" + device_->Name() + ")",
+            twin_->Info().memory_bytes + keeper_->memory_bytes() + host_bytes_ + device_bytes_,
+            false};
   }
   SketchVersions Versions() const override { return twin_->Versions(); }
   const CounterBlock<GpuCounter>* Counters() const override { return &counters_; }
@@ -50,44 +77,61 @@ class CudaBackend final : public Backend {
 
   Status ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) override;
   Status ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
-                        std::vector<Candidate>* candidates) override {
-    return twin_->ProbeAndInsert(sketches, ids, candidates);
-  }
-  void AdvanceEpoch() override { twin_->AdvanceEpoch(); }
+                        std::vector<Candidate>* candidates) override;
+  void AdvanceEpoch() override;
   Status SetRepresentatives(std::span<const int8_t> rows) override;
   Status TopK(std::span<const int8_t> query_rows, uint32_t k,
               std::span<RepresentativeMatch> out) override;
+  Status EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) override;
+  Status AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                  std::span<RepresentativeMatch> out) override;
+  Result<uint32_t> PropagateLabels(const LabelGraph& graph, LabelRule rule, uint32_t weight_min,
+                                   uint32_t steps_max, std::span<uint32_t> labels) override;
 
  private:
   CudaBackend(const BackendOptions& options, std::unique_ptr<Device> device)
-      : options_(options), device_(std::move(device)) {}
+      : options_(options), device_(std::move(device)), budget_(options.clock) {}
   Status TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes);
+  Status CheckDeviceMemory(uint64_t rows_bytes);
   Status UploadTables(const RarityTable& rarity, const EmbeddingTable& embedding);
-  Status SketchTrip(const TokenBatch& batch, uint32_t begin, uint32_t end, std::span<Sketch> out);
+  Status TakeLane(Lane* lane);
+  Status StartTrip(Lane& lane, const TokenBatch& batch, uint32_t begin, uint32_t end);
+  Status EndTrip(Lane& lane, std::span<Sketch> out);
+  Status SketchOnDevice(const TokenBatch& batch, std::span<Sketch> out, uint32_t* done);
+  Status JoinOnDevice(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                      std::vector<Candidate>* candidates);
   Status TopKTrip(std::span<const int8_t> queries, uint32_t k, std::span<RepresentativeMatch> out);
   void Degrade(const std::string& why);
+  // For the twin, after a failure of the device on `rows` rows.
+  void FallBack(const std::string& why, uint64_t rows) {
+    Degrade(why);
+    counters_.Add(GpuCounter::kFallbackRows, rows);
+  }
 
   const BackendOptions options_;
   CounterBlock<GpuCounter> counters_{kGpuCounterNames};
   std::unique_ptr<Backend> twin_;
   std::unique_ptr<Device> device_;
-  bool degraded_ = false;
-  uint64_t device_bytes_ = 0;
+  std::atomic<bool> degraded_ = false;  // read by who asks for Info()
+  std::optional<DeviceBulk> bulk_;  // always there after Make
+  std::unique_ptr<DeviceWindow> window_;
+  std::unique_ptr<WindowKeeper> keeper_;
+  JoinBudget budget_;
+  uint64_t device_bytes_ = 0, host_bytes_ = 0;
   uint32_t representatives_ = 0;
-  std::vector<uint32_t> offsets_;  // of one trip, from 0
+  Lane lanes_[kDeviceQueues];
 
   // Device addresses.
   uint64_t tables_ = 0, rarity_ = 0, embedding_ = 0;
-  uint64_t tokens_ = 0, row_offsets_ = 0, cuts_ = 0, sketches_ = 0;
   uint64_t rows_ = 0, queries_ = 0, lists_ = 0, matches_ = 0;
 };
 
 Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options,
                                                    std::unique_ptr<Device> device) {
   std::unique_ptr<CudaBackend> backend(new CudaBackend(options, std::move(device)));
-  Result<std::unique_ptr<Backend>> twin = MakeCpuTwin(options, &backend->counters_);
-  if (!twin.ok()) return twin;
-  backend->twin_ = std::move(twin).value();
+  Result<CpuTwin> twin = MakeCpuTwin(options, &backend->counters_);
+  if (!twin.ok()) return twin.error();
+  backend->twin_ = std::move(twin.value().backend);
   Result<RarityTable> rarity = RarityTable::Open(options.rarity_table_path, options.salt);
   if (!rarity.ok()) return rarity.error();
   Result<EmbeddingTable> embedding = EmbeddingTable::Open(options.embedding_table_path, options.salt);
@@ -99,11 +143,48 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
   if (Status up = backend->UploadTables(rarity.value(), embedding.value()); !up.ok()) {
     return Error{up.message()};
   }
+  Result<DeviceBulk> bulk = DeviceBulk::Make(options, backend->device_.get());
+  if (!bulk.ok()) return bulk.error();
+  backend->bulk_.emplace(std::move(bulk).value());
+  const WindowOptions window_options = WindowOptionsOf(options);
+  Result<std::unique_ptr<DeviceWindow>> window =
+      DeviceWindow::Make(window_options, backend->device_.get(), &backend->counters_);
+  if (!window.ok()) return window.error();
+  backend->window_ = std::move(window).value();
+  backend->device_bytes_ += backend->window_->device_bytes();
+  backend->host_bytes_ += backend->window_->host_bytes();
+  Result<std::unique_ptr<WindowKeeper>> keeper =
+      WindowKeeper::Make(window_options, twin.value().window);
+  if (!keeper.ok()) return keeper.error();
+  backend->keeper_ = std::move(keeper).value();
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-// All that the device will ever hold, once. Refused as a whole, before anything is taken, when the
-// device has too little.
+// Refuses all, before anything is taken, when the device has too little.
+Status CudaBackend::CheckDeviceMemory(uint64_t rows_bytes) {
+  const uint64_t free_bytes = device_->FreeBytes();
+  const uint64_t needed = device_bytes_ + DeviceWindow::DeviceBytesFor(WindowOptionsOf(options_));
+  if (needed <= free_bytes) return {};
+  const uint64_t without_rows = needed - rows_bytes;
+  WindowOptions no_window = WindowOptionsOf(options_);
+  no_window.bytes = 0;
+  const uint64_t without_window = device_bytes_ + DeviceWindow::DeviceBytesFor(no_window);
+  std::string mend;
+  if (without_rows < free_bytes) {
+    mend = "representatives_max of " + std::to_string((free_bytes - without_rows) / kEmbeddingDims) +
+           " or less would fit";
+  } else if (without_window + LshWindow::BytesMin() <= free_bytes) {
+    mend = "window_bytes of " + std::to_string(free_bytes - without_window) +
+           " or less (sketch.window_mib) would fit";
+  } else {
+    mend = "it needs " + std::to_string(without_rows) +
+           " without any representatives, and the smallest window does not fit beside them";
+  }
+  return Error{"device memory: " + std::to_string(needed) + " bytes are needed, " +
+               device_->Name() + " has " + std::to_string(free_bytes) + " free; " + mend};
+}
+
+// All that the device will ever hold, but for the window, once.
 Status CudaBackend::TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes) {
   const uint64_t rows_bytes = uint64_t{options_.representatives_max} * kEmbeddingDims;
   struct Part {
@@ -115,33 +196,43 @@ Status CudaBackend::TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes) 
       {&tables_, sizeof(DeviceTables), "tables"},
       {&rarity_, rarity_bytes, "rarity table"},
       {&embedding_, embedding_bytes, "embedding table"},
-      {&tokens_, kTripTokens * sizeof(uint32_t), "tokens"},
-      {&row_offsets_, (kTripRows + 1) * sizeof(uint32_t), "offsets"},
-      {&cuts_, kTripRows * sizeof(uint32_t), "cuts"},
-      {&sketches_, kTripRows * sizeof(Sketch), "sketches"},
+      {&lanes_[0].tokens, kTripTokens * sizeof(uint32_t), "tokens"},
+      {&lanes_[0].offsets, (kTripRows + 1) * sizeof(uint32_t), "offsets"},
+      {&lanes_[0].cuts, kTripRows * sizeof(uint32_t), "cuts"},
+      {&lanes_[0].sketches, kTripRows * sizeof(Sketch), "sketches"},
+      {&lanes_[1].tokens, kTripTokens * sizeof(uint32_t), "tokens"},
+      {&lanes_[1].offsets, (kTripRows + 1) * sizeof(uint32_t), "offsets"},
+      {&lanes_[1].cuts, kTripRows * sizeof(uint32_t), "cuts"},
+      {&lanes_[1].sketches, kTripRows * sizeof(Sketch), "sketches"},
       {&rows_, std::max<uint64_t>(rows_bytes, kEmbeddingDims), "representatives"},
       {&queries_, kTripQueries * kEmbeddingDims, "queries"},
       {&lists_, kListKeysMax * sizeof(uint64_t), "lists"},
       {&matches_, kTripQueries * kTopKMax * sizeof(RepresentativeMatch), "matches"},
   };
+  device_bytes_ = DeviceBulk::BytesOf(options_);
   for (const Part& part : parts) device_bytes_ += part.bytes;
-  const uint64_t free_bytes = device_->FreeBytes();
-  if (device_bytes_ > free_bytes) {
-    const uint64_t rest = device_bytes_ - rows_bytes;
-    const std::string mend =
-        rest < free_bytes
-            ? "representatives_max of " + std::to_string((free_bytes - rest) / kEmbeddingDims) +
-                  " or less would fit"
-            : "it needs " + std::to_string(rest) + " without any representatives";
-    return Error{"device memory: " + std::to_string(device_bytes_) + " bytes are needed, " +
-                 device_->Name() + " has " + std::to_string(free_bytes) + " free; " + mend};
-  }
+  if (Status fits = CheckDeviceMemory(rows_bytes); !fits.ok()) return fits;
   for (const Part& part : parts) {
     Result<uint64_t> address = device_->Take(part.bytes, part.what);
     if (!address.ok())
       return Error{"device memory for the " + std::string(part.what) + ": " + address.message()};
     *part.address = address.value();
   }
+  for (uint32_t i = 0; i < kDeviceQueues; ++i) {
+    lanes_[i].queue = i;
+    if (Status s = TakeLane(&lanes_[i]); !s.ok()) return s;
+  }
+  return {};
+}
+
+Status CudaBackend::TakeLane(Lane* lane) {
+  Result<void*> memory = device_->TakeHost(kLaneHostBytes, "a batch");
+  if (!memory.ok()) return Error{"pinned memory for a batch: " + memory.message()};
+  host_bytes_ += kLaneHostBytes;
+  lane->host_sketches = static_cast<Sketch*>(memory.value());
+  lane->host_tokens = reinterpret_cast<uint32_t*>(lane->host_sketches + kTripRows);
+  lane->host_offsets = lane->host_tokens + kTripTokens;
+  lane->host_cuts = lane->host_offsets + kTripRows + 1;
   return {};
 }
 
@@ -160,59 +251,137 @@ Status CudaBackend::UploadTables(const RarityTable& rarity, const EmbeddingTable
 }
 
 void CudaBackend::Degrade(const std::string& why) {
+  keeper_->Rebuild();
   degraded_ = true;
   counters_.Add(GpuCounter::kDeviceFailed);
   counters_.Set(GpuCounter::kDegraded, 1);
   Log(LogLevel::kError,
-      "the GPU failed, the CPU computes from here on; restart to use it again: " + why);
+      "the GPU failed, the CPU computes from here on (degraded; gpu.joins_skipped counts what it "
+      "cannot compare); restart to use it again: " +
+          why);
 }
 
 Status CudaBackend::ComputeSketches(const TokenBatch& batch, std::span<Sketch> out) {
   if (Status status = CheckBatch(batch, out.size()); !status.ok()) return status;
-  uint32_t begin = 0;
-  while (!degraded_ && begin < batch.rows()) {
+  uint32_t done = 0;
+  if (!degraded_) {
+    if (Status s = SketchOnDevice(batch, out, &done); !s.ok()) Degrade(s.message());
+  }
+  for (uint32_t row = 0; row < done; ++row) {
+    counters_.Add(GpuCounter::kTextsSketched, out[row].tokens != 0);
+  }
+  if (done == batch.rows()) return {};
+  counters_.Add(GpuCounter::kFallbackRows, batch.rows() - done);
+  const TokenBatch rest = {batch.tokens, batch.offsets.subspan(done), batch.cuts.subspan(done)};
+  return twin_->ComputeSketches(rest, out.subspan(done));
+}
+
+// Two trips are under way at a time. *done: rows from the first on that are there, also after a
+// failure.
+Status CudaBackend::SketchOnDevice(const TokenBatch& batch, std::span<Sketch> out, uint32_t* done) {
+  const auto end_trip = [&](Lane& lane) {
+    const uint32_t rows = lane.rows;
+    Status s = EndTrip(lane, out.subspan(*done, rows));
+    if (s.ok()) *done += rows;
+    return s;
+  };
+  for (Lane& lane : lanes_) lane.rows = 0;
+  uint32_t begin = 0, trip = 0;
+  for (; begin < batch.rows(); ++trip) {
     uint32_t end = begin + 1;
     while (end < batch.rows() && end - begin < kTripRows &&
            batch.offsets[end + 1] - batch.offsets[begin] <= kTripTokens) {
       ++end;
     }
-    if (Status trip = SketchTrip(batch, begin, end, out.subspan(begin, end - begin)); !trip.ok()) {
-      Degrade(trip.message());
-      break;
+    Lane& lane = lanes_[trip % kDeviceQueues];
+    if (lane.rows != 0) {
+      if (Status s = end_trip(lane); !s.ok()) return s;
     }
-    for (uint32_t row = begin; row < end; ++row) {
-      counters_.Add(GpuCounter::kTextsSketched, out[row].tokens != 0);
-    }
+    if (Status s = StartTrip(lane, batch, begin, end); !s.ok()) return s;
     begin = end;
   }
-  if (begin == batch.rows()) return {};
-  counters_.Add(GpuCounter::kFallbackRows, batch.rows() - begin);
-  const TokenBatch rest = {batch.tokens, batch.offsets.subspan(begin), batch.cuts.subspan(begin)};
-  return twin_->ComputeSketches(rest, out.subspan(begin));
+  for (uint32_t i = 0; i < kDeviceQueues; ++i) {  // the older first
+    Lane& lane = lanes_[(trip + i) % kDeviceQueues];
+    if (lane.rows == 0) continue;
+    if (Status s = end_trip(lane); !s.ok()) return s;
+  }
+  return {};
 }
 
-Status CudaBackend::SketchTrip(const TokenBatch& batch, uint32_t begin, uint32_t end,
-                               std::span<Sketch> out) {
+Status CudaBackend::StartTrip(Lane& lane, const TokenBatch& batch, uint32_t begin, uint32_t end) {
   const uint32_t rows = end - begin;
   const uint32_t first = batch.offsets[begin], tokens = batch.offsets[end] - first;
-  offsets_.resize(rows + 1);
-  for (uint32_t row = 0; row <= rows; ++row) offsets_[row] = batch.offsets[begin + row] - first;
-  if (Status s = device_->CopyIn(tokens_, batch.tokens.data() + first, tokens * sizeof(uint32_t));
-      !s.ok())
-    return s;
-  if (Status s = device_->CopyIn(row_offsets_, offsets_.data(), offsets_.size() * sizeof(uint32_t));
-      !s.ok())
-    return s;
-  if (Status s = device_->CopyIn(cuts_, batch.cuts.data() + begin, rows * sizeof(uint32_t));
-      !s.ok())
-    return s;
-  const LaunchShape shape = {.blocks_x = rows, .threads = kSketchThreads};
-  if (Status s =
-          Launch(*device_, "SketchTexts", shape, tables_, tokens_, row_offsets_, cuts_, sketches_);
-      !s.ok()) {
-    return s;
+  std::copy_n(batch.tokens.data() + first, tokens, lane.host_tokens);
+  std::copy_n(batch.cuts.data() + begin, rows, lane.host_cuts);
+  for (uint32_t row = 0; row <= rows; ++row) {
+    lane.host_offsets[row] = batch.offsets[begin + row] - first;
   }
-  return device_->CopyOut(out.data(), sketches_, rows * sizeof(Sketch));
+  const uint32_t q = lane.queue;
+  Status s = device_->QueueCopyIn(q, lane.tokens, lane.host_tokens, tokens * sizeof(uint32_t));
+  if (s.ok()) {
+    s = device_->QueueCopyIn(q, lane.offsets, lane.host_offsets, (rows + 1) * sizeof(uint32_t));
+  }
+  if (s.ok()) s = device_->QueueCopyIn(q, lane.cuts, lane.host_cuts, rows * sizeof(uint32_t));
+  if (s.ok()) {
+    const LaunchShape shape = {.blocks_x = rows, .threads = kSketchThreads};
+    s = Launch(*device_, q, "SketchTexts", shape, tables_, lane.tokens, lane.offsets, lane.cuts,
+               lane.sketches);
+  }
+  if (s.ok()) {
+    s = device_->QueueCopyOut(q, lane.host_sketches, lane.sketches, rows * sizeof(Sketch));
+  }
+  lane.rows = rows;
+  return s;
+}
+
+Status CudaBackend::EndTrip(Lane& lane, std::span<Sketch> out) {
+  if (!MutantIs("gpu.lane_reused_early")) {
+    if (Status s = device_->Wait(lane.queue); !s.ok()) return s;
+  }
+  std::copy_n(lane.host_sketches, out.size(), out.data());
+  lane.rows = 0;
+  return {};
+}
+
+Status CudaBackend::JoinOnDevice(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                                 std::vector<Candidate>* candidates) {
+  if (keeper_->Full(sketches.size())) {
+    if (Status s = keeper_->Checkpoint(*window_); !s.ok()) return s;
+  }
+  if (Status s = window_->ProbeAndInsert(sketches, ids, candidates); !s.ok()) return s;
+  keeper_->KeepBatch(sketches, ids);
+  return {};
+}
+
+Status CudaBackend::ProbeAndInsert(std::span<const Sketch> sketches, std::span<const uint64_t> ids,
+                                   std::vector<Candidate>* candidates) {
+  if (Status s = CheckVersions(sketches, twin_->Versions()); !s.ok()) return s;
+  if (Status s = gpu::CheckBatch(WindowOptionsOf(options_), sketches.size(), ids.size()); !s.ok())
+    return s;
+  if (!degraded_) {
+    const Status joined = JoinOnDevice(sketches, ids, candidates);
+    if (joined.ok()) return {};
+    Degrade(joined.message());
+  } else if (!budget_.Admits()) {
+    candidates->clear();
+    if (!MutantIs("gpu.skipped_joins_uncounted")) {
+      counters_.Add(GpuCounter::kJoinsSkipped,
+                    static_cast<uint64_t>(
+                        std::count_if(sketches.begin(), sketches.end(),
+                                      [](const Sketch& sketch) { return sketch.tokens != 0; })));
+    }
+    return {};
+  }
+  const int64_t began_ns = budget_.NowNs();
+  Status s = twin_->ProbeAndInsert(sketches, ids, candidates);
+  budget_.Spend(budget_.NowNs() - began_ns);
+  return s;
+}
+
+void CudaBackend::AdvanceEpoch() {
+  if (degraded_) return twin_->AdvanceEpoch();
+  window_->AdvanceEpoch();
+  keeper_->KeepEpoch();
 }
 
 Status CudaBackend::SetRepresentatives(std::span<const int8_t> rows) {
@@ -259,7 +428,7 @@ Status CudaBackend::TopKTrip(std::span<const int8_t> queries, uint32_t k,
                              .blocks_y = chunks,
                              .threads = kTopKThreads};
   if (Status s =
-          Launch(*device_, "TopKChunk", tiles, queries_, count, rows_, representatives_, k, lists_);
+          Launch(*device_, 0, "TopKChunk", tiles, queries_, count, rows_, representatives_, k, lists_);
       !s.ok()) {
     return s;
   }
@@ -267,10 +436,54 @@ Status CudaBackend::TopKTrip(std::span<const int8_t> queries, uint32_t k,
   constexpr uint32_t kQueriesEach = kMergeThreads / 32;
   const LaunchShape merge = {.blocks_x = (count + kQueriesEach - 1) / kQueriesEach,
                              .threads = kMergeThreads};
-  if (Status s = Launch(*device_, "MergeTopK", merge, lists_, count, list_keys, k, matches_);
+  if (Status s = Launch(*device_, 0, "MergeTopK", merge, lists_, count, list_keys, k, matches_);
       !s.ok())
     return s;
   return device_->CopyOut(out.data(), matches_, out.size_bytes());
+}
+
+Status CudaBackend::EmbedFlows(const FlowBatch& batch, std::span<FlowEmbedding> out) {
+  if (Status good = CheckFlows(batch, out.size()); !good.ok() || degraded_) {
+    return good.ok() ? twin_->EmbedFlows(batch, out) : good;
+  }
+  if (Status done = bulk_->EmbedFlows(batch, out); !done.ok()) {
+    FallBack(done.message(), out.size());
+    return twin_->EmbedFlows(batch, out);
+  }
+  counters_.Add(GpuCounter::kFlowsEmbedded, out.size());
+  return {};
+}
+
+Status CudaBackend::AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                             std::span<RepresentativeMatch> out) {
+  const size_t count = rows.size() / kEmbeddingDims;
+  const bool fits = k >= 1 && k <= kTopKMax && rows.size() % kEmbeddingDims == 0 &&
+                    out.size() == count * k && count <= options_.pairs_rows_max;
+  if (degraded_ || !fits) return twin_->AllPairs(rows, k, threshold, out);
+  if (Status done = bulk_->AllPairs(rows, k, threshold, out); !done.ok()) {
+    FallBack(done.message(), count);
+    return twin_->AllPairs(rows, k, threshold, out);
+  }
+  counters_.Add(GpuCounter::kPairsRows, count);
+  return {};
+}
+
+Result<uint32_t> CudaBackend::PropagateLabels(const LabelGraph& graph, LabelRule rule,
+                                              uint32_t weight_min, uint32_t steps_max,
+                                              std::span<uint32_t> labels) {
+  const bool fits = labels.size() <= options_.graph_nodes_max &&
+                    graph.neighbours.size() <= options_.graph_edges_max &&
+                    CheckGraph(graph, labels).ok();
+  if (degraded_ || !fits) {
+    return twin_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  }
+  Result<uint32_t> steps = bulk_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  if (!steps.ok()) {  // labels are as they were
+    FallBack(steps.message(), labels.size());
+    return twin_->PropagateLabels(graph, rule, weight_min, steps_max, labels);
+  }
+  counters_.Add(GpuCounter::kLabelSteps, steps.value());
+  return steps;
 }
 
 }  // namespace

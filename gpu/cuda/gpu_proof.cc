@@ -7,7 +7,7 @@
 
 #include "gpu/cuda/proof.h"
 
-extern "C" stillwatch::gpu::Device* stillwatch_cuda_open_1(std::string* why_not);
+extern "C" stillwatch::gpu::Device* stillwatch_cuda_open_2(std::string* why_not);
 
 namespace stillwatch::gpu {
 namespace {
@@ -29,7 +29,7 @@ int Main(int count, char** words) {
     return 64;
   }
   std::string why_not;
-  const std::unique_ptr<Device> device(stillwatch_cuda_open_1(&why_not));
+  const std::unique_ptr<Device> device(stillwatch_cuda_open_2(&why_not));
   if (device == nullptr) {
     std::fprintf(stderr, "gpu_proof: no GPU: %s\n", why_not.c_str());
     return 3;

@@ -1,6 +1,8 @@
 // The kernels: thin, each finds its block's share and calls the block's code. Names are C names, so
 // that they are launched by name (device.h). -DSW_SEED_... builds with a seeded bug, for tests/ptx
 // alone.
+#include "gpu/cuda/flow_block.h"
+#include "gpu/cuda/label_block.h"
 #include "gpu/cuda/launch.h"
 #include "gpu/cuda/sketch_block.h"
 #include "gpu/cuda/top_k_block.h"
@@ -25,7 +27,18 @@ extern "C" __global__ void __launch_bounds__(kTopKThreads, 4)
   __shared__ TopKShared shared;
   const uint32_t begin = blockIdx.y * kTopKChunkRows;
   const uint32_t end = begin + kTopKChunkRows < row_count ? begin + kTopKChunkRows : row_count;
-  TopKOfChunk(queries, query_count, rows, begin, end, k, shared, keys, blockIdx.y, gridDim.y);
+  TopKOfChunk<false>(queries, query_count, rows, begin, end, k, INT32_MIN, 0, shared, keys,
+                     blockIdx.y, gridDim.y);
+}
+
+extern "C" __global__ void __launch_bounds__(kTopKThreads, 4)
+    AllPairsChunk(const int8_t* rows, uint32_t row_count, uint32_t first_self, uint32_t query_count,
+                  uint32_t k, int32_t threshold, uint64_t* keys) {
+  __shared__ TopKShared shared;
+  const uint32_t begin = blockIdx.y * kTopKChunkRows;
+  const uint32_t end = begin + kTopKChunkRows < row_count ? begin + kTopKChunkRows : row_count;
+  TopKOfChunk<true>(rows + static_cast<uint64_t>(first_self) * kEmbeddingDims, query_count, rows,
+                    begin, end, k, threshold, first_self, shared, keys, blockIdx.y, gridDim.y);
 }
 
 extern "C" __global__ void __launch_bounds__(kMergeThreads)
@@ -35,6 +48,30 @@ extern "C" __global__ void __launch_bounds__(kMergeThreads)
   if (query >= query_count) return;
   MergeLists(lists + static_cast<uint64_t>(query) * list_keys, list_keys, k,
              out + static_cast<uint64_t>(query) * k);
+}
+
+extern "C" __global__ void __launch_bounds__(kFlowThreads)
+    EmbedFlows(const FlowFilters* filters, const FlowStep* steps, const uint32_t* step_offsets,
+               const int8_t* instructions, const uint32_t* instruction_offsets,
+               FlowEmbedding* out) {
+  __shared__ FlowShared shared;
+  const uint32_t flow = blockIdx.x;
+  const uint32_t first_row = instruction_offsets[flow];
+  PoolRows(instructions + static_cast<uint64_t>(first_row) * kEmbeddingDims,
+           instruction_offsets[flow + 1] - first_row, shared, out + flow);
+  ShapeOfSteps(*filters, steps + step_offsets[flow], step_offsets[flow + 1] - step_offsets[flow],
+               shared, out + flow);
+}
+
+extern "C" __global__ void __launch_bounds__(kLabelThreads) ComponentStep(LabelArguments graph) {
+  const uint32_t node = blockIdx.x * (kLabelThreads / 32) + threadIdx.x / 32;
+  if (node < graph.nodes) StoreLabel(graph, node, LeastAround(graph, node));
+}
+
+extern "C" __global__ void __launch_bounds__(kLabelThreads) LabelStep(LabelArguments graph) {
+  __shared__ LabelShared shared;
+  const uint32_t node = blockIdx.x * (kLabelThreads / 32) + threadIdx.x / 32;
+  if (node < graph.nodes) StoreLabel(graph, node, HeaviestAround(graph, node, shared));
 }
 
 extern "C" __global__ void __launch_bounds__(kWindowThreads) WindowItems(WindowBatch batch) {

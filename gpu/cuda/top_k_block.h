@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gpu/cuda/launch.h"
+#include "gpu/cuda/tensor.h"
 
 namespace stillwatch::gpu {
 
@@ -84,24 +85,24 @@ __device__ inline void DotTile(const RowPart& queries_low, const RowPart& querie
                                const RowPart& representatives, int32_t dots[4]) {
 #pragma unroll
   for (uint32_t i = 0; i < 8; i += 2) {
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-        "{%0,%1,%2,%3};"
-        : "+r"(dots[0]), "+r"(dots[1]), "+r"(dots[2]), "+r"(dots[3])
-        : "r"(queries_low.words[i]), "r"(queries_high.words[i]), "r"(queries_low.words[i + 1]),
-          "r"(queries_high.words[i + 1]), "r"(representatives.words[i]),
-          "r"(representatives.words[i + 1]));
+    MultiplyTile(queries_low.words[i], queries_high.words[i], queries_low.words[i + 1],
+                 queries_high.words[i + 1], representatives.words[i], representatives.words[i + 1],
+                 dots);
   }
 }
 
-// Lists of the block's queries over rows [begin, end); keys: k a query and chunk.
+// Lists of the block's queries over rows [begin, end), of dots above the threshold; keys: k a query and
+// chunk. With kOthers the queries are the rows from first_self on, and none finds itself.
+template <bool kOthers>
 __device__ inline void TopKOfChunk(const int8_t* queries, uint32_t query_count, const int8_t* rows,
-                                   uint32_t begin, uint32_t end, uint32_t k, TopKShared& shared,
-                                   uint64_t* keys, uint32_t chunk, uint32_t chunks) {
+                                   uint32_t begin, uint32_t end, uint32_t k, int32_t threshold,
+                                   uint32_t first_self, TopKShared& shared, uint64_t* keys,
+                                   uint32_t chunk, uint32_t chunks) {
   const uint32_t t = threadIdx.x, warp = t / 32, lane = t % 32;
   const uint32_t first_query = blockIdx.x * kTopKQueries;
   if (t < kTopKQueries) {
     shared.counts[t] = 0;
-    shared.thresholds[t] = INT32_MIN;
+    shared.thresholds[t] = threshold;
   }
   RowPart low[kQueryTiles], high[kQueryTiles];
 #pragma unroll
@@ -120,8 +121,13 @@ __device__ inline void TopKOfChunk(const int8_t* queries, uint32_t query_count, 
       for (uint32_t i = 0; i < 4; ++i) {
         const uint32_t q = 16 * tile + lane / 4 + 8 * (i / 2);
         const uint32_t row = step + 8 * warp + lane % 4 * 2 + i % 2;
-        const bool enters =
+        bool enters =
             dots[i] > shared.thresholds[q] && row < end && first_query + q < query_count;
+#ifdef SW_SEED_BULK_OFF_BY_ONE
+        if (kOthers) enters = enters && row != first_self + first_query + q + 1;
+#else
+        if (kOthers) enters = enters && row != first_self + first_query + q;
+#endif
         if (enters) shared.keys[q][atomicAdd(&shared.counts[q], 1u)] = MatchKey(dots[i], row);
       }
     }

@@ -38,6 +38,7 @@ struct WindowBatch {
   uint32_t pairs_max;
 };
 inline constexpr uint32_t kWindowEvicted = 0, kWindowPopular = 1, kWindowFound = 2;
+inline constexpr uint32_t kWindowCounts = 3;
 
 // A candidate before those of one id are joined. age: of its text, 1 for the batch's last.
 struct WindowFound {

@@ -1,5 +1,5 @@
-// Dot-product tiles for AVX2 (pmaddwd on values widened to int16: exact for every int8) and for
-// AVX-512 VNNI (vpdpbusd on values plus 128; the sums start at -128 times the sum of the query). The
+// Dot-product tiles for AVX2 and AVX-512 (pmaddwd on values widened to int16: exact for every int8) and
+// for AVX-512 VNNI (vpdpbusd on values plus 128; the sums start at -128 times the sum of the query). The
 // queries of an AVX2 tile are spelt out by a parameter pack: in a loop GCC -O2 keeps the sums in memory.
 #include <algorithm>
 #include <climits>
@@ -61,6 +61,56 @@ void Avx2Tile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
   for (uint32_t row = 0; row < kBlockRows; row += 16) {
     Avx2Rows(std::make_integer_sequence<uint32_t, kAvx2Queries>(), block + row * 2, wide, least, dots,
              found, row);
+  }
+  for (uint32_t q = 0; q < query_count; ++q) above[q] = found[q];
+}
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw")
+
+constexpr uint32_t kAvx512Queries = 4;
+
+[[gnu::always_inline]] inline void Avx512Step(__m512i low, __m512i high, const int16_t* query, __m512i* sums) {
+  int32_t pair;
+  std::memcpy(&pair, query, 4);
+  const __m512i group = _mm512_set1_epi32(pair);
+  sums[0] = _mm512_add_epi32(sums[0], _mm512_madd_epi16(low, group));
+  sums[1] = _mm512_add_epi32(sums[1], _mm512_madd_epi16(high, group));
+}
+
+[[gnu::always_inline]] inline uint64_t Avx512Above(const __m512i* sums, int32_t threshold, int32_t* dots) {
+  const __m512i least = _mm512_set1_epi32(threshold);
+  _mm512_storeu_si512(dots, sums[0]);
+  _mm512_storeu_si512(dots + 16, sums[1]);
+  return static_cast<uint64_t>(_mm512_cmpgt_epi32_mask(sums[0], least)) |
+         static_cast<uint64_t>(_mm512_cmpgt_epi32_mask(sums[1], least)) << 16;
+}
+
+// 32 rows by all queries.
+template <uint32_t... q>
+void Avx512Rows(std::integer_sequence<uint32_t, q...>, const uint8_t* at, const int16_t* wide,
+                const int32_t* thresholds, int32_t* dots, uint64_t* above, uint32_t row) {
+  __m512i sums[sizeof...(q)][2];
+  ((sums[q][0] = sums[q][1] = _mm512_setzero_si512()), ...);
+  for (uint32_t d = 0; d < kEmbeddingDims; d += 2, at += 2 * kBlockRows) {
+    const __m512i low = _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
+    const __m512i high = _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(at + 32)));
+    (Avx512Step(low, high, wide + q * kEmbeddingDims + d, sums[q]), ...);
+  }
+  ((above[q] |= Avx512Above(sums[q], thresholds[q], dots + q * kBlockRows + row) << row), ...);
+}
+
+void Avx512Tile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
+                const int32_t* /*starts*/, const int32_t* thresholds, int32_t* dots, uint64_t* above) {
+  alignas(64) int16_t wide[kAvx512Queries * kEmbeddingDims] = {};
+  int32_t least[kAvx512Queries] = {};
+  uint64_t found[kAvx512Queries] = {};
+  for (uint32_t i = 0; i < query_count * kEmbeddingDims; ++i) wide[i] = queries[i];
+  for (uint32_t q = 0; q < query_count; ++q) least[q] = thresholds[q];
+  for (uint32_t row = 0; row < kBlockRows; row += 32) {
+    Avx512Rows(std::make_integer_sequence<uint32_t, kAvx512Queries>(), block + row * 2, wide, least,
+               dots, found, row);
   }
   for (uint32_t q = 0; q < query_count; ++q) above[q] = found[q];
 }
@@ -163,11 +213,14 @@ void VnniTile(const uint8_t* block, const int8_t* queries, uint32_t query_count,
 }  // namespace
 
 DotKernel Avx2DotKernel() {
-  return {"avx2", 2, 0, kAvx2Queries, __builtin_cpu_supports("avx2") ? Avx2Tile : nullptr};
+  return {"avx2", 2, 0, kAvx2Queries, FeaturesOfThisCpu().avx2 ? Avx2Tile : nullptr};
+}
+DotKernel Avx512DotKernel() {
+  return {"avx512", 2, 0, kAvx512Queries, FeaturesOfThisCpu().avx512 ? Avx512Tile : nullptr};
 }
 DotKernel VnniDotKernel() {
-  const bool runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vnni");
+  const CpuFeatures features = FeaturesOfThisCpu();
+  const bool runs = features.avx512 && features.vnni;
   return {"avx512-vnni", 4, 0x80, kVnniQueries, runs ? VnniTile : nullptr};
 }
 
@@ -177,6 +230,7 @@ DotKernel VnniDotKernel() {
 
 namespace stillwatch::gpu {
 DotKernel Avx2DotKernel() { return {"avx2", 2, 0, 4, nullptr}; }
+DotKernel Avx512DotKernel() { return {"avx512", 2, 0, 4, nullptr}; }
 DotKernel VnniDotKernel() { return {"avx512-vnni", 4, 0x80, 6, nullptr}; }
 }  // namespace stillwatch::gpu
 

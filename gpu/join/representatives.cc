@@ -48,12 +48,13 @@ void InsertMatch(RepresentativeMatch match, uint32_t k, RepresentativeMatch* bes
 
 DotKernel ScalarDotKernel() { return {"scalar", kEmbeddingDims, 0, kTileQueriesMax, ScalarTile}; }
 
-DotKernel BestDotKernel() {
-  for (const DotKernel& kernel : {VnniDotKernel(), Avx2DotKernel()}) {
-    if (kernel.tile != nullptr) return kernel;
-  }
+DotKernel DotKernelFor(const CpuFeatures& features) {
+  if (features.avx512 && features.vnni) return VnniDotKernel();
+  if (features.avx512) return Avx512DotKernel();
+  if (features.avx2) return Avx2DotKernel();
   return ScalarDotKernel();
 }
+DotKernel BestDotKernel() { return DotKernelFor(FeaturesOfThisCpu()); }
 
 Result<Representatives> Representatives::Make(uint32_t rows_max, const DotKernel& kernel) {
   CHECK(kernel.queries_max <= kTileQueriesMax && kPassQueries % 2 == 0);
@@ -92,6 +93,21 @@ Status Representatives::Set(std::span<const int8_t> rows) {
 
 Status Representatives::TopK(std::span<const int8_t> query_rows, uint32_t k,
                              std::span<RepresentativeMatch> out) const {
+  return Search(query_rows, k, INT32_MIN, kNoSelf, out);
+}
+
+Status Representatives::AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                                 std::span<RepresentativeMatch> out) {
+  if (rows.size() / kEmbeddingDims > rows_max_) {
+    return Error{std::to_string(rows.size() / kEmbeddingDims) +
+                 " rows to join; pairs_rows_max is " + std::to_string(rows_max_)};
+  }
+  if (Status set = Set(rows); !set.ok()) return set;
+  return Search(rows, k, threshold, MutantIs("gpu.pairs_self") ? kNoSelf : 0, out);
+}
+
+Status Representatives::Search(std::span<const int8_t> query_rows, uint32_t k, int32_t threshold,
+                               uint32_t first_self, std::span<RepresentativeMatch> out) const {
   if (k < 1 || k > kTopKMax) return Error{"k is " + std::to_string(k) + ", must be 1 to 64"};
   if (query_rows.size() % kEmbeddingDims != 0 ||
       out.size() != query_rows.size() / kEmbeddingDims * k) {
@@ -102,17 +118,20 @@ Status Representatives::TopK(std::span<const int8_t> query_rows, uint32_t k,
   const uint32_t queries = static_cast<uint32_t>(query_rows.size() / kEmbeddingDims);
   for (uint32_t q = 0; q < queries; q += kPassQueries) {
     TileTopK(query_rows.data() + static_cast<size_t>(q) * kEmbeddingDims,
-             std::min(kPassQueries, queries - q), k, out.data() + static_cast<size_t>(q) * k);
+             std::min(kPassQueries, queries - q), k, threshold,
+             first_self == kNoSelf ? kNoSelf : first_self + q,
+             out.data() + static_cast<size_t>(q) * k);
   }
   return {};
 }
 
 void Representatives::TileTopK(const int8_t* queries, uint32_t query_count, uint32_t k,
+                               int32_t threshold, uint32_t first_self,
                                RepresentativeMatch* out) const {
   alignas(64) int32_t dots[kTileQueriesMax * kBlockRows];
   int32_t thresholds[kPassQueries], starts[kPassQueries];
   uint64_t above[kTileQueriesMax];
-  std::fill(thresholds, thresholds + query_count, INT32_MIN);
+  std::fill(thresholds, thresholds + query_count, threshold);
   for (uint32_t q = 0; q < query_count; ++q) {
     const int8_t* query = queries + static_cast<size_t>(q) * kEmbeddingDims;
     starts[q] = -static_cast<int32_t>(kernel_.flip) * std::accumulate(query, query + kEmbeddingDims, 0);
@@ -130,9 +149,10 @@ void Representatives::TileTopK(const int8_t* queries, uint32_t query_count, uint
         for (uint64_t rows = above[i] & used; rows != 0; rows &= rows - 1) {
           const uint32_t row = static_cast<uint32_t>(__builtin_ctzll(rows));
           const int32_t dot = dots[i * kBlockRows + row];
+          if (first_self != kNoSelf && first + row == first_self + q + i) continue;
           if (dot > best[k - 1].dot) InsertMatch({first + row, dot}, k, best);
         }
-        thresholds[q + i] = best[k - 1].dot;
+        thresholds[q + i] = std::max(threshold, best[k - 1].dot);
       }
     }
   }

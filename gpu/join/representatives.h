@@ -11,12 +11,14 @@
 
 #include "base/result.h"
 #include "gpu/backend.h"
+#include "gpu/cpu/features.h"
 #include "gpu/memory_block.h"
 
 namespace stillwatch::gpu {
 
 inline constexpr uint32_t kBlockRows = 64;
 inline constexpr uint32_t kTopKMax = 64;
+inline constexpr uint32_t kNoSelf = UINT32_MAX;
 
 // Dot products of up to queries_max queries with one block. queries: kEmbeddingDims int8 a row.
 // starts[q]: what a query's sums start from, so that flipped rows come out right (0 where nothing
@@ -37,7 +39,10 @@ struct DotKernel {
 DotKernel ScalarDotKernel();
 // Null tile when this processor cannot run it.
 DotKernel Avx2DotKernel();
+DotKernel Avx512DotKernel();  // without VNNI
 DotKernel VnniDotKernel();
+// The fastest that a processor with these features runs.
+DotKernel DotKernelFor(const CpuFeatures& features);
 DotKernel BestDotKernel();
 
 class Representatives {
@@ -47,12 +52,18 @@ class Representatives {
   Status Set(std::span<const int8_t> rows);
   Status TopK(std::span<const int8_t> query_rows, uint32_t k,
               std::span<RepresentativeMatch> out) const;
+  // Sets the rows, then finds for each the k best others above the threshold (Backend::AllPairs).
+  Status AllPairs(std::span<const int8_t> rows, uint32_t k, int32_t threshold,
+                  std::span<RepresentativeMatch> out);
 
   uint64_t memory_bytes() const { return blocks_.size(); }
 
  private:
-  void TileTopK(const int8_t* queries, uint32_t query_count, uint32_t k,
-                RepresentativeMatch* out) const;
+  // first_self: the row that is query 0 itself, and so on; kNoSelf: queries are no rows of the table.
+  Status Search(std::span<const int8_t> query_rows, uint32_t k, int32_t threshold,
+                uint32_t first_self, std::span<RepresentativeMatch> out) const;
+  void TileTopK(const int8_t* queries, uint32_t query_count, uint32_t k, int32_t threshold,
+                uint32_t first_self, RepresentativeMatch* out) const;
 
   DotKernel kernel_ = {};
   MemoryBlock blocks_;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "base/check.h"
 #include "base/mutant.h"
 #include "gpu/sketch/oph.h"
 
@@ -327,6 +329,31 @@ void LshWindow::SweepOneBucket(const WindowAges& ages) {
     if (entry.count != 0 && !ages.Live(entry.newest)) entry = {};
   }
   if (++sweep_ == shape_.buckets) sweep_ = 0;
+}
+
+Status LshWindow::Replay(std::span<const Sketch> sketches, std::span<const uint64_t> ids) {
+  std::vector<Candidate> candidates;
+  CounterBlock<GpuCounter>* counted = std::exchange(counters_, &uncounted_);
+  const Status status = ProbeAndInsert(sketches, ids, &candidates);
+  counters_ = counted;
+  return status;
+}
+
+void LshWindow::TakeOver(const Place& place, MemoryBlock* buckets,
+                         std::span<const WindowText> texts, std::span<const uint64_t> ids) {
+  CHECK(buckets->size() == buckets_memory_.size() && texts.size() == ids.size() &&
+        texts.size() <= shape_.texts);
+  std::swap(buckets_memory_, *buckets);
+  buckets_ = reinterpret_cast<Bucket*>(buckets_memory_.data());
+  epochs_ = place.epochs;
+  head_slot_ = place.head_slot;
+  sweep_ = place.sweep;
+  uint64_t slot = (head_slot_ + shape_.texts - texts.size()) % shape_.texts;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    texts_[slot] = texts[i];
+    ids_[slot] = ids[i];
+    if (++slot == shape_.texts) slot = 0;
+  }
 }
 
 }  // namespace stillwatch::gpu

@@ -71,6 +71,19 @@ class LshWindow {
                         std::vector<Candidate>* candidates);
   void AdvanceEpoch() { epochs_.Advance(); }
 
+  // For a twin on a device, whose buckets and ring are the same bytes (gpu/cuda/window_keeper.h).
+  // A batch again that was answered and counted before.
+  Status Replay(std::span<const Sketch> sketches, std::span<const uint64_t> ids);
+  // Where it stands.
+  struct Place {
+    WindowEpochs epochs;
+    uint64_t head_slot = 0;  // the next text's place in the ring
+    uint64_t sweep = 0;      // next bucket to clear of dead entries
+  };
+  // Goes on from `place`: with these buckets, which it swaps for its own, and these newest texts.
+  void TakeOver(const Place& place, MemoryBlock* buckets, std::span<const WindowText> texts,
+                std::span<const uint64_t> ids);
+
   uint64_t memory_bytes() const {
     return buckets_memory_.size() + texts_memory_.size() + scratch_memory_.size();
   }
@@ -111,6 +124,7 @@ class LshWindow {
 
   WindowOptions options_;
   CounterBlock<GpuCounter>* counters_ = nullptr;
+  CounterBlock<GpuCounter> uncounted_{kGpuCounterNames};  // of replays
   Shape shape_ = {};
   MemoryBlock buckets_memory_, texts_memory_, scratch_memory_;
   Bucket* buckets_ = nullptr;

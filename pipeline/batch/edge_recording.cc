@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kHead =
     "stillwatch edges 1: salted hashes of prompt fragments, personal data; keep it on this machine, delete it after use\n";
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr size_t kFrameHead = 12;
 constexpr uint32_t kFrameMax = 256u << 20;
 
@@ -36,7 +36,7 @@ void Fill(const CoverageSeen& coverage, int64_t now_ns, v1::RecordedCoverage* ou
 
 bool Valid(const v1::RecordedAccount& account) {
   if (account.account().size() != sizeof(AccountId) || account.day().size() != sizeof(LastDay) ||
-      account.home().size() != sizeof(HomeNetworks)) {
+      account.home().size() != sizeof(HomeNetworks) || account.probed().size() != sizeof(ProbedSets)) {
     return false;
   }
   if (account.request().empty()) return true;
@@ -89,6 +89,7 @@ void ApplyTo(const v1::RecordedAccount& account, Profile* profile) {
   std::memcpy(&profile->day, account.day().data(), sizeof profile->day);
   profile->hours.Note(account.active_s());
   std::memcpy(&profile->home, account.home().data(), sizeof profile->home);
+  std::memcpy(&profile->probed, account.probed().data(), sizeof profile->probed);
   profile->created_s = account.created_s();
 }
 
@@ -151,6 +152,7 @@ void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const Remem
   account->set_day(&profile.day, sizeof profile.day);
   account->set_active_s(active_s);
   account->set_home(&profile.home, sizeof profile.home);
+  account->set_probed(&profile.probed, sizeof profile.probed);
   account->set_created_s(profile.created_s);
   if (request != nullptr && !MutantIs("edges.forget_requests")) account->set_request(request, sizeof *request);
   Write(part);

@@ -27,7 +27,8 @@ v1::Family FamilyOf(Layer layer) {
     case Layer::kMigration: return v1::FAMILY_IDENTITY;
     case Layer::kWorkDivision: return v1::FAMILY_WORK;
     case Layer::kTemplate:
-    case Layer::kElicitation: break;
+    case Layer::kElicitation:
+    case Layer::kExactRules: break;
   }
   return v1::FAMILY_CONTENT;
 }
@@ -93,6 +94,7 @@ v1::Evidence* AddEvidence(const Campaign& campaign, uint32_t layer, std::string_
 
 v1::Family FamilyOf(EvidenceFamily family) {
   switch (family) {
+    case EvidenceFamily::kContent: return v1::FAMILY_CONTENT;
     case EvidenceFamily::kTiming: return v1::FAMILY_TIMING;
     case EvidenceFamily::kStack: return v1::FAMILY_STACK;
     case EvidenceFamily::kCohort: return v1::FAMILY_COHORT;

@@ -42,6 +42,21 @@ std::vector<AccountId> MemberIds(const Group& group) {
   return ids;
 }
 
+void RemoveMembers(const std::vector<AccountId>& out, Group* group) {
+  const auto is_out = [&](const GroupMember& m) { return std::binary_search(out.begin(), out.end(), m.id); };
+  std::erase_if(group->members, is_out);
+  std::erase_if(group->borrowers, is_out);
+  std::vector<uint32_t> owners;
+  group->core_hits.assign(group->cores.cores.size(), 0);
+  for (const GroupMember& member : group->members) {
+    owners.push_back(member.owner);
+    for (const Hit& hit : member.hits) ++group->core_hits[hit.core];
+  }
+  std::sort(owners.begin(), owners.end());
+  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+  group->counts.owners = static_cast<uint32_t>(owners.size());
+}
+
 std::string CampaignBook::IdOf(uint32_t anchor) const {
   uint8_t bytes[5];
   StoreBe32(bytes, anchor);
@@ -56,6 +71,22 @@ const Campaign* CampaignBook::Find(std::string_view id) const {
     if (campaign->id == id) return campaign.get();
   }
   return nullptr;
+}
+
+size_t CampaignBook::Erase(const AccountId& id) {
+  size_t held = 0;
+  for (const auto& campaign : campaigns_) {
+    Group& group = campaign->group;
+    const auto is_it = [&](const GroupMember& member) { return member.id == id; };
+    size_t named = std::erase_if(group.borrowers, is_it);
+    if (std::any_of(group.members.begin(), group.members.end(), is_it)) ++named, RemoveMembers({id}, &group);
+    for (std::vector<AccountId>* list : {&campaign->joined, &campaign->left, &campaign->members_written}) named += std::erase(*list, id);
+    if (named == 0) continue;
+    ++held;
+    campaign->joined.clear(), campaign->left.clear();
+    if (campaign->written) campaign->changed = true, campaign->why = "an account was erased";
+  }
+  return held;
 }
 
 std::vector<Seed> CampaignBook::Seeds(const ProfileTable& profiles) const {

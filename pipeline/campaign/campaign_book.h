@@ -39,6 +39,9 @@ struct Campaign {
 
 inline bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
 
+// Takes accounts (sorted) out of a group and counts its owners and hits again.
+void RemoveMembers(const std::vector<AccountId>& out, Group* group);
+
 class CampaignBook {
  public:
   CampaignBook(Salt salt, uint32_t campaigns_max)
@@ -56,6 +59,8 @@ class CampaignBook {
   std::vector<std::unique_ptr<Campaign>>& campaigns() { return campaigns_; }
   const std::vector<std::unique_ptr<Campaign>>& campaigns() const { return campaigns_; }
   const Campaign* Find(std::string_view id) const;
+  // Takes the account out of all campaigns, as if it had never been in them; in how many it was.
+  size_t Erase(const AccountId& id);
   template <typename S>
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 

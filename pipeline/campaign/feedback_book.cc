@@ -22,21 +22,6 @@ Overlap OverlapOf(const std::vector<AccountId>& ids, bool cut, const Group& grou
   return overlap;
 }
 
-void TakeOutOf(const std::vector<AccountId>& out, Group* group) {
-  const auto is_out = [&](const GroupMember& m) { return std::binary_search(out.begin(), out.end(), m.id); };
-  std::erase_if(group->members, is_out);
-  std::erase_if(group->borrowers, is_out);
-  std::vector<uint32_t> owners;
-  group->core_hits.assign(group->cores.cores.size(), 0);
-  for (const GroupMember& member : group->members) {
-    owners.push_back(member.owner);
-    for (const Hit& hit : member.hits) ++group->core_hits[hit.core];
-  }
-  std::sort(owners.begin(), owners.end());
-  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
-  group->counts.owners = static_cast<uint32_t>(owners.size());
-}
-
 std::vector<AccountId> Merged(std::vector<AccountId> a, const std::vector<AccountId>& b) {
   a.insert(a.end(), b.begin(), b.end());
   std::sort(a.begin(), a.end());
@@ -111,7 +96,7 @@ Status FeedbackBook::Take(FeedbackKind kind, std::string_view campaign_id, const
       break;
     case FeedbackKind::kSplit:
       for (const AccountId& account : Merged(accounts, {})) campaign->left.push_back(account);
-      TakeOutOf(opinion.out, &campaign->group);
+      RemoveMembers(opinion.out, &campaign->group);
       campaign->why = "split by a person";
       break;
   }
@@ -134,7 +119,7 @@ void FeedbackBook::TakeOut(const CampaignBook& book, Group* group) {
     if (out == 0 || !Like(opinion, *group)) continue;
     counters_.Add(FeedbackCounter::kKeptOut, out);
     for (const GroupMember& member : group->members) opinion.met_s = std::max<int64_t>(opinion.met_s, member.last_s);
-    TakeOutOf(opinion.out, group);
+    RemoveMembers(opinion.out, group);
   }
 }
 
@@ -147,6 +132,13 @@ void FeedbackBook::Weigh(const Group& group, const Tunables& tunables, Judgement
     else judgement->said = outgrown ? Said::kNothing : Said::kConfirmed;
   }
   counters_.Add(FeedbackCounter::kHeldBack, judgement->said == Said::kRejected);
+}
+
+size_t FeedbackBook::Erase(const AccountId& id) {
+  size_t held = 0;
+  for (Opinion& opinion : opinions_) held += std::erase(opinion.known, id) + std::erase(opinion.out, id) != 0;
+  std::erase_if(opinions_, [](const Opinion& o) { return o.kind == FeedbackKind::kSplit && o.out.empty(); });
+  return held;
 }
 
 void FeedbackBook::ExpireBefore(int64_t time_s) {

@@ -49,6 +49,8 @@ class FeedbackBook {
   void Weigh(const Group& group, const Tunables& tunables, Judgement* judgement);
   // Opinions of before `time_s` that met no group since are forgotten.
   void ExpireBefore(int64_t time_s);
+  // Forgets that the account was in what was said; in how many opinions it was.
+  size_t Erase(const AccountId& id);
 
   const CounterBlock<FeedbackCounter>& counters() const { return counters_; }
   template <typename S>

@@ -1,10 +1,12 @@
 #include "pipeline/campaign/fit.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/core_look.h"
+#include "pipeline/evidence/exact_rules_layer.h"
 
 namespace stillwatch::pipeline {
 
@@ -143,8 +145,9 @@ class Fit {
     }
     for (size_t a = 0; a < n; ++a) {
       for (size_t b = 0; b < n && is_public_[a]; ++b) {
-        const uint64_t expected_q8 = uint64_t{holders[a]} * holders[b] * 256 / population_.owners;
-        is_public_[a] = together[row[a] * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
+        const uint64_t expected_q8 = std::max<uint64_t>(uint64_t{holders[a]} * holders[b] * 256 / population_.owners, 256);
+        const uint32_t fewer = std::min(holders[a], holders[b]);
+        is_public_[a] = !SharedBeyondChance(together[row[a] * n + b], expected_q8, fewer, tunables_);
       }
     }
   }
@@ -242,6 +245,15 @@ class Fit {
     const uint32_t self = is_member_[member.account] ? 1 : 0;
     std::erase_if(masks, [&](const auto& m) { return owners_with_core_[m.first] < tunables_.member_links_min + self; });
     *cores = static_cast<uint32_t>(masks.size());
+    // Who the exact rule flags and who probes with the group's prompt needs no second one (layer 10).
+    const Profile& profile = population_.profiles[member.account];
+    if (IsProber(profile, tunables_)) {
+      for (const auto& [core, requests] : masks) {
+        for (uint32_t left = requests; left != 0; left &= left - 1) {
+          if ((profile.requests[std::countr_zero(left)].flags & kProbe) != 0) return true;
+        }
+      }
+    }
     for (size_t i = 0; i < masks.size(); ++i) {
       for (size_t j = i + 1; j < masks.size(); ++j) {
         const uint32_t a = masks[i].second, b = masks[j].second;

@@ -1,4 +1,4 @@
-// Layers that a group is judged by as a whole: synchrony, client stack, sign-ups, residual traffic, network. Each is one
+// Layers that a group is judged by as a whole: synchrony, client stack, sign-ups, residual traffic, exact rules, network. Each is one
 // function from a group and its cohort to a Finding, and one row of GroupLayers(): what it counts, its family, what it
 // remembers and for how long, its sentence for the analyst. Each is net of what the cohort shows and capped in
 // tunables.h: none decides alone. Batch thread; nothing here is kept between looks.
@@ -38,12 +38,12 @@ GroupView MakeGroupView(const Population& population, const Group& group);
 // Distinct accounts of an owner that have requests.
 std::vector<uint32_t> AccountsOf(const OwnerView& owner);
 
-enum class EvidenceFamily : uint8_t { kTiming, kStack, kCohort, kNetwork };
+enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kCohort, kNetwork };
 
 // The others are told in the verdict and move nothing: neither label, nor the two families that a verdict above observe
 // needs. People share an address, a day of sign-up, a language and what they write for ordinary reasons, and on development
 // seeds these layers spoke for classes as loudly as for campaigns.
-constexpr bool Counts(EvidenceFamily family) { return family == EvidenceFamily::kTiming || family == EvidenceFamily::kStack; }
+constexpr bool Counts(EvidenceFamily family) { return family <= EvidenceFamily::kStack; }
 
 struct GroupLayer {
   uint32_t number;           // of docs/detection.md

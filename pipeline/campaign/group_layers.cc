@@ -20,6 +20,8 @@ constexpr GroupLayer kLayers[] = {
      "as the directory", &MeasureSignups, &SignupSentence},
     {9, "residual_traffic", EvidenceFamily::kCohort, "lengths, answers and turns of the requests that are no hits, against the cohort's",
      "6 bytes of each remembered request", "60 days, with the request", &MeasureResidual, &ResidualSentence},
+    {10, "exact_rules", EvidenceFamily::kContent, "accounts that probed with many sets of biased token ids, against everybody outside",
+     "8 bytes of a profile", "60 days after the account's last activity", &MeasureExactRules, &ExactRulesSentence},
     {11, "network", EvidenceFamily::kNetwork, "accounts whose most used /24 or /48 is the same", "12 bytes of a profile", "with the profile",
      &MeasureNetwork, &NetworkSentence},
 };

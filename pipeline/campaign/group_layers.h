@@ -17,6 +17,9 @@ std::string SignupSentence(const Finding& finding);
 Finding MeasureResidual(const GroupView& view, const Tunables& tunables);
 std::string ResidualSentence(const Finding& finding);
 
+Finding MeasureExactRules(const GroupView& view, const Tunables& tunables);
+std::string ExactRulesSentence(const Finding& finding);
+
 Finding MeasureNetwork(const GroupView& view, const Tunables& tunables);
 std::string NetworkSentence(const Finding& finding);
 

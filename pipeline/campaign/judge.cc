@@ -186,6 +186,7 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
 }
 
 void CountFindings(Group* group) {
+  group->evidence.content = std::max(group->evidence.content, FamilyNats(*group, EvidenceFamily::kContent));
   group->evidence.stack = FamilyNats(*group, EvidenceFamily::kStack);
   group->evidence.timing = FamilyNats(*group, EvidenceFamily::kTiming);
 }

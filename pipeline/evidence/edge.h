@@ -11,8 +11,8 @@ namespace stillwatch::pipeline {
 
 inline constexpr uint32_t kEdgeCores = 16;
 
-enum class Layer : uint8_t { kTemplate = 1, kMigration = 2, kWorkDivision = 3, kElicitation = 5 };
-constexpr bool IsLayer(uint32_t number) { return number == 1 || number == 2 || number == 3 || number == 5; }
+enum class Layer : uint8_t { kTemplate = 1, kMigration = 2, kWorkDivision = 3, kElicitation = 5, kExactRules = 10 };
+constexpr bool IsLayer(uint32_t number) { return number == 1 || number == 2 || number == 3 || number == 5 || number == 10; }
 
 struct EdgeRecord {
   AccountId a, b;  // a < b

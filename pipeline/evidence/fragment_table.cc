@@ -22,6 +22,9 @@ constexpr auto kPairSums = [] {
   return sums;
 }();
 
+// All that the doorkeeper keeps of an owner, so all that is ever counted.
+uint32_t Owner32(uint64_t owner) { return static_cast<uint32_t>(Mix64(owner ^ 0x9e3779b97f4a7c15ull) >> 32) | 1; }
+
 }  // namespace
 
 bool OwnerRegisters::Add(uint64_t owner_hash) {
@@ -90,9 +93,15 @@ void FragmentTable::PrefetchRow(uint32_t fragment) const {
   if (const uint32_t way = WayOf(sets_[set], fragment); way != kNone) __builtin_prefetch(&rows_[set * kWays + way], 1);
 }
 
+void FragmentTable::ForgetOwner(uint64_t owner) {
+  const uint32_t owner32 = Owner32(owner);
+  for (Door& door : door_) {
+    if (door.owner == owner32) door = {};
+  }
+}
+
 uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
-  // 32 bits of the owner are all that the doorkeeper keeps, so they are all that is ever counted.
-  const uint32_t owner32 = static_cast<uint32_t>(Mix64(owner ^ 0x9e3779b97f4a7c15ull) >> 32) | 1;
+  const uint32_t owner32 = Owner32(owner);
   const uint64_t owner_hash = Mix64(owner32);
   const uint32_t at = SetIndexOf(fragment);
   Set& set = sets_[at];

@@ -42,6 +42,9 @@ class FragmentTable {
   // 0 or 1 owners read as 1.
   uint32_t OwnersOf(uint32_t fragment) const;
 
+  // Forgets what only this owner was seen with. Where several were seen there is no name to forget: a count stays.
+  void ForgetOwner(uint64_t owner);
+
   CounterBlock<FragmentCounter>& counters() { return counters_; }
   template <typename S>
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc

@@ -65,6 +65,13 @@ OriginTable::Row* OriginTable::Place(uint64_t key, uint32_t oldest_s, bool* repl
   return row;
 }
 
+void OriginTable::Erase(uint32_t check, uint32_t account, uint32_t moved) {
+  for (Row& row : rows_) {
+    if (row.check == check && row.account != kShared) row = Row{};
+    else if (row.account == moved && moved != kShared) row.account = account;
+  }
+}
+
 // --- MigrationLayer -----------------------------------------------------------------------------------
 
 struct MigrationLayer::Turn {
@@ -200,6 +207,11 @@ void MigrationLayer::DropOldPairs() {
     --wanted;
     counters_.Add(MigrationCounter::kPairsDropped);
   }
+}
+
+size_t MigrationLayer::Erase(const AccountId& id, uint32_t index, uint32_t moved) {
+  for (OriginTable* table : {&ids_, &prefixes_, &retries_}) table->Erase(CheckOf(id), index, moved);
+  return std::erase_if(pairs_, [&](const auto& item) { return item.first.first == id || item.first.second == id; });
 }
 
 void MigrationLayer::ExpireBefore(uint32_t time_s) {

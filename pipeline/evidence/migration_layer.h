@@ -64,6 +64,9 @@ class OriginTable {
   // A row for a key that has none; `replaced`: one from `oldest_s` or later had to go.
   Row* Place(uint64_t key, uint32_t oldest_s, bool* replaced);
 
+  // Rows with this check are empty; those of `moved` name `account` from now on.
+  void Erase(uint32_t check, uint32_t account, uint32_t moved);
+
   uint64_t memory_bytes() const { return rows_.size() * sizeof(Row); }
   template <typename S>
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
@@ -83,6 +86,9 @@ class MigrationLayer {
   // Sorted by (a, b).
   std::vector<EdgeRecord> FindEdges(const ProfileTable& profiles, const Tunables& tunables) const;
   void ExpireBefore(uint32_t time_s);
+  // Forgets an account: its rows and its pairs, whose number it gives. `moved`: the place whose profile is at `index` from now
+  // on; UINT32_MAX: none moved.
+  size_t Erase(const AccountId& id, uint32_t index, uint32_t moved);
 
   CounterBlock<MigrationCounter>& counters() { return counters_; }
   const CounterBlock<MigrationCounter>& counters() const { return counters_; }

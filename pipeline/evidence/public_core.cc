@@ -66,6 +66,13 @@ bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature,
   return some.equal_pairs[feature] * 256 > bound_q8;
 }
 
+bool SharedBeyondChance(uint64_t together, uint64_t expected_q8, uint64_t fewer, const Tunables& tunables) {
+  const uint64_t lift = expected_q8 * tunables.public_lift_min;
+  const uint64_t halfway = expected_q8 + (std::max(fewer * 256, expected_q8) - expected_q8) / 2;
+  if (MutantIs("detect.lift_hides_the_largest")) return together * 256 >= lift;
+  return together * 256 >= std::min(lift, std::max<uint64_t>(halfway, tunables.public_lift_min * 256));
+}
+
 void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
   for (uint32_t core : cores) {
     if (last_owner_[core] == ref.owner) continue;

@@ -39,6 +39,11 @@ Likeness LikenessOf(std::span<const RequestRef> requests);
 // public_likeness_percent of the population's equal pairs, and two pairs more.
 bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables);
 
+// Whether owners share two cores so far beyond chance that neither is everybody's: public_lift_min times what was expected
+// (in 1/256), or half of the way from what was expected to all that could. k owners of N can share a pair at most N / k
+// times as often as chance has it: a lift alone would hide the largest campaigns. `fewer`: owners of the rarer core.
+bool SharedBeyondChance(uint64_t together, uint64_t expected_q8, uint64_t fewer, const Tunables& tunables);
+
 // Collects who holds which core, then answers for each. Owners must come one after another.
 class PublicCores {
  public:

@@ -6,6 +6,7 @@
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/label_propagation.h"
+#include "pipeline/evidence/public_core.h"
 
 namespace stillwatch::pipeline {
 
@@ -136,7 +137,8 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
     const uint32_t seen = together.Find(key)->owners;
     if (seen < tunables.link_owners_min) continue;
     const uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
-    if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
+    const uint32_t fewer = std::min(cores.cores[a].owners, cores.cores[b].owners);
+    if ((is_public[a] || is_public[b]) && !SharedBeyondChance(seen, expected_q8, fewer, tunables)) continue;
     const int32_t nats = ExcessNats(seen, expected_q8);
     if (nats >= tunables.link_nats) links.push_back({a, b, nats});
   }

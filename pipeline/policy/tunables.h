@@ -42,7 +42,7 @@ struct Tunables {
   uint32_t public_owners_min = 6;       // owners from which their likeness can be told
   uint32_t public_likeness_percent = 200;  // of the pairs of clients that are alike in the population: up to this it is everybody's
 
-  uint32_t public_lift_min = 4;         // ... unless its owners share another core so many times as often as chance has it
+  uint32_t public_lift_min = 4;         // ... unless its owners share another core so often, times chance (SharedBeyondChance)
 
   // --- Group: fit and growth ----------------------------------------------------------------------
   uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
@@ -66,6 +66,9 @@ struct Tunables {
 
   // --- Layer 5: elicitation -----------------------------------------------------------------------
   int32_t elicitation_nats = Nats(25);  // a request that asks for reasoning, rubrics, n-best, schemas
+
+  // --- Layer 10: exact rules ----------------------------------------------------------------------
+  uint32_t probe_sets_min = 8;          // distinct sets of biased token ids under which one token's odds were asked: people read a few labels'
 
   // --- Layers of a whole group: 6, 8, 9, 11 -------------------------------------------------------
   uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today

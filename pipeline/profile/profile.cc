@@ -45,7 +45,7 @@ void ExpireBefore(Profile* profile, uint32_t time_s) {
   const auto end = std::remove_if(requests.begin(), requests.end(),
                                   [&](const RememberedRequest& r) { return r.time_s < time_s; });
   profile->requests_count = static_cast<uint32_t>(end - requests.begin());
-  if (uint64_t{profile->hours.newest} * 3'600 < time_s) profile->hours = {}, profile->home = {};
+  if (uint64_t{profile->hours.newest} * 3'600 < time_s) profile->hours = {}, profile->home = {}, profile->probed = {};
 }
 
 }  // namespace stillwatch::pipeline

@@ -4,6 +4,7 @@
 // its bytes. Fragments are salted hashes that a holder of the salt could look up: memory only.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <type_traits>
@@ -22,6 +23,7 @@ enum RequestFlags : uint8_t {
   kToolsOffered = 1u << 2,
   kAnswered = 1u << 3,      // a 2xx response was seen
   kLimited = 1u << 4,       // answered with 429
+  kProbe = 1u << 5,         // one token's log probabilities under biases: evidence/exact_rules_layer.h
 };
 
 struct RememberedRequest {
@@ -66,6 +68,17 @@ struct LastDay {
   uint64_t Sum(const uint32_t* buckets, int64_t now_s) const;
 };
 
+// Distinct sets of biased token ids that an account has probed with: a bitmap by hash, so it can only count too few.
+struct ProbedSets {
+  uint32_t bits[2];
+
+  void Note(uint64_t set_hash) {
+    const uint64_t bit = Mix64(set_hash) & 63;
+    bits[bit / 32] |= 1u << bit % 32;
+  }
+  uint32_t Distinct() const { return static_cast<uint32_t>(std::popcount(bits[0]) + std::popcount(bits[1])); }
+};
+
 struct Profile {
   AccountId id;
   uint64_t owner;           // organisation if known, else from the key: see OwnerOf
@@ -82,7 +95,7 @@ struct Profile {
   LastDay day;
   ActiveHours hours;
   HomeNetworks home;
-  uint32_t reserved[2];
+  ProbedSets probed;
   RememberedRequest requests[kRequestsRemembered];
 
   std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }

@@ -84,6 +84,24 @@ void ProfileTable::ExpireBefore(uint32_t time_s) {
   }
 }
 
+bool ProfileTable::Erase(const AccountId& id, uint32_t* moved) {
+  *moved = UINT32_MAX;
+  const uint64_t key = HashOf(id) | 1;
+  if (Unproven& row = unproven_[key >> 32 & (kUnprovenRows - 1)]; row.key == key) row = {};
+  const Profile* found = Find(id);
+  if (found == nullptr) return false;
+  const uint32_t index = IndexOf(found), last = --count_;
+  requests_ -= found->requests_count;
+  Unlink(id);
+  if (index != last) {
+    *SlotOf(profiles_[last].id) = index + 1;
+    profiles_[index] = profiles_[last];
+    *moved = last;
+  }
+  profiles_[last] = Profile{};
+  return true;
+}
+
 uint32_t ProfileTable::Victim() {
   uint32_t best = hand_ % count_;
   for (uint32_t i = 1; i < kVictimProbes; ++i) {

@@ -39,6 +39,10 @@ class ProfileTable {
   // Unconditional: snapshots and tests.
   Profile* FindOrCreate(const AccountId& id);
 
+  // Forgets the account, its place wiped. The last profile takes the place: `moved` names where it was, UINT32_MAX when nothing
+  // had to move. False: unknown.
+  bool Erase(const AccountId& id, uint32_t* moved);
+
   // Every profile, in order of first appearance (evicted places are reused).
   std::span<Profile> all() { return {profiles_.get(), count_}; }
   std::span<const Profile> all() const { return {profiles_.get(), count_}; }

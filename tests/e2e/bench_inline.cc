@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 
 #include "dataplane/bypass/fail_open.h"
+#include "dataplane/dpdk/latency.h"
 #include "forwarder_process.h"
 #include "net_lab.h"
 #include "tcp_load.h"
@@ -23,11 +25,22 @@ struct Way {
   std::vector<std::string> words;
   bool killed;  // the process is killed first: the kernel forwards
   std::vector<double> gbit;
+  std::array<uint64_t, dataplane::kLatencySteps> delay{}, wait{};  // frames of all rounds
 };
 
 void Sleep(time_t seconds) {
   const timespec nap{seconds, 0};
   nanosleep(&nap, nullptr);
+}
+
+template <size_t kSize>
+void AddCounters(const ForwarderProcess& process, const std::array<std::string_view, kSize>& names, std::array<uint64_t, kSize>* sums) {
+  for (size_t i = 0; i < kSize; ++i) (*sums)[i] += process.Counter(std::string(names[i]));
+}
+
+std::string Microseconds(const std::array<uint64_t, dataplane::kLatencySteps>& frames, uint64_t per_mille) {
+  const std::optional<uint64_t> us = dataplane::LatencyQuantileUs(frames, per_mille);
+  return us.has_value() ? std::to_string(*us) : "longer";
 }
 
 // Below zero: the connection failed.
@@ -50,10 +63,10 @@ int Run() {
   }
   KeepMountsToOurselves();
   const std::string folder = "/tmp/stillwatch-bench-" + std::to_string(getpid());
-  Way ways[] = {{"by the kernel alone (bypass)", {}, true, {}},
-                {"AF_XDP, one forwarder and one worker", {}, false, {}},
-                {"AF_XDP, one thread", {"--workers", "0"}, false, {}},
-                {"AF_PACKET, one forwarder and one worker", {"--driver", "af_packet"}, false, {}}};
+  Way ways[] = {{"by the kernel alone (bypass)", {}, true, {}, {}, {}},
+                {"AF_XDP, one forwarder and one worker", {}, false, {}, {}, {}},
+                {"AF_XDP, one thread", {"--workers", "0"}, false, {}, {}, {}},
+                {"AF_PACKET, one forwarder and one worker", {"--driver", "af_packet"}, false, {}, {}, {}}};
   for (int round = 0; round < kRounds; ++round) {
     for (Way& way : ways) {
       const NetLab lab;
@@ -63,20 +76,28 @@ int Run() {
       if (!process.Start(words)) return 1;
       if (way.killed) process.Kill();
       const double gbit = MeasureGbit(lab);
-      if (!way.killed) process.Stop();
+      if (!way.killed) {
+        process.Stop();
+        AddCounters(process, dataplane::kDelayCounterNames, &way.delay);
+        AddCounters(process, dataplane::kWaitCounterNames, &way.wait);
+      }
       if (Status gone = dataplane::FailOpen::Uninstall(folder + "/bpf"); !gone.ok()) std::fprintf(stderr, "%s\n", gone.message().c_str());
       if (gbit < 0) return 1;
       way.gbit.push_back(gbit);
     }
   }
   std::filesystem::remove_all(folder);
-  std::printf("| one TCP connection | Gbit/s, median of %d | to the kernel alone |\n|---|---|---|\n", kRounds);
+  std::printf("| one TCP connection | Gbit/s, median of %d | to the kernel alone | delay, us: p50 | p99 | wait, us: p50 | p99 |\n|---|---|---|---|---|---|---|\n", kRounds);
   double kernel = 0;
   for (Way& way : ways) {
     std::sort(way.gbit.begin(), way.gbit.end());
     const double median = way.gbit[kRounds / 2];
     if (way.killed) kernel = median;
-    std::printf("| %s | %.2f (%.2f to %.2f) | %.2f |\n", way.name, median, way.gbit.front(), way.gbit.back(), median / kernel);
+    std::printf("| %s | %.2f (%.2f to %.2f) | %.2f |", way.name, median, way.gbit.front(), way.gbit.back(), median / kernel);
+    for (const auto& frames : {way.delay, way.wait}) {
+      for (const uint64_t share : {500, 990}) std::printf(" %s |", way.killed ? "" : Microseconds(frames, share).c_str());
+    }
+    std::printf("\n");
   }
   return 0;
 }

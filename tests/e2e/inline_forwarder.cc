@@ -152,6 +152,8 @@ Status Main(int argc, char** argv) {
   engine.RegisterCounters(&registry);
   registry.Register(pair.value()->counters());
   registry.Register(pair.value()->device_counters());
+  registry.Register(pair.value()->delay_counters());
+  registry.Register(pair.value()->wait_counters());
   if (fail_open != nullptr) registry.Register(fail_open->counters());
   if (Status s = engine.Start(); !s.ok()) return s;
 

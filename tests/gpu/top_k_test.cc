@@ -7,13 +7,14 @@
 #include <random>
 
 #include "gpu/join/representatives.h"
+#include "tests/gpu/features.h"
 
 namespace stillwatch::gpu {
 namespace {
 
 std::vector<DotKernel> Kernels() {
   std::vector<DotKernel> kernels = {ScalarDotKernel()};
-  for (const DotKernel& kernel : {Avx2DotKernel(), VnniDotKernel()}) {
+  for (const DotKernel& kernel : {Avx2DotKernel(), Avx512DotKernel(), VnniDotKernel()}) {
     if (kernel.tile != nullptr) kernels.push_back(kernel);
   }
   return kernels;
@@ -72,6 +73,22 @@ TEST(TopK, EqualsASortOfAllDots) {
       }
     }
   }
+}
+
+// A processor with AVX-512 and no VNNI must not meet vpdpbusd, and so on: each level is chosen by taking
+// features away, and all that are chosen here are among those that the other tests run.
+TEST(TopK, EveryLevelIsChosenByItsFeatures) {
+  std::set<std::string> chosen, run;
+  for (const CpuFeatures& features : FeatureSubsets()) {
+    const DotKernel kernel = DotKernelFor(features);
+    EXPECT_EQ(kernel.name, LevelOf(features));
+    EXPECT_NE(kernel.tile, nullptr) << kernel.name;
+    chosen.insert(kernel.name);
+  }
+  for (const DotKernel& kernel : Kernels()) run.insert(kernel.name);
+  EXPECT_EQ(chosen, LevelsOfThisCpu());
+  EXPECT_EQ(chosen, run);
+  EXPECT_STREQ(BestDotKernel().name, LevelOf(FeaturesOfThisCpu()).c_str());
 }
 
 TEST(TopK, TiesGoToTheLowerIndex) {

@@ -9,6 +9,8 @@
 #include "gpu/cuda/cuda_backend.h"
 #include "gpu/cuda/proof.h"
 #include "gpu/window/window.h"
+#include "tests/gpu/flows.h"
+#include "tests/gpu/graphs.h"
 #include "tests/gpu/texts.h"
 #include "tests/ptx/device_code.h"
 #include "tests/ptx/ptx_device.h"
@@ -30,6 +32,9 @@ BackendOptions Options() {
   options.salt = Salt{11};
   options.window_bytes = LshWindow::BytesMin();
   options.representatives_max = 500;
+  options.pairs_rows_max = 50;
+  options.graph_nodes_max = 40;
+  options.graph_edges_max = 200;
   return options;
 }
 
@@ -38,14 +43,29 @@ Result<std::unique_ptr<Backend>> MakeOn(DeviceScript* script,
   return MakeCudaBackend(options, std::make_unique<PtxDevice>(&Kernels(), script));
 }
 
-// Two batches with all that a backend is asked; everything it answered, as bytes.
+// Flows, accounts, labels and three batches of texts, all that a backend is asked; everything it answered, as bytes.
 std::string Answers(Backend& backend) {
   std::mt19937_64 random(1);
   std::string answers;
   const auto note = [&](const void* data, size_t bytes) {
     answers.append(static_cast<const char*>(data), bytes);
   };
-  for (int batch = 0; batch < 2; ++batch) {
+  Flows flows;
+  for (int i = 0; i < 5; ++i) flows.Add(RandomSteps(random, i * 60), RandomInstructions(random, i % 3));
+  std::vector<FlowEmbedding> embeddings(flows.size());
+  EXPECT_TRUE(backend.EmbedFlows(flows.batch(), embeddings).ok());
+  note(embeddings.data(), embeddings.size() * sizeof(FlowEmbedding));
+  const std::vector<int8_t> accounts = RandomInstructions(random, 20);
+  std::vector<RepresentativeMatch> pairs(20 * 3);
+  EXPECT_TRUE(backend.AllPairs(accounts, 3, 10, pairs).ok());
+  note(pairs.data(), pairs.size() * sizeof(RepresentativeMatch));
+  for (const LabelRule rule : {LabelRule::kComponents, LabelRule::kPropagate}) {
+    Graph graph = RandomGraph(random, 40, 60, 3);
+    const auto steps = backend.PropagateLabels(graph.view(), rule, 1, 3, graph.labels);
+    EXPECT_TRUE(steps.ok());
+    note(graph.labels.data(), graph.labels.size() * sizeof(uint32_t));
+  }
+  for (int batch = 0; batch < 3; ++batch) {
     Texts texts;
     const std::vector<uint32_t> core = RandomText(random, 30);
     texts.Add({});
@@ -117,7 +137,11 @@ TEST(CudaBackend, AFailureAtAnyOperationChangesNoAnswer) {
     Answers(*made.value());
   }
   ASSERT_GT(whole.operations, first + 15);
+  EXPECT_EQ(whole.graphs_run, 2u) << "the second batch of a size records its sorts, the third has them";
+  uint32_t sort_steps = 0;
   for (uint64_t at = first; at < whole.operations; ++at) {
+    // Of the hundreds of equal steps of a sort every sixteenth.
+    if (whole.log[at] == "launch of SortStep" && ++sort_steps % 16 != 0) continue;
     DeviceScript script;
     script.fail_at = at;
     auto made = MakeOn(&script);
@@ -126,10 +150,79 @@ TEST(CudaBackend, AFailureAtAnyOperationChangesNoAnswer) {
     ASSERT_TRUE(made.value()->Info().degraded);
     ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDeviceFailed), 1u);
     ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kDegraded), 1u);
-    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 40u)
+    ASSERT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 60u)
         << "each text once, by whomever";
     ASSERT_EQ(script.operations, at + 1) << "a device that failed is asked nothing more";
   }
+}
+
+// A batch of four trips through two lanes, by devices that do all as late and as early as they may.
+TEST(CudaBackend, LanesDoNotMixTheirTrips) {
+  constexpr uint64_t kTexts = 3'100;
+  std::mt19937_64 random(3);
+  Texts texts;
+  for (uint64_t i = 0; i < kTexts; ++i) texts.Add(RandomText(random, 1 + random() % 3));
+  auto cpu = MakeScalarBackend(Options());
+  std::vector<Sketch> expected(kTexts);
+  ASSERT_TRUE(cpu.value()->ComputeSketches(texts.batch(), expected).ok());
+  for (const bool eager : {false, true}) {
+    for (const bool fails : {false, true}) {
+      DeviceScript script;
+      script.eager = eager;
+      auto made = MakeOn(&script);
+      ASSERT_TRUE(made.ok());
+      if (fails) script.fail_at = script.operations + 14;  // in the third trip
+      std::vector<Sketch> got(kTexts);
+      ASSERT_TRUE(made.value()->ComputeSketches(texts.batch(), got).ok());
+      EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(Sketch)), 0);
+      EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), kTexts);
+      EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kFallbackRows), fails ? kTexts - 1'024 : 0u);
+      EXPECT_EQ(script.fault, "");
+    }
+  }
+}
+
+// Counts a millisecond at each look, so that a join takes one.
+class TickingClock final : public Clock {
+ public:
+  int64_t MonotonicNs() const override { return now_ns_ += kNsPerMs; }
+  int64_t UnixNs() const override { return now_ns_; }
+  mutable int64_t now_ns_ = 0;
+};
+
+// A degraded box under more batches than the CPU can join: all are sketched, some joins are skipped
+// and each of those is counted. At rest again, none is.
+TEST(CudaBackend, JoinsBeyondTheCpuAreSkippedAndCounted) {
+  TickingClock clock;
+  BackendOptions options = Options();
+  options.clock = &clock;
+  DeviceScript script;
+  auto made = MakeOn(&script, options);
+  ASSERT_TRUE(made.ok());
+  script.fail_at = script.operations;
+  std::mt19937_64 random(5);
+  Texts texts;
+  texts.Add({});
+  for (int i = 0; i < 9; ++i) texts.Add(RandomText(random, 20));
+  std::vector<Sketch> sketches(10);
+  const std::vector<uint64_t> ids(10, 1);
+  std::vector<Candidate> candidates;
+  constexpr uint64_t kBatches = 3'000;
+  for (uint64_t batch = 0; batch < kBatches; ++batch) {
+    ASSERT_TRUE(made.value()->ComputeSketches(texts.batch(), sketches).ok());
+    ASSERT_TRUE(made.value()->ProbeAndInsert(sketches, ids, &candidates).ok());
+  }
+  const uint64_t joined = CounterOf(*made.value(), GpuCounter::kWindowTexts);
+  const uint64_t skipped = CounterOf(*made.value(), GpuCounter::kJoinsSkipped);
+  EXPECT_EQ(joined + skipped, 9 * kBatches) << "each text with tokens is joined or counted";
+  EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), 9 * kBatches);
+  EXPECT_GT(skipped, 9u);
+  EXPECT_GT(joined, skipped / 10);
+  for (int batch = 0; batch < 100; ++batch) {
+    clock.now_ns_ += 10 * kNsPerMs;
+    ASSERT_TRUE(made.value()->ProbeAndInsert(sketches, ids, &candidates).ok());
+  }
+  EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kJoinsSkipped), skipped);
 }
 
 TEST(CudaBackend, AFailureAtTheStartIsAnError) {
@@ -162,13 +255,27 @@ TEST(CudaBackend, TooLittleDeviceMemorySaysWhatWouldFit) {
   EXPECT_THAT(MakeOn(&tiny).message(), HasSubstr("without any representatives"));
 }
 
+TEST(CudaBackend, DeviceMemorySmallerThanTheWindow) {
+  BackendOptions large = Options();
+  large.window_bytes = 64u << 20;
+  DeviceScript script;
+  script.free_bytes = 100u << 20;
+  auto made = MakeOn(&script, large);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.message(), HasSubstr("PTX on the CPU has 104857600 free; window_bytes of "));
+  EXPECT_EQ(script.operations, 0u) << "nothing was taken";
+  const size_t at = made.message().find("window_bytes of ") + 16;
+  large.window_bytes = std::strtoull(made.message().c_str() + at, nullptr, 10);
+  EXPECT_TRUE(MakeOn(&script, large).ok()) << "what it says is true";
+}
+
 // The equality part of tools/gpu-proof, which the GPU will run, finds the kernels equal here, and
 // says so where a device fails.
 TEST(GpuProof, EqualityPart) {
   DeviceScript script;
   PtxDevice device(&Kernels(), &script);
   const std::vector<EqualityResult> results = ProveEquality(device, 1);
-  ASSERT_EQ(results.size(), 7u);
+  ASSERT_EQ(results.size(), 12u);
   for (const EqualityResult& result : results) {
     EXPECT_EQ(result.different, 0u) << result.name;
     EXPECT_EQ(result.error, "") << result.name;

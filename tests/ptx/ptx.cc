@@ -167,6 +167,14 @@ std::string Module::refusal(const std::string& kernel) const {
   return found == kernels_.end() ? "no such kernel" : found->second->refusal;
 }
 
+std::vector<uint32_t> Module::argument_bytes(const std::string& kernel) const {
+  std::vector<uint32_t> sizes;
+  const auto found = kernels_.find(kernel);
+  if (found == kernels_.end()) return sizes;
+  for (const Parameter& parameter : found->second->parameters) sizes.push_back(parameter.bytes);
+  return sizes;
+}
+
 Report Module::Launch(const std::string& name, Dim grid, Dim block_size,
                       std::span<const void* const> arguments, const Memory& memory,
                       const LaunchOptions& options) const {

@@ -76,6 +76,9 @@ class Module {
   // What of a kernel is not covered, "line N: instruction"; empty when all is.
   std::string refusal(const std::string& kernel) const;
 
+  // Sizes of its arguments, in their order; empty when there is no such kernel.
+  std::vector<uint32_t> argument_bytes(const std::string& kernel) const;
+
   // `arguments` point at the values, as cudaLaunchKernel takes them. The first fault ends it.
   Report Launch(const std::string& kernel, Dim grid, Dim block,
                 std::span<const void* const> arguments, const Memory& memory,

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "gpu/cuda/device_window.h"
+#include "gpu/cuda/window_keeper.h"
 #include "tests/ptx/device_code.h"
 #include "tests/ptx/ptx_device.h"
 
@@ -23,6 +23,8 @@ struct Traffic {
   uint32_t rows_max = 20;
   uint32_t texts = 600;
   double epoch_chance = 0.1;  // before a batch
+  double checkpoint_chance = 0.05;  // before a batch, besides those that are due
+  uint32_t texts_after = 2'000;     // that the rebuilt window is asked
   uint32_t seed = 0;          // of blocks, warps and lanes
   const char* arch = "80";
   WindowOptions options = {};
@@ -47,6 +49,35 @@ Sketch RandomSketch(std::mt19937_64& random, const Traffic& traffic) {
   return sketch;
 }
 
+struct Batch {
+  std::vector<Sketch> sketches;
+  std::vector<uint64_t> ids;
+};
+Batch RandomBatch(std::mt19937_64& random, const Traffic& traffic) {
+  Batch batch;
+  const uint32_t rows = 1 + static_cast<uint32_t>(random() % traffic.rows_max);
+  for (uint32_t row = 0; row < rows; ++row) {
+    batch.sketches.push_back(RandomSketch(random, traffic));
+    batch.ids.push_back(row > 0 && random() % 20 == 0 ? batch.ids[random() % row]
+                                                      : random() % 5000);
+  }
+  return batch;
+}
+
+void ExpectSame(const std::vector<Candidate>& got, const std::vector<Candidate>& expected,
+                uint32_t done) {
+  ASSERT_EQ(got.size(), expected.size()) << "after " << done << " texts";
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].row, expected[i].row) << "after " << done << " texts";
+    ASSERT_EQ(got[i].id, expected[i].id);
+    ASSERT_EQ(got[i].bands_shared, expected[i].bands_shared);
+    ASSERT_EQ(got[i].oph_equal, expected[i].oph_equal);
+    ASSERT_EQ(got[i].simhash_distance, expected[i].simhash_distance);
+  }
+}
+
+// The device's window, batch by batch, against the CPU's. Then the device fails, in the middle of a
+// checkpoint, and the window that is rebuilt from what the keeper has goes on as the CPU's does.
 void ExpectEqual(Traffic traffic) {
   traffic.options.bytes = LshWindow::BytesMin();
   traffic.options.batch_rows_max = traffic.rows_max;
@@ -59,40 +90,60 @@ void ExpectEqual(Traffic traffic) {
   PtxDevice device(&module, &script);
   auto gpu = DeviceWindow::Make(traffic.options, &device, &gpu_counters);
   ASSERT_TRUE(gpu.ok()) << gpu.message();
+  CounterBlock<GpuCounter> twin_counters(kGpuCounterNames);
+  auto twin = LshWindow::Make(traffic.options, &twin_counters);
+  ASSERT_TRUE(twin.ok());
+  auto keeper = WindowKeeper::Make(traffic.options, twin.value().get());
+  ASSERT_TRUE(keeper.ok());
   std::mt19937_64 random(traffic.texts);
+  const auto chance = [&](double p) { return static_cast<double>(random() % 1000) < p * 1000; };
   size_t reported = 0;
-  for (uint32_t done = 0; done < traffic.texts;) {
-    if (static_cast<double>(random() % 1000) < traffic.epoch_chance * 1000) {
+  uint32_t done = 0;
+  std::vector<Candidate> expected, got;
+  while (done < traffic.texts) {
+    if (chance(traffic.epoch_chance)) {
       cpu.value()->AdvanceEpoch();
       gpu.value()->AdvanceEpoch();
+      keeper.value()->KeepEpoch();
     }
-    const uint32_t rows = 1 + static_cast<uint32_t>(random() % traffic.rows_max);
-    std::vector<Sketch> sketches;
-    std::vector<uint64_t> ids;
-    for (uint32_t row = 0; row < rows; ++row) {
-      sketches.push_back(RandomSketch(random, traffic));
-      ids.push_back(row > 0 && random() % 20 == 0 ? ids[random() % row] : random() % 5000);
+    const Batch batch = RandomBatch(random, traffic);
+    if (keeper.value()->Full(batch.sketches.size()) || chance(traffic.checkpoint_chance)) {
+      ASSERT_TRUE(keeper.value()->Checkpoint(*gpu.value()).ok());
     }
-    std::vector<Candidate> expected, got;
-    ASSERT_TRUE(cpu.value()->ProbeAndInsert(sketches, ids, &expected).ok());
-    const Status status = gpu.value()->ProbeAndInsert(sketches, ids, &got);
+    ASSERT_TRUE(cpu.value()->ProbeAndInsert(batch.sketches, batch.ids, &expected).ok());
+    const Status status = gpu.value()->ProbeAndInsert(batch.sketches, batch.ids, &got);
     ASSERT_TRUE(status.ok()) << status.message();
-    ASSERT_EQ(got.size(), expected.size()) << "after " << done << " texts";
-    for (size_t i = 0; i < got.size(); ++i) {
-      ASSERT_EQ(got[i].row, expected[i].row) << "after " << done << " texts";
-      ASSERT_EQ(got[i].id, expected[i].id);
-      ASSERT_EQ(got[i].bands_shared, expected[i].bands_shared);
-      ASSERT_EQ(got[i].oph_equal, expected[i].oph_equal);
-      ASSERT_EQ(got[i].simhash_distance, expected[i].simhash_distance);
-    }
+    keeper.value()->KeepBatch(batch.sketches, batch.ids);
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(got, expected, done));
     reported += got.size();
-    done += rows;
+    done += static_cast<uint32_t>(batch.sketches.size());
   }
   EXPECT_GT(reported, 100u) << "the run compared next to nothing";
   for (size_t i = 0; i < static_cast<size_t>(GpuCounter::kCount); ++i) {
     const auto counter = static_cast<GpuCounter>(i);
     EXPECT_EQ(gpu_counters.Get(counter), cpu_counters.Get(counter)) << kGpuCounterNames[i];
   }
+  EXPECT_EQ(script.fault, "");
+
+  // The buckets come, the ring's texts do not; where the last batches had none, the buckets neither.
+  script.fail_at = script.operations + (traffic.empty == 0 ? 1 : 0);
+  EXPECT_FALSE(keeper.value()->Checkpoint(*gpu.value()).ok());
+  keeper.value()->Rebuild();
+  EXPECT_EQ(twin_counters.Get(GpuCounter::kWindowTexts), 0u) << "counted when they were answered";
+  reported = 0;
+  for (uint32_t more = 0; more < traffic.texts_after;) {
+    if (chance(traffic.epoch_chance)) {
+      cpu.value()->AdvanceEpoch();
+      twin.value()->AdvanceEpoch();
+    }
+    const Batch batch = RandomBatch(random, traffic);
+    ASSERT_TRUE(cpu.value()->ProbeAndInsert(batch.sketches, batch.ids, &expected).ok());
+    ASSERT_TRUE(twin.value()->ProbeAndInsert(batch.sketches, batch.ids, &got).ok());
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(got, expected, done + more)) << "rebuilt";
+    reported += got.size();
+    more += static_cast<uint32_t>(batch.sketches.size());
+  }
+  EXPECT_GT(reported, 20u) << "the rebuilt window compared next to nothing";
 }
 
 TEST(WindowKernels, SmallBatchesManyEpochs) {
@@ -141,6 +192,7 @@ TEST(WindowKernels, TheRingComesRound) {
                .rows_max = 1024,
                .texts = 26'500,
                .epoch_chance = 0.05,
+               .texts_after = 30'000,
                .options = {.bucket_pairs_max = 32, .epochs_kept = 2}});
 }
 

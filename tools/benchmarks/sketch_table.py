@@ -29,7 +29,11 @@ def print_stages(ours, runs):
                       ("sketch", "all three, from token hashes"), ("tokenise_oph", "tokenise and OPH-128, from text"),
                       ("fused", "fused: tokenise and all three, from text"),
                       ("window_texts", "window of 1 GiB, probe and insert"),
-                      ("top_k_queries", f"top 8 of {ours['top_k_rows']:,} ({ours['top_k_kernel']})")):
+                      ("top_k_queries", f"top 8 of {ours['top_k_rows']:,} ({ours['top_k_kernel']})"),
+                      ("flows", f"flow embedding, 256 records ({ours['flow_kernel']}): flows"),
+                      ("account_rows", f"top 8 other accounts of {ours['accounts']:,}: accounts"),
+                      ("component_edges", "component step, 2 M nodes: edges"),
+                      ("label_edges", "label propagation step: edges")):
         worse = min(run[key] for run in runs) / ours[key]
         print(f"{name:<44}{ours[key]:>12,.0f}{1e9 / ours[key]:>9,.0f}{100 * worse:>9.0f} %")
     print(f"\nwindow: {ours['window_ops'] / 1e6:.1f} M ops/s (32 bands probed and 32 inserted a text, in batches of 4,096;\n"
@@ -50,10 +54,15 @@ def print_roofs(ours):
         ("window", f"36 lines read and written out of 1 GiB, {roofs['lines_1gib'] / 1e6:.0f} M/s", roofs["lines_1gib"] / 36, "window_texts"),
         ("top k", f"{ours['top_k_rows'] * 128 / 1e6:.1f} M int8 products, {roofs['int8_pairs'] / 1e9:.0f} G/s",
          roofs["int8_pairs"] / 128 / ours["top_k_rows"], "top_k_queries"),
+        ("flow", f"{64 * 32 * 256 / 1e6:.2f} M int8 products", roofs["int8_pairs"] / (64 * 32 * 256), "flows"),
+        ("account pairs", f"{ours['accounts'] * 128 / 1e6:.2f} M int8 products", roofs["int8_pairs"] / 128 / ours["accounts"],
+         "account_rows"),
+        ("components", "a line out of 8 MiB an edge", roofs["lines_8mib"], "component_edges"),
+        ("propagation", "two lines out of 8 MiB an edge: label, votes", roofs["lines_8mib"] / 2, "label_edges"),
     ]
-    print(f"\nroofs, measured in this run\n{'kernel':<13}{'needs, at the most this core does':<52}{'roof /s':>12}{'reached':>9}")
+    print(f"\nroofs, measured in this run\n{'kernel':<15}{'needs, at the most this core does':<52}{'roof /s':>12}{'reached':>9}")
     for name, needs, roof, key in rows:
-        print(f"{name:<13}{needs:<52}{roof:>12,.0f}{100 * ours[key] / roof:>7.0f} %")
+        print(f"{name:<15}{needs:<52}{roof:>12,.0f}{100 * ours[key] / roof:>7.0f} %")
 
 
 def print_peers(ours, peers):

@@ -9,6 +9,8 @@ from verdicts import RUNGS
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATH = os.path.join(HERE, "frozen.json")
 RATES = {"1e-3": 1e-3, "1e-4": 1e-4}
+# One family of evidence says at most one half (docs/detection.md), and two are asked for above observe: no sample lowers a threshold below that.
+PERMILLE_MIN = 501
 
 
 def load():
@@ -24,7 +26,7 @@ def benign(result, left_out=None):
 
 
 def permille_of(results, policy, rung, rate, left_out=None):
-    """The lowest threshold in 1/1000 under which at most `rate` of the benign accounts stand in verdicts of the rung.
+    """The lowest threshold in 1/1000, and above one half, under which at most `rate` of the benign accounts stand in verdicts of the rung.
     `results` were replayed with both thresholds at their lowest. None: even 999 flags more."""
     said, n = [], 0
     for result in results:
@@ -34,7 +36,7 @@ def permille_of(results, policy, rung, rate, left_out=None):
             if account in scores and scores[account][0] >= RUNGS.index(rung):
                 said.append(int(scores[account][1] * 1000))
     allowed = int(rate * n + 1e-9)
-    for permille in range(1, 1000):
+    for permille in range(PERMILLE_MIN, 1000):
         if sum(s >= permille for s in said) <= allowed:
             return permille
     return None
@@ -49,6 +51,11 @@ def thresholds(results):
     return {m: {name: metrics.threshold(s, rate) for name, rate in RATES.items()} for m, s in scores.items()}
 
 
+def enough(results, rate):
+    """Whether so many benign accounts could show the rate at all: none flagged of n is below 3 / n."""
+    return metrics.bound_of_zero(sum(len(benign(r)) for r in results)) <= rate
+
+
 def freeze(results, policy, command):
     """Writes frozen.json and the thresholds of both policy files. Step-up at the policy's rate, throttle at a tenth of it and never
     below step-up nor below the default's 950."""
@@ -57,7 +64,8 @@ def freeze(results, policy, command):
         step = permille_of(results, policy, "step_up", rate)
         throttle = permille_of(results, policy, "throttle", rate / 10)
         chosen = {"step_up_permille": min(step or 999, 999), "throttle_permille": max(step or 999, throttle or 999, 950),
-                  "reached": {"step_up": step is not None, "throttle": throttle is not None}}
+                  "reached": {"step_up": step is not None, "throttle": throttle is not None},
+                  "enough_accounts": {"step_up": enough(results, rate), "throttle": enough(results, rate / 10)}}
         kept["policies"][name] = chosen
         path = os.path.join(HERE, "policies", name + ".toml")
         with open(path) as file:

@@ -24,18 +24,28 @@ def by_kind(truth, flagged):
     return kinds
 
 
-def by_age(truth, flagged):
-    """The same by the account's age in days at the end."""
-    ages = {}
+def age_of(row, last):
+    days = (int(last[:4]) - int(row["created"][:4])) * 365 + (int(last[5:7]) - int(row["created"][5:7])) * 30 + int(last[8:10]) - int(row["created"][8:10])
+    return next((name for limit, name in ((30, "under 30 days"), (180, "30 to 180 days")) if days < limit), "older")
+
+
+def strata(truth, flagged, shared=None):
+    """{what: {stratum: {"benign": [accounts, flagged], "campaign": ...}}}, as far as the truth and the recording know it: the language
+    by kind, the address where `shared` names the accounts behind one that several owners use."""
     last = max(row["last"] for row in truth.accounts.values())
+    found = {}
     for key_id, row in truth.accounts.items():
-        if row["campaign"] is None and not row.get("allowed"):
-            days = (int(last[:4]) - int(row["created"][:4])) * 365 + (int(last[5:7]) - int(row["created"][5:7])) * 30 + int(last[8:10]) - int(row["created"][8:10])
-            stratum = next((name for limit, name in ((30, "under 30 days"), (180, "30 to 180 days")) if days < limit), "older")
-            count = ages.setdefault(stratum, [0, 0])
+        if row.get("allowed"):
+            continue
+        mine = {"age": age_of(row, last), "dialect": row.get("api", "unknown"),
+                "language": "other than English" if "polyglot" in row["kind"] or row["kind"] == "t8" else "English, or as the kind has it"}
+        if shared is not None:
+            mine["address"] = "shared by several owners" if key_id in shared else "own"
+        for what, stratum in mine.items():
+            count = found.setdefault(what, {}).setdefault(stratum, {}).setdefault("benign" if row["campaign"] is None else "campaign", [0, 0])
             count[0] += 1
             count[1] += key_id in flagged
-    return ages
+    return found
 
 
 def majority(truth, accounts):
@@ -86,7 +96,7 @@ def group_row(v, truth):
     campaign, count = majority(truth, v.accounts)
     of_any = sum(truth.campaign_of(a) is not None for a in v.accounts)
     kinds = collections.Counter(kind_of(truth.accounts[a]) for a in v.accounts if a in truth.accounts)
-    return {"rung": v.rung, "reason": v.reason, "failed_checks": v.failed_checks, "said": round(v.said, 4), "accounts": len(v.accounts), "campaign": campaign,
+    return {"rung": v.rung, "reason": v.reason, "failed_checks": v.failed_checks, "said": round(v.said, 4), "prior": v.prior, "evidence": v.evidence, "accounts": len(v.accounts), "campaign": campaign,
             "of_it": count, "of_any": of_any, "kinds": dict(kinds.most_common(4))}
 
 
@@ -123,14 +133,14 @@ def request_rates(path, truth, asked):
     return rates
 
 
-def judge(folder, truth, asked, hits_file=None):
+def judge(folder, truth, asked, hits_file=None, shared=None):
     """Everything about one policy's replay."""
     verdicts = Verdicts(folder)
     flagged = {p: verdicts.flagged(p) for p in POINTS}
     ever = verdicts.ever(ACT)
     return {
         "benign": {**{p: by_kind(truth, flagged[p]) for p in POINTS}, "ever": by_kind(truth, ever)},
-        "ages": by_age(truth, flagged[ACT]),
+        "strata": strata(truth, flagged[ACT], shared),
         "campaigns": [campaign_row(name, truth, verdicts, flagged, ever, asked) for name in sorted(truth.campaigns)],
         "groups": [group_row(v, truth) for v in verdicts.live],
         "b_cubed": b_cubed(truth, verdicts, flagged[ACT]),

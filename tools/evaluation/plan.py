@@ -67,6 +67,13 @@ def without(seeds):
     return jobs(["t1", "t4", "demo"], seeds) + [job for r in REWRITES for job in jobs(["t1", "t4", "demo"], seeds, r, rewrite=r)]
 
 
+def headline(seeds):
+    """T1, T4 and T6 with what is cheap to vary taken away: parameters never sent; hours of each account's own; both of its own."""
+    worlds = ["t1", "t4", "t6"]
+    return (jobs(worlds, seeds) + jobs(worlds, seeds, "no-parameters", rewrite="no-parameters") + jobs(worlds, seeds, "own timing", ["--disguise", "timing"]) +
+            jobs(worlds, seeds, "own parameters,timing", ["--disguise", "parameters,timing"]))
+
+
 def slow(seeds):
     """2,400 accounts, 16 harvesting requests each, over 44 days."""
     return jobs(["slow"], seeds, "", ["--mix", "chat=3000,backend=8,agent=400,classroom=4x35,t6=1x2400", "--days", "44", "--harvest-a-day", "0.364"])
@@ -77,5 +84,5 @@ def exposure(seeds):
     return jobs(["large"], seeds, "", ["--mix", "chat=3000,backend=8,agent=400,byok=2x90,t1=1x1000", "--days", "4", "--harvest-a-day", "26"])
 
 
-PRESETS = {f.__name__: f for f in (small, standard, full, cover, prevalence, pools, evasions, without, slow, exposure)}
+PRESETS = {f.__name__: f for f in (small, standard, full, cover, prevalence, pools, evasions, without, headline, slow, exposure)}
 DEFAULT_SEEDS = {"small": "11..12"}

@@ -1,6 +1,7 @@
 """The report as Markdown, and the scores of every account."""
 import csv
 
+import ablation
 import frozen
 import goals
 import metrics
@@ -9,6 +10,7 @@ from goals import percent, rated
 from verdicts import POINTS
 
 PREVALENCES = (1e-2, 1e-3, 1e-4)
+TOO_EASY = 0.99  # as in features.py, which needs numpy
 NAMES = {"observe": "observe", "step_up": "step-up", "throttle": "throttle"}
 
 
@@ -108,12 +110,54 @@ def groups(results, policy):
         bins = [[f"{low:g} to {high:g}", str(n), f"{said:.3f}", f"{true:.3f}"] for low, high, n, said, true in metrics.calibration(pairs)]
         text += f"\nCalibration: what verdicts say (distillation_like), by account listed, against how many are of a campaign. Brier score {metrics.brier(pairs):.3f}.\n\n"
         text += table(["said", "accounts", "mean said", "share of campaigns"], bins)
-    ages = {}
-    for r in results:
-        for stratum, (n, hit) in r["policies"][policy]["ages"].items():
-            ages.setdefault(stratum, []).append((hit, n))
-    text += "\nStrata at step-up, benign accounts by age: " + "; ".join(f"{s} {rated(cells)}" for s, cells in sorted(ages.items())) + ".\n"
     return text
+
+
+def strata(results, policy):
+    cells = {}
+    for r in results:
+        for what, found in r["policies"][policy].get("strata", {}).items():
+            for stratum, sides in found.items():
+                for side, (n, hit) in sides.items():
+                    cells.setdefault((what, stratum), {}).setdefault(side, []).append((hit, n))
+    if not cells:
+        return ""
+    overall = metrics.share(summary.benign_cells(results, policy)) or 0
+    rows = []
+    for (what, stratum), sides in sorted(cells.items()):
+        benign = sides.get("benign", [])
+        twice = sum(n for _, n in benign) >= 3000 and metrics.share(benign) > 2 * overall
+        rows.append([what, stratum, rated(benign), "**yes**" if twice else "no", rated(sides.get("campaign", []))])
+    return ("## Strata\n\nFlagged at step-up. *Twice*: 3,000 benign accounts or more, flagged above twice as often as all. Script and payment are not known to stillgen's truth.\n\n" +
+            table(["by", "stratum", "benign", "twice", "campaign accounts"], rows))
+
+
+def layers(results, policy):
+    groups = [g for g in summary.groups(results, policy) if "evidence" in g]
+    if not groups:
+        return ""
+    known, unknown, lost = ablation.count(groups, ablation.threshold_of(policy))
+    rows = [[name, str(count), str(accounts)] for name, (count, accounts) in sorted(lost.items(), key=lambda item: -item[1][0])]
+    return (f"## What each layer adds\n\nOf {known} groups at step-up at the end, worked out again from their verdicts' evidence without one layer"
+            f"{f' ({unknown} more come out otherwise than they were said and are left out)' if unknown else ''}. A layer that also proposes groups or members adds more than this says.\n\n" +
+            table(["without", "groups that fall below step-up", "campaign accounts in them"], rows))
+
+
+def single_features(results):
+    """Areas under the curve of one feature alone, the median and the most telling run of each."""
+    found = {}
+    for r in results:
+        for name, area in r.get("features", {}).items():
+            if area is not None:
+                found.setdefault(name, []).append((max(area, 1 - area), f"{r['scenario']} {r['variant']} {r['seed']}".replace("  ", " ")))
+    if not found:
+        return ""
+    rows = []
+    for name, areas in sorted(found.items(), key=lambda item: -max(item[1])[0]):
+        most, where = max(areas)
+        rows.append([name, f"{metrics.median([a for a, _ in areas]):.3f}", f"{most:.3f} ({where})", "**yes**" if most > TOO_EASY else "no"])
+    return (f"## One feature alone\n\nArea under the curve between campaign accounts and all others, either way round. Above {TOO_EASY}: the generator is too easy there, whatever uses the feature.\n\n" +
+            table(["feature of an account", "median of runs", "most", f"above {TOO_EASY}"], rows))
 
 
 def variants(results, policy):
@@ -164,8 +208,8 @@ def text_of(results, command, kept):
              "carried a live campaign's evidence at the end; *b*: the same of benign requests (at most 30 an account are remembered, hits before others). Intervals are 95 %, by bootstrap over cohorts "
              "(campaigns; kinds of a run); zero of n is bounded by 3/n.\n", goal_table(results), operating_points(results)]
     for policy in summary.policies(results):
-        parts += [f"## Policy {policy}\n", campaign_types(results, policy), benign_kinds(results, policy), groups(results, policy)]
-    parts += [variants(everything, summary.policies(results)[0]), shuffled(everything, summary.policies(results)[0]), baselines(results, kept)]
+        parts += [f"## Policy {policy}\n", campaign_types(results, policy), benign_kinds(results, policy), groups(results, policy), layers(results, policy), strata(results, policy)]
+    parts += [single_features(results), variants(everything, summary.policies(results)[0]), shuffled(everything, summary.policies(results)[0]), baselines(results, kept)]
     return "\n".join(part for part in parts if part)
 
 

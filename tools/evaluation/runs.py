@@ -73,6 +73,18 @@ def baseline_scores(path):
     return {name: {a: float(s) for a, s in method.scores(read).items()} for name, method in METHODS.items()}
 
 
+def of_recording(path, truth):
+    """({feature: area under the curve}, accounts at addresses that several owners share), where the reader's libraries are."""
+    try:
+        import exchanges
+        import features
+    except ImportError:
+        return {}, None
+    read = exchanges.read(path)
+    campaign_of = {a: row["campaign"] for a, row in truth.accounts.items() if not row.get("allowed")}
+    return features.alone(read, campaign_of), features.shared_addresses(read, {a: row["owner"] for a, row in truth.accounts.items()})
+
+
 def measure(job, settings):
     """The outcome of one job. Leaves nothing but truth and topics in settings.out; traffic is large and made again at will."""
     base = os.path.join(settings.out, f"{settings.split}-{job.name}")
@@ -81,10 +93,11 @@ def measure(job, settings):
     # After a shuffle the order of asking says nothing of what was harvest; a capture would have to be decoded.
     asked = None if settings.captures or job.rewrite == "shuffle" else Asked(traffic, truth)
     result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "totals": truth.totals, "policies": {}}
+    result["features"], shared = ({}, None) if settings.captures else of_recording(traffic, truth)
     for policy in settings.policies:
         shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
         folder, hits = replay(traffic, policy, truth, settings, base)
-        result["policies"][policy] = outcome.judge(folder, truth, asked, hits)
+        result["policies"][policy] = outcome.judge(folder, truth, asked, hits, shared)
         os.remove(hits)
     result["baselines"] = baseline_scores(traffic) if settings.baselines and not settings.captures else {}
     result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"], row["api"]]

@@ -23,6 +23,8 @@ class Verdict:
         self.gone = record["state"] in ("withdrawn", "closed") or bool(record["superseded_by"])
         self.hits_before = record["exposure"]["exchanges_before_first_verdict"]
         self.failed_checks = [c["name"] for c in record["checks"] if c["result"] == "failed"]
+        self.prior = record.get("prior", 0) / 256
+        self.evidence = [[e["kind"], e["family"], round(e["weight"] / 256, 2)] for e in record.get("evidence", [])]
         self.accounts = {}
         self.add(record)
 

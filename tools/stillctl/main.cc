@@ -40,6 +40,7 @@ constexpr char kUsage[] =
     "  stillctl feedback reject ID [--reason TEXT]             it is none: withdrawn, its advice revoked\n"
     "  stillctl feedback split ID ACCOUNT... [--reason TEXT]   these accounts are not of it\n"
     "  stillctl export ID --partner NAME   a STIX 2.1 bundle of a live campaign, on stdout, without accounts, hashes or text\n"
+    "  stillctl erase PSEUDONYM      forget this account: memory, campaigns, the next snapshot (docs/privacy.md)\n"
     "  stillctl bypass on [--for 30m] [--reason TEXT]   forward in the kernel without looking, and for how long\n"
     "  stillctl bypass off           look again\n"
     "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
@@ -244,7 +245,7 @@ int Main(int argc, char** argv) {
   const size_t args = options.words.size() - 1;
   const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
                     ((command == "confirm" || command == "rollback") && args == 0) ||
-                    (command == "campaign" && args == 1) || (command == "bypass" && args == 1) ||
+                    (command == "campaign" && args == 1) || (command == "erase" && args == 1) || (command == "bypass" && args == 1) ||
                     (command == "feedback" && args >= 2) || (command == "export" && args == 1 && !options.partner.empty()) ||
                     (command == "counters" && args <= 1) || (command == "reload" && args <= 1);
   if ((!options.duration.empty() && command != "bypass") ||

@@ -61,9 +61,10 @@ Answer Responder::Choose(const RequestFacts& facts, Rng& rng) const {
     answer.finish = Finish::kLength;
   }
   answer.tokens_out = std::max(1, static_cast<int>(tokens));
+  if (facts.reasoning) answer.reasoning_tokens = answer.tokens_out / 2;
+  if (!options_.words) return answer;
   answer.text = answer.tokens_out <= 2 ? prose_->Word(rng) : prose_->Text(rng, static_cast<size_t>(answer.tokens_out) * 5);
   if (facts.json_output) answer.text = "{\"answer\": \"" + prose_->Text(rng, 200) + "\"}";
-  if (facts.reasoning) answer.reasoning_tokens = answer.tokens_out / 2;
   return answer;
 }
 

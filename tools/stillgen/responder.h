@@ -45,6 +45,7 @@ class Responder {
     double rate_limited = 0.004;  // share of requests answered 429
     double answer_tokens = 300;   // median length
     double speed = 1.0;           // delays are divided by this
+    bool words = true;            // false: answers have length, id and calls, and no words
   };
   Responder(Rng rng, const Prose* prose, Options options)
       : rng_(rng), prose_(prose), options_(options) {}

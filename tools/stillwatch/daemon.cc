@@ -33,7 +33,7 @@ constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take 
 // What passed without a look, frames and exchanges.
 constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket", "bypass.overloaded", "bypass.no_peer",
                                             "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
-                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped"};
+                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped", "gpu.joins_skipped"};
 constexpr char kVersion[] = "0.1.0";
 
 dataplane::PortDriver DriverOf(const std::string& name) {
@@ -68,7 +68,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return directory.error();
   daemon->directory_ = std::move(directory).value();
-  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_);
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_, &daemon->clock_);
   if (!backend.ok()) return backend.error();
   daemon->backend_ = std::move(backend).value();
   Result<std::unique_ptr<Outputs>> outputs = Outputs::Open(config, daemon->clock_);
@@ -188,6 +188,8 @@ Status Daemon::OpenPorts() {
   ports_ = std::move(opened).value();
   registry_.Register(ports_->counters());
   registry_.Register(ports_->device_counters());
+  registry_.Register(ports_->delay_counters());
+  registry_.Register(ports_->wait_counters());
   return {};
 }
 
@@ -346,9 +348,7 @@ void Daemon::NoteCoverage(const std::map<std::string, uint64_t>& counters) {
   for (const char* name : kSkippedCounters) {
     if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
   }
-  const auto gpu = counters.find("gpu.degraded");
-  const bool gpu_gone = gpu != counters.end() && gpu->second != 0;
-  pipeline_->SetCoverage(skipped, gpu_gone || skipped != skipped_ || !Alarms().empty());
+  pipeline_->SetCoverage(skipped, skipped != skipped_ || !Alarms().empty());
   skipped_ = skipped;
 }
 
@@ -425,6 +425,7 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
     return {config::kExitOk, "", JsonOf(*campaign)};
   }
   if (request.command == "feedback" && request.args.size() >= 3) return Feedback(request.args, actor);
+  if (request.command == "erase" && request.args.size() == 1) return Erase(request.args[0], actor);
   if (request.command == "export" && request.args.size() == 2) return Export(request.args[0], request.args[1], actor);
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 2) {
@@ -440,6 +441,20 @@ config::Config Daemon::config() const {
   std::lock_guard lock(config_mutex_);
   return config_;
 }
+
+namespace {
+
+// Upper ends of a histogram's steps, in microseconds; null where it has none.
+json Quantiles(const std::array<uint64_t, dataplane::kLatencySteps>& frames) {
+  json quantiles;
+  for (const auto& [name, per_mille] : {std::pair("p50", 500), {"p99", 990}, {"p999", 999}}) {
+    const std::optional<uint64_t> us = dataplane::LatencyQuantileUs(frames, static_cast<uint64_t>(per_mille));
+    quantiles[name] = us.has_value() ? json(*us) : json(nullptr);
+  }
+  return quantiles;
+}
+
+}  // namespace
 
 json Daemon::ThreadGenerations() const {
   json threads = json::object();
@@ -458,6 +473,7 @@ std::string Daemon::StatusJson() {
               {"driver", config.ports.driver},
               {"ports", {{"a", config.ports.a}, {"b", config.ports.b}}},
               {"backend", backend_->Info().name},
+              {"degraded", !Alarms().empty()},
               {"generation", generation_.load()},
               {"thread_generation", ThreadGenerations()},
               {"reloading", reloading_.load()},
@@ -473,6 +489,7 @@ std::string Daemon::StatusJson() {
   for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
     if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
   }
+  status["latency_us"] = {{"delay", Quantiles(LatencyOf(ports_->delay_counters()))}, {"wait", Quantiles(LatencyOf(ports_->wait_counters()))}};
   const pipeline::SnapshotStatus snapshot = keeper_->status();
   status["snapshot"] = {{"age_s", nullptr}, {"bytes", snapshot.bytes}, {"interval_s", config.snapshot.interval_s},
                         {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},
@@ -506,6 +523,19 @@ ControlAnswer Daemon::Feedback(const std::vector<std::string>& words, const std:
   });
   if (!taken.ok()) return {config::kExitRefused, taken.message(), ""};
   return {config::kExitOk, "", JsonOf(*campaign)};
+}
+
+ControlAnswer Daemon::Erase(const std::string& account, const std::string& actor) {
+  Result<std::string> erased = Error{"the daemon is stopping"};
+  OnDetectionThread([&] {
+    erased = pipeline_->Erase(account, actor, clock_.UnixNs());
+    if (!erased.ok()) return;
+    // The snapshot on disk still holds it: due now, and again at once where one is just being written.
+    snapshot_time_ns_ = 1;
+    SnapshotIfDue(false);
+  });
+  if (!erased.ok()) return {config::kExitRefused, erased.message(), ""};
+  return {config::kExitOk, "", json{{"erased", account}, {"audited_as", erased.value()}}.dump()};
 }
 
 ControlAnswer Daemon::Export(const std::string& id, const std::string& partner, const std::string& actor) {
@@ -558,6 +588,11 @@ std::vector<std::string> Daemon::Alarms() const {
                        (until_ns == dataplane::FailOpen::kUntilSwitchedOff ? "it is switched off" : FormatTime(unix_ns + until_ns - now_ns)) +
                        (reason.empty() ? "" : ": " + reason));
     }
+  }
+  if (backend_->Info().degraded) {
+    alarms.push_back("the GPU failed and the CPU computes in its place; joins skipped so far: " +
+                     std::to_string(backend_->Counters()->Get(gpu::GpuCounter::kJoinsSkipped)) +
+                     "; the log has the reason, restart to use the GPU again");
   }
   const PortWatch::State state = watch_->state();
   if (state.overload != dataplane::Overload::kNone) {

@@ -108,6 +108,7 @@ class Daemon {
   // on, off; with `on` a duration ("": until it is switched off) and a reason.
   config::ControlAnswer Bypass(const std::vector<std::string>& words, const std::string& actor);
   // confirm, reject or split, a campaign, a reason ("": none), accounts of a split.
+  config::ControlAnswer Erase(const std::string& account, const std::string& actor);
   config::ControlAnswer Feedback(const std::vector<std::string>& words, const std::string& actor);
   // A live campaign for a named partner; audited.
   config::ControlAnswer Export(const std::string& id, const std::string& partner, const std::string& actor);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "dataplane/engine/stream_item.h"
+#include "dataplane/flow/quic_flows.h"
 #include "dataplane/llm/flow_record.h"
 #include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/duplicate_filter.h"
@@ -25,9 +26,12 @@ constexpr uint64_t kHttp2StreamBytes = 320;  // one HTTP/2 stream
 constexpr uint64_t kDecoderBytes = 48 * kKib;   // inflate's window and state
 constexpr uint64_t kMbufHeader = 192;           // what DPDK keeps before the bytes of a buffer
 constexpr uint64_t kRepresentativeBytes = 160;  // an embedding and its account's place
+// Of a MiB of the window: a second copy of its buckets, and a quarter of its texts twice (gpu/cuda/window_keeper.h).
+constexpr uint64_t kGpuWindowCopyBytes = 800 * kKib;
+constexpr uint64_t kGpuBatchBytes = 18 * kMib;  // pinned
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
-constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 952, kEventStreamBytes = 512;
+constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 984, kConversationBytes = 384, kEventStreamBytes = 512;
 constexpr uint64_t kRegistersBytes = 32;
 // Of both tables of layer 2 and its small one; of a node of the map.
 constexpr uint64_t kMigrationBytes = 32 * 2 + 32 / 16, kMigrationPairBytes = 304;  // pipeline/evidence/migration_layer.h
@@ -90,6 +94,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "br and zstd bodies are not read"});
   table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
                    Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
+  table.push_back({"QUIC connections", "flow.flows_max", sizeof(dataplane::QuicFlow), std::max<uint64_t>(Of(config.flow.flows_max) / 16, 16 * workers),
+                   "quic.evicted", "the quietest is given up"});
   table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),
                    "tls.buffers_empty", "flows are not decrypted"});
   if (!config.tls.keylog_file.empty() || !config.tls.keylog_socket.empty()) {
@@ -103,10 +109,19 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
   const dataplane::LlmOptions llm;
   table.push_back({"exchanges in flight", "", kExchangeBytes, llm.exchanges_max * workers, "llm.exchange_pool_empty",
                    "model requests are not looked at"});
+  table.push_back({"realtime conversations", "", kConversationBytes, llm.exchanges_max / 8 * workers, "realtime.sessions_empty",
+                   "realtime connections are not followed"});
   table.push_back({"streamed responses", "", kEventStreamBytes, llm.streams_max * workers, "llm.stream_pool_empty",
                    "streamed responses are not read"});
   table.push_back({"similarity window", "sketch.window_mib", kMib, Of(config.sketch.window_mib), "",
                    "older prompts are compared no more"});
+  // "auto" takes them too where a GPU opens; nobody knows that before.
+  const bool cuda = config.sketch.gpu == "cuda";
+  table.push_back({"what rebuilds a GPU's window", "sketch.window_mib", kGpuWindowCopyBytes,
+                   cuda ? Of(config.sketch.window_mib) : 0, "",
+                   "nothing: the GPU's window is copied when it is full (taken with a GPU only)"});
+  table.push_back({"batches on their way to a GPU", "", kGpuBatchBytes, cuda ? 1u : 0u, "",
+                   "nothing: larger batches go in several trips (taken with a GPU only)"});
   table.push_back({"representatives", "sketch.representatives_max", kRepresentativeBytes,
                    Of(config.sketch.representatives_max), "", "the weakest cluster is forgotten"});
   table.push_back({"account profiles", "detect.profiles_max", kProfileBytes,

@@ -122,7 +122,7 @@ int Replay(const config::Config& config, const Args& given) {
   Result<std::unique_ptr<ReplaySource>> source = OpenReplaySource(config, secrets.value(), given.words, given.key_log);
   if (!source.ok()) return Complain(kExitUnreadable, source.message());
   CounterRegistry registry;
-  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry);
+  Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &registry, nullptr);
   if (!backend.ok()) return Complain(kExitUnreadable, backend.message());
   const SystemClock clock;
   Result<std::unique_ptr<ReplayOutputs>> outputs = ReplayOutputs::Open(config, given.out_dir, clock);

@@ -131,11 +131,13 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
 }
 
 Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
-                                                  CounterRegistry* registry) {
+                                                  CounterRegistry* registry, const Clock* clock) {
   const gpu::BackendChoice choice = config.sketch.gpu == "cuda"  ? gpu::BackendChoice::kCuda
                                     : config.sketch.gpu == "cpu" ? gpu::BackendChoice::kCpu
                                                                  : gpu::BackendChoice::kAuto;
-  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeBackend(BackendOptionsOf(config, secrets), choice);
+  gpu::BackendOptions options = BackendOptionsOf(config, secrets);
+  options.clock = clock;
+  Result<std::unique_ptr<gpu::Backend>> backend = gpu::MakeBackend(options, choice);
   if (backend.ok() && backend.value()->Counters() != nullptr) registry->Register(*backend.value()->Counters());
   return backend;
 }

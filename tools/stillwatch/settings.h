@@ -29,9 +29,10 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
 dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent);
 gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets& secrets);
-// Who computes sketches, its counters registered: the registry is read no more once the backend is gone.
+// Who computes sketches, its counters registered: the registry is read no more once the backend is gone. clock: of a
+// live box, where what the CPU cannot join after a GPU's failure is skipped; null: nothing ever is.
 Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
-                                                  CounterRegistry* registry);
+                                                  CounterRegistry* registry, const Clock* clock);
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets);
 // nullptr where none is named.
 Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets);

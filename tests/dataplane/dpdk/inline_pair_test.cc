@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <random>
 
 #include "dataplane/dpdk/eal.h"
@@ -112,6 +113,10 @@ TEST_F(InlinePairTest, EveryFrameGoesOutUnchangedByTheOtherPortAndIsLookedAtOnce
   EXPECT_EQ(pair->counters().Get(ForwardCounter::kReceivedA), 300u);
   EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 300u);
   EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentA), 200u);
+  // Each frame that was sent has a delay; those of a side's first poll have no wait.
+  const auto delay = LatencyOf(pair->delay_counters()), wait = LatencyOf(pair->wait_counters());
+  EXPECT_EQ(std::accumulate(delay.begin(), delay.end(), uint64_t{0}), 500u);
+  EXPECT_EQ(std::accumulate(wait.begin(), wait.end(), uint64_t{0}), 500u - 2 * kBurstMax);
   pair.reset();
   EXPECT_EQ(seen[0], from_a);
   EXPECT_EQ(seen[1], from_b);

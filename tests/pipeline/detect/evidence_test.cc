@@ -392,6 +392,21 @@ struct Accounts {
   uint32_t texts = 0;
 };
 
+TEST(PublicCores, ALargeCampaignCanBeTiedToo) {
+  const Tunables tunables;
+  // Independent use of two cores, by k owners each of 1,000: never.
+  for (uint64_t k = 10; k < 900; k += 10) EXPECT_FALSE(SharedBeyondChance(k * k / 1'000, k * k * 256 / 1'000, k, tunables)) << k;
+  // Everybody who holds one holds the other: always, however large a share of all they are. (Four times as often as
+  // chance has it is more than there are from a quarter of the population on.)
+  for (uint64_t k = 10; k < 900; k += 10) EXPECT_TRUE(SharedBeyondChance(k, std::max<uint64_t>(k * k * 256 / 1'000, 256), k, tunables)) << k;
+  // Three in four of them, of a fifth of the population.
+  EXPECT_TRUE(SharedBeyondChance(150, 200 * 200 * 256 / 1'000, 200, tunables));
+  EXPECT_FALSE(SharedBeyondChance(100, 200 * 200 * 256 / 1'000, 200, tunables));
+  // Few owners: four at least, as before.
+  EXPECT_FALSE(SharedBeyondChance(3, 256, 3, tunables));
+  EXPECT_TRUE(SharedBeyondChance(4, 256, 20, tunables));
+}
+
 TEST(WorkLayer, OnePayloadUnderTwoPromptsLinksTwoAccounts) {
   Accounts crowd;
   // Twelve accounts, two prompts {10,11,12} and {20,21,22}; items 900+k come to account k under the first prompt and to

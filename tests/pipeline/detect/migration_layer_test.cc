@@ -62,6 +62,14 @@ class World {
   std::vector<EdgeRecord> Edges() const { return layer_.FindEdges(profiles_, tunables_); }
   uint64_t Count(MigrationCounter counter) const { return layer_.counters().Get(counter); }
   MigrationLayer& layer() { return layer_; }
+  // As `stillctl erase` does.
+  size_t Erase(uint32_t account) {
+    const AccountId id = IdOf(account);
+    uint32_t moved = 0;
+    EXPECT_TRUE(profiles_.Erase(id, &moved));
+    EXPECT_EQ(profiles_.Find(id), nullptr);
+    return layer_.Erase(id, account, moved);
+  }
 
  private:
   static uint64_t Hash(std::string_view text) { return KeyedHash64(text, Salt{}); }
@@ -97,6 +105,29 @@ TEST(MigrationLayer, TwoConversationsThatMovedMakeAnEdge) {
   EXPECT_EQ(edges[0].first_s, kStart + 60);
   EXPECT_EQ(edges[0].last_s, kStart + 160);
   EXPECT_EQ(world.Count(MigrationCounter::kIdEvents), 2u);
+}
+
+TEST(MigrationLayer, AnErasedAccountLeavesNothingAndItsPlaceGoesToAnother) {
+  World world;
+  const uint32_t a = world.Account(1), b = world.Account(2), c = world.Account(3);
+  for (const char* id : {"id-1", "id-2"}) {
+    world.Say({a, kStart, {id}, {}, {id}});
+    world.Say({b, kStart + 60, {id, "more"}, {id}, {}});
+  }
+  for (const char* id : {"id-3", "id-4"}) world.Say({c, kStart, {id}, {}, {id}});
+  for (const char* id : {"id-5", "id-6"}) world.Say({a, kStart, {id}, {}, {id}});
+  ASSERT_EQ(world.Edges().size(), 1u);
+  const AccountId id_of_c = world.IdOf(c);
+  EXPECT_EQ(world.Erase(a), 1u);
+  EXPECT_TRUE(world.Edges().empty());
+  ASSERT_EQ(world.IdOf(a), id_of_c) << "the last profile takes the place";
+  // What was issued to the erased one is nobody's; what was issued to the one that moved is still its own.
+  for (const char* id : {"id-5", "id-6"}) world.Say({b, kStart + 60, {id, "more"}, {id}, {}});
+  EXPECT_TRUE(world.Edges().empty());
+  for (const char* id : {"id-3", "id-4"}) world.Say({b, kStart + 60, {id, "more"}, {id}, {}});
+  const std::vector<EdgeRecord> edges = world.Edges();
+  ASSERT_EQ(edges.size(), 1u);
+  EXPECT_EQ(std::minmax(edges[0].a, edges[0].b), std::minmax(world.IdOf(b), id_of_c));
 }
 
 TEST(MigrationLayer, ManyIdsOfOneConversationAreOneEvent) {

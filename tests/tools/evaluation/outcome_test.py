@@ -88,6 +88,12 @@ class Run(unittest.TestCase):
         self.assertEqual(found["b_cubed"], {"items": 5, "precision": 1.0, "recall": 1.0})
         self.assertEqual({(g["of_it"], g["accounts"]) for g in found["groups"]}, {(4, 4), (0, 1)})
 
+    def test_strata_hold_both_sides_and_leave_the_allow_listed_out(self):
+        found = outcome.judge(self.folder.name, self.truth, self.asked, None, {key("aa"), key("ee")})["strata"]
+        self.assertEqual(found["address"], {"shared by several owners": {"campaign": [1, 1], "benign": [1, 0]}, "own": {"campaign": [3, 3]}})
+        self.assertEqual(found["age"], {"under 30 days": {"campaign": [4, 4], "benign": [1, 0]}})
+        self.assertNotIn("address", self.judged()["strata"])
+
     def test_exposure_counts_what_was_harvested_before(self):
         row = self.judged()["campaigns"][0]
         self.assertEqual(row["exposure_first"], 0.5)  # at hour 3 of harvests at 2 and 4; the verdict at observe does not count
@@ -132,9 +138,10 @@ class Run(unittest.TestCase):
         self.write([verdict(3, "x", ["ee"], "step_up", said=0.8)])
         result = self.result()
         self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3), 801)
-        self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 1)
-        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 1)
-        self.assertEqual(frozen.left_out([result], "p"), {"chat": (1, [1, 1])})
+        self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 501)  # one half is what one family may say
+        self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 501)
+        self.assertEqual(frozen.enough([result], 1e-3), False)  # one account shows nothing of one in a thousand
+        self.assertEqual(frozen.left_out([result], "p"), {"chat": (501, [1, 1])})
 
 
 if __name__ == "__main__":

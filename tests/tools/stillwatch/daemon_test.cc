@@ -116,6 +116,7 @@ TEST_F(DaemonTest, AReloadReachesEveryThreadAndLosesNoPacket) {
   EXPECT_EQ(status["policy_version"], "v2");
   EXPECT_EQ(status["mode"], "inline");
   EXPECT_GT(status["packets"], 700);
+  for (const char* interval : {"delay", "wait"}) EXPECT_GT(status["latency_us"][interval]["p50"], 0) << status["latency_us"];
   EXPECT_EQ(daemon_->Ask({"campaigns"}), json::array());
   EXPECT_THAT(daemon_->Ctl({"status"}).output, HasSubstr("thread_generation.forwarder-0"));
   // Without a name: the file it was started with, which HUP means, too.
@@ -142,6 +143,19 @@ TEST_F(DaemonTest, WhatAPersonSaysOfAnUnknownCampaignIsRefusedCountedAndAudited)
   EXPECT_EQ(daemon_->Counter("feedback.unknown_campaign"), 3u);
   EXPECT_EQ(daemon_->Stop(), 0);
   EXPECT_THAT(AuditActions(), ElementsAre("start", "feedback_confirm_refused", "feedback_reject_refused", "feedback_split_refused"));
+}
+
+TEST_F(DaemonTest, ErasingAnUnknownAccountIsRefusedAndNotOnRecord) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  for (const char* account : {"somebody", "00112233445566778899aabbccddeeff"}) {
+    const Ran ran = daemon_->Ctl({"erase", account});
+    EXPECT_EQ(ran.exit, config::kExitRefused);
+    EXPECT_THAT(ran.output, HasSubstr(account));
+  }
+  EXPECT_EQ(daemon_->Ctl({"erase"}).exit, config::kExitUsage);
+  EXPECT_EQ(daemon_->Counter("pipeline.erased"), 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_THAT(AuditActions(), ElementsAre("start"));
 }
 
 // Deployment 2: two terminators, one writes its secrets to a file that the box follows, the other's come by the
@@ -594,21 +608,21 @@ TEST_F(DaemonTest, APortThatIsGoneIsAnAlarm) {
 TEST_F(DaemonTest, APortThatComesBackIsUsedAgain) {
   ASSERT_TRUE(daemon_->Start(config_));
   ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
-  EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["links"]["b"] == "missing"; }));
+  ASSERT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["links"]["b"] == "missing"; }));
   // The same name, another interface; at first with an MTU that the ports do not carry.
   const std::string appliance = std::to_string(lab_->appliance.pid());
   ASSERT_EQ(lab_->server.Run("ip link add s0 mtu 3000 address 02:00:00:00:00:50 type veth peer name b0 mtu 3000 netns " + appliance +
                              " && ip link set s0 addrgenmode none up && ethtool -K s0 tx off gro on >/dev/null"), 0);
   ASSERT_EQ(lab_->appliance.Run("ip link set b0 addrgenmode none arp off up"), 0);
   const auto alarms = [&] { return daemon_->Ask({"status"})["alarms"].dump(); };
-  EXPECT_TRUE(WaitFor([&] { return alarms().find("ports.mtu") != std::string::npos; })) << alarms();
+  ASSERT_TRUE(WaitFor([&] { return alarms().find("ports.mtu") != std::string::npos; })) << alarms();
   // The kernel forwards meanwhile.
   {
     Probe probe(*lab_, kFramesAMs);
     AwaitProbe(probe, 100);
   }
   ASSERT_EQ(lab_->appliance.Run("ip link set b0 mtu 1500"), 0);
-  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("watch.reopened") == 1; }));
+  ASSERT_TRUE(WaitFor([&] { return daemon_->Counter("watch.reopened") == 1; }));
   EXPECT_TRUE(WaitFor([&] { return daemon_->Ask({"status"})["alarms"] == json::array(); }));
   // Both ways through the process, byte by byte, and looked at.
   const uint64_t sent_a = daemon_->Counter("forward.sent_a"), sent_b = daemon_->Counter("forward.sent_b");

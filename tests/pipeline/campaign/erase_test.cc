@@ -1,0 +1,171 @@
+// One account erased in the middle of a crowd, out of a campaign that it is in: nothing that is kept or told afterwards has it, and
+// nobody else loses anything.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "pipeline/pipeline.h"
+#include "pipeline/sink/memory_sink.h"
+#include "tests/pipeline/detect/crowd.h"
+
+namespace stillwatch::pipeline {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const crowd::Crowd& TheCrowd() {
+  static const crowd::Crowd crowd = crowd::MakeCrowd({.seed = 3, .chat_accounts = 200, .app_accounts = 5, .framework_accounts = 40,
+                                                      .classes = 1, .harnesses = 1, .batch_jobs = 1, .pack_users = 10, .t1 = true, .t4 = false});
+  return crowd;
+}
+
+PipelineOptions Options() {
+  PipelineOptions options;
+  options.token_hash = crowd::TokenOf;
+  options.tunables.profiles_max = 4096;
+  options.tunables.fragment_rows_max = 1 << 15;
+  options.tunables.doorkeeper_rows = 1 << 17;
+  options.seal_key = MakeSealKey("key", Salt{});
+  return options;
+}
+
+class EraseTest : public ::testing::Test {
+ protected:
+  void Play(size_t end) {
+    for (; at_ < end; ++at_) pipeline_.OnExchange(crowd::BuildExchange(TheCrowd(), TheCrowd().requests[at_], at_, &builder_));
+  }
+  // Three quarters of the crowd, and who is advised against then.
+  void PlayUntilAdvised() {
+    Play(TheCrowd().requests.size() * 3 / 4);
+    for (const auto& campaign : pipeline_.Campaigns()) {
+      if (campaign.advice().action() < v1::ACTION_STEP_UP) continue;
+      id_ = campaign.campaign_id();
+      for (const auto& account : campaign.accounts()) members_.push_back(account.id());
+    }
+    ASSERT_GE(members_.size(), 12u);
+    account_ = members_[3];
+    for (const Profile& profile : pipeline_.profiles().all()) {
+      if (HexOf(Bytes(profile.id.bytes, 16)) == account_) bytes_.assign(profile.id.bytes, profile.id.bytes + 16);
+    }
+    ASSERT_EQ(bytes_.size(), 16u);
+  }
+  std::string State() {
+    std::string state;
+    pipeline_.SaveState(&state);
+    return state;
+  }
+  // Of the events from `from` on, in which the account stands: "topic" for a record, "topic tombstone" for a key withdrawn.
+  std::set<std::string> NamedIn(size_t from) const {
+    std::set<std::string> found;
+    for (size_t i = from; i < sink_.events().size(); ++i) {
+      const Event& event = sink_.events()[i];
+      const std::string topic(NameOf(event.topic));
+      if (event.message == nullptr && event.key.find(account_) != std::string::npos) found.insert(topic + " tombstone");
+      if (event.message != nullptr && (event.key + event.message->SerializeAsString()).find(account_) != std::string::npos) found.insert(topic);
+    }
+    return found;
+  }
+
+  MemorySink sink_;
+  Pipeline pipeline_{Options(), nullptr, &sink_, nullptr};
+  dataplane::ExchangeBuilder builder_;
+  size_t at_ = 0;
+  std::string id_, account_;  // of a campaign, of a member of it
+  std::vector<std::string> members_;
+  std::string bytes_;  // the account's id, raw
+};
+
+TEST_F(EraseTest, NothingThatIsKeptOrToldHasTheAccountAfterwards) {
+  PlayUntilAdvised();
+  ASSERT_TRUE(pipeline_.TakeFeedback(FeedbackKind::kConfirm, id_, {}, "stillctl uid 0", "", 5).ok());
+  const std::string before = State();
+  ASSERT_NE(before.find(bytes_), std::string::npos) << "the search below would find nothing anyhow";
+  ASSERT_NE(before.find(account_), std::string::npos) << "advice is kept by name";
+  const size_t events = sink_.events().size(), accounts = pipeline_.profiles().size();
+
+  const Result<std::string> erased = pipeline_.Erase(account_, "stillctl uid 0", 7);
+  ASSERT_TRUE(erased.ok()) << erased.message();
+  const std::string after = State();
+  EXPECT_EQ(after.find(bytes_), std::string::npos);
+  EXPECT_EQ(after.find(account_), std::string::npos);
+  EXPECT_EQ(pipeline_.profiles().size(), accounts - 1);
+  EXPECT_EQ(pipeline_.counters().Get(PipelineCounter::kErased), 1u);
+
+  EXPECT_EQ(NamedIn(events), (std::set<std::string>{"account-profile tombstone", "edge tombstone", "enforcement-advice tombstone"}));
+  const auto audit = *sink_.Records<v1::Audit>().back();
+  EXPECT_EQ(audit.action() + " " + audit.subject() + " " + audit.actor(), "erase " + erased.value() + " stillctl uid 0");
+  EXPECT_THAT(erased.value(), Not(HasSubstr(account_)));
+  EXPECT_THAT(audit.detail(), HasSubstr(" campaigns, 1 opinions"));
+  const auto verdict = *sink_.Records<v1::CampaignVerdict>().back();
+  EXPECT_EQ(verdict.campaign_id(), id_);
+  EXPECT_EQ(verdict.accounts_size(), static_cast<int>(members_.size()) - 1);
+  EXPECT_EQ(verdict.changed_since().why(), "an account was erased");
+}
+
+TEST_F(EraseTest, TheOthersStayAndTheAccountComesBackAsANewOne) {
+  PlayUntilAdvised();
+  ASSERT_TRUE(pipeline_.Erase(account_, "stillctl uid 0", 7).ok());
+  std::set<std::string> found;
+  for (const Profile& profile : pipeline_.profiles().all()) {
+    EXPECT_EQ(pipeline_.profiles().Find(profile.id), &profile);
+    EXPECT_NE(profile.requests_count, 0u);
+    found.insert(HexOf(Bytes(profile.id.bytes, 16)));
+  }
+  for (const std::string& member : members_) EXPECT_EQ(found.contains(member), member != account_);
+  const size_t events = sink_.events().size(), erased_at = at_;
+  Play(TheCrowd().requests.size());
+  ASSERT_TRUE(pipeline_.Finish().ok());
+  const auto campaign = pipeline_.FindCampaign(id_);
+  ASSERT_NE(campaign, nullptr);
+  EXPECT_GE(campaign->advice().action(), v1::ACTION_STEP_UP);
+  std::set<std::string> at_end;
+  for (const auto& account : campaign->accounts()) at_end.insert(account.id());
+  size_t stayed = 0;
+  for (const std::string& member : members_) stayed += at_end.contains(member);
+  EXPECT_GE(stayed * 10, (members_.size() - 1) * 9);
+  // What it sent after the erasure is all that is known of it: no more than a quarter of the crowd's.
+  const Profile* again = nullptr;
+  for (const Profile& profile : pipeline_.profiles().all()) {
+    if (HexOf(Bytes(profile.id.bytes, 16)) == account_) again = &profile;
+  }
+  ASSERT_NE(again, nullptr);
+  EXPECT_TRUE(NamedIn(events).contains("account-profile"));
+  ASSERT_LT(erased_at, TheCrowd().requests.size());
+  uint64_t sent = 0;
+  for (size_t i = erased_at; i < TheCrowd().requests.size(); ++i) {
+    const auto exchange = crowd::BuildExchange(TheCrowd(), TheCrowd().requests[i], i, &builder_);
+    sent += std::equal(bytes_.begin(), bytes_.end(), exchange.header().key_id, [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; });
+  }
+  EXPECT_EQ(again->exchanges, sent);
+}
+
+TEST_F(EraseTest, WhatIsUnknownIsRefusedAndChangesNothing) {
+  PlayUntilAdvised();
+  const size_t events = sink_.events().size();
+  for (const char* name : {"somebody", "", "00112233445566778899aabbccddeeff", "0011"}) {
+    EXPECT_FALSE(pipeline_.Erase(name, "stillctl uid 0", 7).ok()) << name;
+  }
+  EXPECT_EQ(sink_.events().size(), events);
+  EXPECT_EQ(pipeline_.counters().Get(PipelineCounter::kErased), 0u);
+  EXPECT_EQ(pipeline_.FindCampaign(id_)->accounts_size(), static_cast<int>(members_.size()));
+}
+
+// What a single owner was seen with is gone; a count of several owners names nobody and stays.
+TEST(EraseFragments, AnotherOwnerIsTheFirstAgain) {
+  FragmentTable table(64, 1024);
+  constexpr uint64_t kErased = 11, kOther = 12, kThird = 13;
+  EXPECT_EQ(table.Note(100, kErased, 1), 1u);
+  EXPECT_EQ(table.Note(200, kOther, 1), 1u);
+  EXPECT_EQ(table.Note(300, kErased, 1), 1u);
+  EXPECT_EQ(table.Note(300, kOther, 1), 2u);
+  table.ForgetOwner(kErased);
+  EXPECT_EQ(table.Note(100, kThird, 1), 1u) << "2 where the erased owner is still remembered";
+  EXPECT_EQ(table.Note(200, kThird, 1), 2u);
+  EXPECT_EQ(table.OwnersOf(300), 2u);
+}
+
+}  // namespace
+}  // namespace stillwatch::pipeline

@@ -1,0 +1,199 @@
+// Plays a generated world straight into detection, without packets, files of exchanges or the sketch window: for campaigns of
+// tens of millions of exchanges and populations of hundreds of thousands, and for how fast one core does all that comes after sketches.
+//
+//   play_world --config FILE --out DIR --mix chat=20000,t1=1x25000 --exact --days 44 --harvest-a-day 26 [--sample 10] [--with-answers]
+//              [--profiles-max N] [--evaluate-every-s N]     # the keys of [detect]
+//
+// Prompts are put together as everywhere in stillgen and hashed at once; what a model answers has a length, an id and no words unless
+// --with-answers, so later turns of a conversation are shorter and fewer are long enough to be known again when they move between accounts
+// (layer 2). Detection reads nothing else of an answer's words. DIR gets the topics, truth.json and accounts.directory. --sample N: one account in N, with
+// all it asked. Processor time of this one thread; the generator's and detection's apart.
+#include <time.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <queue>
+#include <set>
+
+#include "base/clock.h"
+#include "base/time_format.h"
+#include "config/load.h"
+#include "dataplane/llm/exchange.h"
+#include "pipeline/sink/ndjson_sink.h"
+#include "tools/stillgen/exchange_recorder.h"
+#include "tools/stillgen/truth.h"
+#include "tools/stillgen/world_options.h"
+#include "tools/stillwatch/settings.h"
+
+namespace stillwatch {
+namespace {
+
+double ProcessorSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+int Wrong(const std::string& message) {
+  std::fprintf(stderr, "play_world: %s\n", message.c_str());
+  return 1;
+}
+
+// Exchanges come in the order asked; detection wants them in the order completed, numbered by it. They are handed on by the
+// thousand, so that reading the processor's clock costs nothing.
+class Feed {
+ public:
+  explicit Feed(pipeline::Pipeline* pipeline) : pipeline_(pipeline) {}
+
+  void Add(dataplane::ExchangeView exchange) {
+    Held held{exchange.header().response_end_ns, ++added_, {}};
+    if (!spare_.empty()) {
+      held.words = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    const Bytes block = exchange.block();
+    held.words.resize((block.size() + 7) / 8);
+    std::memcpy(held.words.data(), block.data(), block.size());
+    waiting_.push(std::move(held));
+  }
+  // What completed before may leave: nothing asked later completes earlier.
+  void Advance(int64_t unix_ns) {
+    while (!waiting_.empty() && waiting_.top().end_ns < unix_ns) {
+      ready_.push_back(std::move(const_cast<Held&>(waiting_.top())));
+      waiting_.pop();
+      if (ready_.size() >= 4096) Hand();
+    }
+  }
+  void Hand() {
+    const double begin = ProcessorSeconds();
+    for (Held& held : ready_) {
+      dataplane::ExchangeHeader header;
+      std::memcpy(static_cast<void*>(&header), held.words.data(), sizeof header);
+      header.order.packet = ++handed_;
+      std::memcpy(held.words.data(), &header, sizeof header);
+      pipeline_->OnExchange(dataplane::ExchangeView(Bytes(reinterpret_cast<const uint8_t*>(held.words.data()), dataplane::ExchangeBytes(header))));
+      spare_.push_back(std::move(held.words));
+    }
+    seconds_ += ProcessorSeconds() - begin;
+    ready_.clear();
+  }
+  uint64_t handed() const { return handed_; }
+  double seconds() const { return seconds_; }
+
+ private:
+  struct Held {
+    int64_t end_ns;
+    uint64_t serial;
+    std::vector<uint64_t> words;
+    bool operator<(const Held& o) const { return std::tie(end_ns, serial) > std::tie(o.end_ns, o.serial); }
+  };
+
+  pipeline::Pipeline* const pipeline_;
+  std::priority_queue<Held> waiting_;
+  std::vector<Held> ready_;
+  std::vector<std::vector<uint64_t>> spare_;
+  uint64_t added_ = 0, handed_ = 0;
+  double seconds_ = 0;
+};
+
+void WriteDirectory(const stillgen::World& world, const std::string& account_key, const std::string& path) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  for (const auto& account : world.accounts) {
+    const std::string id = stillgen::KeyId(account_key, account->client.key);
+    const int64_t created = world.options.start_unix_ns - static_cast<int64_t>(account->age_days) * kNsPerDay;
+    file << R"({"key_id":")" << id << R"(","account":")" << id << R"(","organisation":"owner-)" << account->owner << R"(","created":")"
+         << FormatTime(created) << "\"}\n";
+  }
+}
+
+// What the command line adds to the configuration: owners, the allow-list, room for every account.
+std::vector<std::string> SetsFor(const stillgen::World& world, const std::string& directory, const stillgen::Options& given) {
+  std::vector<std::string> sets{"detect.directory_file=\"" + directory + "\"", "detect.account_profiles=false"};
+  std::set<uint32_t> owners;
+  for (const auto& account : world.accounts) {
+    if (account->allowed) owners.insert(account->owner);
+  }
+  std::string allowed;
+  for (uint32_t owner : owners) allowed += (allowed.empty() ? "\"owner-" : ",\"owner-") + std::to_string(owner) + "\"";
+  if (!allowed.empty()) sets.push_back("policy.allow_owners=[" + allowed + "]");
+  if (given.Has("profiles-max")) sets.push_back("detect.profiles_max=" + given.Text("profiles-max"));
+  if (given.Has("evaluate-every-s")) sets.push_back("detect.evaluate_every_s=" + given.Text("evaluate-every-s"));
+  return sets;
+}
+
+int Play(const stillgen::Options& given) {
+  const std::string out = given.Text("out");
+  std::error_code failed;
+  std::filesystem::create_directories(out, failed);
+  auto built = stillgen::WorldFromOptions(given, -1);
+  if (!built.ok()) return Wrong(built.message());
+  stillgen::World& world = *built.value().world;
+  if (built.value().account_key.empty()) return Wrong("--account-key is missing; give the configuration's privacy.account_key");
+  const std::string directory = out + "/accounts.directory";
+  WriteDirectory(world, built.value().account_key, directory);
+  const auto config = config::LoadConfig(given.Text("config"), SetsFor(world, directory, given));
+  if (!config.ok()) return Wrong(config.message());
+  auto secrets = ReadSecrets(config.value());
+  if (!secrets.ok()) return Wrong(secrets.message());
+  if (secrets.value().account_key != built.value().account_key) return Wrong("--account-key is not the configuration's privacy.account_key");
+  auto owners = ReadDirectory(config.value(), secrets.value());
+  if (!owners.ok()) return Wrong(owners.message());
+  const SystemClock clock;
+  pipeline::NdjsonOptions ndjson;
+  ndjson.dir = out;
+  ndjson.sync = pipeline::SyncPolicy::kNever;
+  auto sink = pipeline::NdjsonSink::Open(ndjson, clock);
+  if (!sink.ok()) return Wrong(sink.message());
+  pipeline::PipelineOptions options = PipelineOptionsOf(config.value(), secrets.value(), 1, 1);
+  options.write_edges = false;
+  CounterRegistry registry;
+  pipeline::Pipeline pipeline(std::move(options), nullptr, sink.value().get(), &registry);
+  pipeline.SwapDirectory(std::move(owners).value());
+
+  stillgen::Responder::Options responder;
+  responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
+  responder.words = given.Has("with-answers");
+  const auto sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
+  stillgen::ExchangeRecorder recorder(world, secrets.value().salt, secrets.value().account_key);
+  Feed feed(&pipeline);
+  const double begin = ProcessorSeconds();
+  const stillgen::DriveTotals totals = stillgen::Drive(&world, responder, [&](const stillgen::Exchanged& exchanged) {
+    feed.Advance(world.options.start_unix_ns + exchanged.asked_ns);
+    if (exchanged.account->index % sample == 0) feed.Add(recorder.Record(exchanged));
+  });
+  feed.Advance(INT64_MAX);
+  feed.Hand();
+  const double generator = ProcessorSeconds() - begin - feed.seconds();
+  const double end = ProcessorSeconds();
+  if (Status finished = pipeline.Finish(); !finished.ok()) return Wrong(finished.message());
+  const double detection = feed.seconds() + ProcessorSeconds() - end;
+  for (auto& account : world.accounts) {  // the truth is of what was handed on
+    if (account->index % sample != 0) account->requests = account->harvest = 0;
+  }
+  auto truth = stillgen::TruthOf(world, built.value().mix, built.value().account_key);
+  if (Status written = stillgen::WriteTruth(out + "/truth.json", truth); !written.ok()) return Wrong(written.message());
+  const auto counters = registry.Snapshot();
+  const auto of = [](uint64_t n, double seconds) { return static_cast<double>(n) / seconds; };
+  std::printf("%s: %llu exchanges played, %llu judged (one account in %u), %u accounts, %llu looks at groups\n", built.value().mix.c_str(),
+              static_cast<unsigned long long>(totals.exchanges), static_cast<unsigned long long>(feed.handed()), sample, pipeline.profiles().size(),
+              static_cast<unsigned long long>(counters.at("pipeline.evaluations")));
+  std::printf("generator: %.1f s, %.0f exchanges/s a core; detection after sketches: %.1f s, %.0f exchanges/s a core\n", generator,
+              of(totals.exchanges, generator), detection, of(feed.handed(), detection));
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  auto names = stillgen::WorldOptionNames();
+  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!"});
+  auto options = stillgen::Options::Parse(argc, argv, names);
+  if (options.ok() && (!options.value().Has("out") || !options.value().Has("config"))) options = Error{"--config FILE --out DIR are needed"};
+  if (!options.ok()) return Wrong(options.message());
+  return Play(options.value());
+}
+
+}  // namespace
+}  // namespace stillwatch
+
+int main(int argc, char** argv) { return stillwatch::Main(argc - 1, argv + 1); }
