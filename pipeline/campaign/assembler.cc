@@ -208,8 +208,8 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
     std::erase_if(groups, [&](const Group& group) { return group.counts.owners < tunables.group_accounts_min; });
   }
   for (Group& group : groups) {
-    MeasureGroup(population, tunables, &group);
     MeasureIdentity(edges, profiles.size(), tunables, &group);
+    MeasureGroup(population, tunables, &group);
   }
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.founding_anchor != b.founding_anchor ? a.founding_anchor < b.founding_anchor

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/work_division.h"
@@ -30,13 +31,29 @@ WorkItem ItemOf(uint32_t owner, uint32_t core, const RememberedRequest& request,
   return item;
 }
 
-// Every hit as a work item.
-std::vector<WorkItem> WorkItems(const Population& population, const Group& group) {
+// A framework's conversations, and a class's, stay on the account that began them.
+bool ConversationsMove(const GroupEvidence& evidence, const Tunables& tunables) { return evidence.identity >= tunables.family_nats; }
+
+// Whether a task is told by the hits that begin a conversation: where conversations move between accounts, what follows ("go
+// on", "explain that") is alike whatever was asked, and would make a class of the group. Where few hits begin one, all tell.
+bool BeginningsTell(const Population& population, const Tunables& tunables, const Group& group) {
+  if (!ConversationsMove(group.evidence, tunables) || MutantIs("detect.demands_to_go_on_are_a_class")) return false;
+  size_t begin = 0;
+  for (const GroupMember& member : group.members) {
+    for (const Hit& hit : member.hits) begin += (RequestOf(population, member, hit).flags & kConversation) == 0;
+  }
+  return begin >= 2 * group.members.size();
+}
+
+// Every hit as a work item, or every one that begins a conversation.
+std::vector<WorkItem> WorkItems(const Population& population, const Tunables& tunables, const Group& group) {
   std::vector<WorkItem> items;
   std::vector<uint32_t> held;
+  const bool beginnings_tell = BeginningsTell(population, tunables, group);
   for (const GroupMember& member : group.members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
+      if (beginnings_tell && (request.flags & kConversation) != 0) continue;
       WorkItem& item = items.emplace_back(ItemOf(member.owner, hit.core, request, group.cores));
       group.cores.CoresOf(request, &held);
       for (uint32_t core : held) item.cores_held = Mix64(item.cores_held + core + 1);
@@ -121,12 +138,14 @@ void CountTemplates(const Population& population, const Tunables& tunables, Grou
   std::set<uint32_t> days;
   std::map<uint32_t, std::map<uint32_t, uint64_t>> texts;  // text, owner, hits
   std::map<uint32_t, uint64_t> hits_of;
+  const bool beginnings_tell = BeginningsTell(population, tunables, *group);
   for (const GroupMember& member : group->members) {
     for (const Hit& hit : member.hits) {
       const RememberedRequest& request = RequestOf(population, member, hit);
       ++group->counts.hits;
       group->counts.conversation_hits += (request.flags & kConversation) != 0;
       days.insert(request.time_s / kSecondsPerDay);
+      if (beginnings_tell && (request.flags & kConversation) != 0) continue;
       ++texts[request.text_hash][member.owner];
       ++hits_of[member.owner];
     }
@@ -163,7 +182,7 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   CountTemplates(population, tunables, group);
   GroupCounts& counts = group->counts;
 
-  const std::vector<WorkItem> items = WorkItems(population, *group);
+  const std::vector<WorkItem> items = WorkItems(population, tunables, *group);
   const WorkDivision work = MeasureWorkDivision(items, tunables);
   counts.payload_pairs = work.pairs;
   counts.collisions = work.collisions;
@@ -247,7 +266,7 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
     j.evidence.work = j.evidence.timing = 0;
   }
   if (check("agent_framework", c.hits != 0, c.conversation_hits * 100ull > c.hits * tunables.conversation_percent_max &&
-                j.evidence.work < tunables.family_nats,
+                j.evidence.work < tunables.family_nats && !ConversationsMove(j.evidence, tunables),
             Share(c.conversation_hits, c.hits) + " matching requests continue a conversation")) {
     j.evidence.content /= 2;
     j.evidence.work = j.evidence.timing = 0;

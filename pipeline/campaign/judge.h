@@ -37,7 +37,7 @@ struct Judgement {
   Said said = Said::kNothing;
 };
 
-// Fills group->counts, findings and evidence (before explanations).
+// Fills group->counts, findings and evidence (before explanations). After MeasureIdentity: what tells a task depends on it.
 void MeasureGroup(const Population& population, const Tunables& tunables, Group* group);
 
 // What of the findings counts, into group->evidence.

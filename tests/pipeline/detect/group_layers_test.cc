@@ -576,6 +576,62 @@ TEST(TwoFamilies, AClassExplainsItsHours) {
   EXPECT_EQ(j.families, 0u);
 }
 
+// Accounts that ask three things of their own each, and go on with the same words.
+void AskOn(Town* town) {
+  uint32_t own = 1'000;
+  for (int i = 0; i < 8; ++i) {
+    town->Add(true);
+    for (int j = 0; j < 3; ++j) town->Ask(true).text_hash = own++;
+    for (int j = 0; j < 3; ++j) {
+      RememberedRequest& on = town->Ask(true);
+      on.text_hash = 7;
+      on.flags |= kConversation;
+    }
+  }
+}
+
+TEST(MovedConversations, TheirDemandsToGoOnAreNoClass) {
+  const Tunables tunables;
+  for (bool moved : {false, true}) {
+    Town town(1);
+    AskOn(&town);
+    town.View();
+    town.group.evidence.identity = moved ? kFamily : kFamily - 1;
+    MeasureGroup(town.population, tunables, &town.group);
+    EXPECT_EQ(town.group.counts.hits, 48u);
+    EXPECT_EQ(town.group.counts.conversation_hits, 24u);
+    EXPECT_EQ(town.group.counts.hit_pairs, moved ? 28u * 9 : 28u * 36);
+    EXPECT_EQ(town.group.counts.equal_pairs, moved ? 0u : 28u * 9) << "people who ask on stay as alike as they are";
+  }
+}
+
+TEST(MovedConversations, FewBeginningsTellNothing) {
+  Town town(1);
+  for (int i = 0; i < 8; ++i) {
+    town.Add(true);
+    town.Ask(true).text_hash = static_cast<uint32_t>(1'000 + i);
+    RememberedRequest& on = town.Ask(true);
+    on.text_hash = 7;
+    on.flags |= kConversation;
+  }
+  town.View();
+  town.group.evidence.identity = kFamily;
+  MeasureGroup(town.population, Tunables{}, &town.group);
+  EXPECT_EQ(town.group.counts.equal_pairs, 28u) << "one beginning an account: all hits tell";
+}
+
+TEST(MovedConversations, AreNoFramework) {
+  const Tunables tunables;
+  Group group = Bare();
+  group.evidence.content = Nats(100);
+  group.counts.conversation_hits = group.counts.hits;
+  EXPECT_TRUE(JudgeGroup(group, tunables).explained);
+  group.evidence.identity = kFamily - 1;
+  EXPECT_TRUE(JudgeGroup(group, tunables).explained);
+  group.evidence.identity = kFamily;
+  EXPECT_FALSE(JudgeGroup(group, tunables).explained);
+}
+
 TEST(GroupLayers, EachSaysWhatItIs) {
   std::set<std::string_view> kinds;
   for (const GroupLayer& layer : GroupLayers()) {
