@@ -11,9 +11,9 @@ PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "floors.json")
 
 def measured(runs, policy):
     """What the floors of one scenario are held against."""
-    innocents = {p: sum(hit for hit, _ in summary.benign_cells(runs, policy, p)) for p in ("step_up", "throttle")}
+    innocents = {p: sum(hit for hit, _ in summary.benign_cells(runs, policy, p)) for p in ("step_up", "throttle", "ever")}
     return {"recall": metrics.share(summary.recall_cells(runs, policy)), "found": sum(c["found_90"] for _, c in summary.campaigns(runs, policy)),
-            "innocents": innocents["step_up"], "innocents_throttle": innocents["throttle"]}
+            "innocents": innocents["step_up"], "innocents_throttle": innocents["throttle"], "innocents_ever": innocents["ever"]}
 
 
 def misses(name, values, floor):
@@ -41,7 +41,7 @@ def hold(results):
         campaigns = len(summary.campaigns(runs, policy))
         recall = f"account recall {values['recall']:.3f}, {values['found']} of {campaigns} campaigns found, " if campaigns else ""
         accounts = sum(n for _, n in summary.benign_cells(runs, policy))
-        print(f"MEASURED detection, {scenario}, {len(runs)} seeds, step-up: {recall}{values['innocents']} of {accounts} innocent accounts flagged ({values['innocents_throttle']} at throttle)")
+        print(f"MEASURED detection, {scenario}, {len(runs)} seeds, step-up: {recall}{values['innocents']} of {accounts} innocent accounts flagged ({values['innocents_throttle']} at throttle, {values['innocents_ever']} at any time)")
         wrong += misses(scenario, values, floors.get(scenario, {}))
     wrong += [f"{scenario}: not run" for scenario in floors if scenario not in scenarios]
     for line in wrong:
