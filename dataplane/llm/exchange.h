@@ -8,6 +8,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -103,8 +104,8 @@ struct ExchangeHeader {
   Dialect dialect = Dialect::kUnknown;
   Api api = Api::kUnknown;
   FinishReason finish = FinishReason::kUnknown;
-  uint8_t reserved_1 = 0;         // no padding: equal exchanges are equal bytes, and none shows what was in memory before
   uint8_t key_id[16] = {};        // HMAC-SHA256(account_key, credential), first 16 bytes
+  uint8_t reserved_1 = 0;         // no padding: equal exchanges are equal bytes, and none shows what was in memory before
   uint64_t organisation_id = 0;   // keyed hash of the declared organisation or project header; 0: none
   uint64_t end_user_id = 0;       // keyed hash of the request's end-user field; 0: none
   ClientAddress client;           // after PROXY / forwarded-for rules; else the packet's source
@@ -141,6 +142,7 @@ struct ExchangeHeader {
 static_assert(std::is_trivially_copyable_v<ExchangeHeader>);
 static_assert(sizeof(ExchangeHeader) % 8 == 0);
 static_assert(std::has_unique_object_representations_v<ExchangeHeader>);
+static_assert(offsetof(ExchangeHeader, organisation_id) == 88);  // as tools/evaluation/exchanges.py reads it
 
 inline size_t ExchangeBytes(const ExchangeHeader& h) {
   size_t words = 0;
