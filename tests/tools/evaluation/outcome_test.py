@@ -125,7 +125,8 @@ class Run(unittest.TestCase):
 
     def test_floors_and_goals(self):
         values = floors.measured([self.result()], "p")
-        self.assertEqual(values, {"recall": 1.0, "found": 1, "innocents": 0, "innocents_throttle": 0})
+        self.assertEqual(values, {"recall": 1.0, "found": 1, "innocents": 0, "innocents_throttle": 0, "innocents_ever": 1})
+        self.assertEqual(len(floors.misses("t1", values, {"innocents_ever": 0})), 1)  # of a campaign that was withdrawn by the end
         self.assertEqual(floors.misses("t1", values, {"recall": 0.9, "found": 1, "innocents": 0}), [])
         self.assertEqual(len(floors.misses("t1", {"recall": 0.89, "found": 0, "innocents": 1}, {"recall": 0.9, "found": 1, "innocents": 0})), 3)
         self.assertEqual(goals.at_most([(0, 100)], 1e-3), goals.NOT_SHOWN)  # 0 of 100 is below 3e-2 only
