@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/clock.h"
-#include "base/endian.h"
 
 namespace stillwatch::dataplane {
 namespace {
@@ -89,11 +88,7 @@ QuicFlow* QuicFlows::Add(const Packet& packet, const FlowKey& key, uint64_t hash
   flow->hash = hash;
   flow->address_length = packet.src.length;
   flow->client_is_low = from_low;
-  uint8_t identity[sizeof(FlowKey) + 16];
-  std::memcpy(identity, &key, sizeof key);
-  StoreLe(identity + sizeof key, now_ns_);
-  StoreLe(identity + sizeof key + 8, packet_);
-  flow->id = KeyedHash64(Bytes(identity, sizeof identity), id_salt_);
+  flow->id = FlowIdOf(key, now_ns_, packet_, id_salt_);
   QuicFlow*& bucket = buckets_[hash & (buckets_.size() - 1)];
   flow->chain = bucket;
   bucket = flow;

@@ -1,9 +1,7 @@
 #include "dataplane/worker.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "base/endian.h"
 #include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
 #include "dataplane/packet/tcp_options.h"
@@ -263,11 +261,7 @@ Flow* FlowWorker::Open(const Packet& packet, const FlowKey& key, uint64_t hash, 
   Count(FlowCounter::kOpened);
   flow->address_length = packet.src.length;
   flow->client_is_low = from_low;
-  uint8_t identity[sizeof(FlowKey) + 16];
-  std::memcpy(identity, &key, sizeof key);
-  StoreLe(identity + sizeof key, now_ns_);
-  StoreLe(identity + sizeof key + 8, packet_);
-  flow->id = KeyedHash64(Bytes(identity, sizeof identity), id_salt_);
+  flow->id = FlowIdOf(key, now_ns_, packet_, id_salt_);
   wheel_.Arm(flow, now_ns_ + options_.syn_idle_ns, now_ns_);
   return flow;
 }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/endian.h"
+
 namespace stillwatch::dataplane {
 
 FlowKey FlowKeyOf(const Packet& packet, bool* from_low) {
@@ -13,6 +15,14 @@ FlowKey FlowKeyOf(const Packet& packet, bool* from_low) {
   key.low_port = *from_low ? packet.src_port : packet.dst_port;
   key.high_port = *from_low ? packet.dst_port : packet.src_port;
   return key;
+}
+
+uint64_t FlowIdOf(const FlowKey& key, int64_t first_ns, uint64_t first_packet, Salt salt) {
+  uint8_t identity[sizeof(FlowKey) + 16];
+  std::memcpy(identity, &key, sizeof key);
+  StoreLe(identity + sizeof key, first_ns);
+  StoreLe(identity + sizeof key + 8, first_packet);
+  return KeyedHash64(Bytes(identity, sizeof identity), salt);
 }
 
 uint64_t HashOf(const FlowKey& key, Salt salt) {

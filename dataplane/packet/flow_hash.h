@@ -17,6 +17,8 @@ static_assert(sizeof(FlowKey) == 36);
 // The key, and whether the packet runs from `low` to `high`.
 FlowKey FlowKeyOf(const Packet& packet, bool* from_low);
 uint64_t HashOf(const FlowKey& key, Salt salt);
+// Of one flow among all that ever have its key: by the time and number of its first packet.
+uint64_t FlowIdOf(const FlowKey& key, int64_t first_ns, uint64_t first_packet, Salt salt);
 
 // What a forwarder computes on a raw frame: HashOf for TCP and UDP; addresses only for other IP and for
 // fragments; 0 for what is no IP. Looks at headers only, checks no checksum.
