@@ -230,7 +230,7 @@ def in_process(results, policy):
     if not rows:
         return ""
     return ("## Played in process\n\nExchanges go from the generator straight into detection, all that comes after sketches, in one thread; a second is one of processor time. *Owners a core*: owners times traffic time, by "
-            "detection's time: how many such owners one core follows. *Groups ever*: campaigns that stood at observe; step-up; throttle at any time.\n\n" +
+            "detection's time: how many such owners one core follows, as far as its cost grows with owners. *Groups ever*: campaigns that stood at observe; step-up; throttle at any time.\n\n" +
             table(["world, seed", "exchanges judged of played", "accounts; owners", "generator, exchanges/s", "detection, exchanges/s; looks", "owners a core", "peak MiB; less the world",
                    "groups ever", "innocents at step-up ever", "forgotten for want of room"], rows))
 
