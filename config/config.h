@@ -66,7 +66,7 @@ struct Config {
   } privacy;
   struct {
     std::string gpu;  // "auto", "cuda", "cpu"
-    int64_t window_mib, representatives_max, bucket_pairs_max;
+    int64_t window_mib, representatives_max, device_mib, bucket_pairs_max;
     std::string rarity_table, embedding_table;
   } sketch;
   struct {

@@ -100,6 +100,7 @@ const Key kSchema[] = {
     TEXT("sketch.gpu", sketch.gpu, R"("auto")", kGpu, kRestart, "auto: a GPU when one is there, else the CPU twin. cuda: no start without a GPU. cpu: never a GPU."),
     INT("sketch.window_mib", sketch.window_mib, "256", "MiB", 16, 262144, kRestart, "Memory of the similarity window."),
     INT("sketch.representatives_max", sketch.representatives_max, "65536", "vectors", 16, 4194304, kRestart, "Cluster representatives held."),
+    INT("sketch.device_mib", sketch.device_mib, "0", "MiB", 0, 1048576, kRestart, "Budget of a GPU's memory, taken once at the start. Window, representatives and about 73 MiB must fit: a smaller budget is refused, and the message says what would fit. 0: what they need, if the GPU has it free."),
     INT("sketch.bucket_pairs_max", sketch.bucket_pairs_max, "32", "entries", 4, 1024, kRestart, "A window bucket more popular than this makes no pairs."),
     TEXT("sketch.rarity_table", sketch.rarity_table, R"("")", kAny, kRestart, "File of token rarity classes; empty: the built-in one."),
     TEXT("sketch.embedding_table", sketch.embedding_table, R"("")", kAny, kRestart, "File of the static embedding; empty: the built-in one."),

@@ -116,6 +116,7 @@ struct BackendOptions {
   uint32_t pairs_rows_max = 0;   // of AllPairs; 0: none is possible, no memory is taken
   uint32_t graph_nodes_max = 0;  // of PropagateLabels; 0: none is possible
   uint32_t graph_edges_max = 0;  // entries of its lists
+  uint64_t device_bytes_max = 0;  // of a GPU's memory, its own needs aside; 0: what it has free
   std::string rarity_table_path;     // empty: the built-in one
   std::string embedding_table_path;  // empty: the built-in one
   std::string cuda_plugin_path;      // empty: libstillwatch_cuda.so beside the program
@@ -189,10 +190,21 @@ class Backend {
 // Fails with a message when a table file does not fit (magic, version, checksum, dimensions).
 Result<std::unique_ptr<Backend>> MakeCpuBackend(const BackendOptions& options);
 
+// Device memory that a GPU's backend takes with these options, all of it at its start. Known without a GPU.
+struct DeviceMemory {
+  uint64_t fixed = 0;  // tables, batches on their way, flows, accounts, graphs
+  uint64_t window = 0;
+  uint64_t representatives = 0;
+  uint64_t all() const { return fixed + window + representatives; }
+};
+Result<DeviceMemory> DeviceMemoryFor(const BackendOptions& options);
+// An error where device_bytes_max is stated and too little: it says what would fit.
+Status CheckDeviceBudget(const BackendOptions& options);
+
 enum class BackendChoice { kAuto, kCpu, kCuda };
 // kAuto: the GPU when the plugin library, a driver and a GPU with enough memory are there, else the
 // CPU; where the library is there and no GPU opens, a log line says why. kCuda: fails where kAuto
-// would take the CPU.
+// would take the CPU. Both fail when a budget of device memory is stated and too small, GPU or not.
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options, BackendChoice choice);
 
 }  // namespace stillwatch::gpu

@@ -10,6 +10,7 @@
 #define STILLWATCH_GPU_CPU_OPH_SIMD_ONCE
 #include <cstring>
 
+#include "base/mutant.h"
 #include "gpu/cpu/sketch_row.h"
 #include "gpu/sketch/oph.h"
 
@@ -188,7 +189,7 @@ HWY_INLINE Donors FindDonors(const OphScratch& scratch, uint64_t empty_low, uint
       at.high = step(at.high, step_high, of_high);
       any = _mm512_or_si512(of_low, of_high);
     }
-    if (_mm512_test_epi8_mask(any, any) == 0) break;
+    if (_mm512_test_epi8_mask(any, any) == 0 || MutantIs("gpu.probes_end_early")) break;
   }
   const __m512i number = _mm512_set1_epi8(kOphBins - 1);
   return {_mm512_and_si512(at.low, number), _mm512_and_si512(at.high, number)};

@@ -13,6 +13,7 @@
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/cpu/sketch_row.h"
 #include "gpu/cuda/device_bulk.h"
+#include "gpu/cuda/device_memory.h"
 #include "gpu/cuda/device_window.h"
 #include "gpu/cuda/join_budget.h"
 #include "gpu/cuda/launch.h"
@@ -25,14 +26,6 @@
 
 namespace stillwatch::gpu {
 namespace {
-
-// What one round trip to the device carries; larger batches go in several, so that a batch of the
-// pipeline (4,096 exchanges) has copies that run beside kernels.
-constexpr uint32_t kTripTokens = 1u << 18;
-constexpr uint32_t kTripRows = 1'024;
-constexpr uint32_t kTripQueries = 4'096;
-constexpr uint64_t kListKeysMax = 1ull << 22;  // lists of a top-k trip, 32 MiB
-static_assert(kTripTokens >= kTextTokensMax);
 
 uint32_t ChunksOf(uint64_t rows) {
   return static_cast<uint32_t>((rows + kTopKChunkRows - 1) / kTopKChunkRows);
@@ -66,7 +59,7 @@ class CudaBackend final : public Backend {
 
   BackendInfo Info() const override {
     if (degraded_)
-      return {"cuda, degraded to " + twin_->Info().name, twin_->Info().memory_bytes, true};
+      return {"cuda, degraded to " + twin_->Info().name, twin_->Info().memory_bytes, !MutantIs("gpu.failure_untold")};
     return {"cuda (" + device_->Name() + ")",
             twin_->Info().memory_bytes + keeper_->memory_bytes() + host_bytes_ + device_bytes_,
             false};
@@ -92,7 +85,6 @@ class CudaBackend final : public Backend {
   CudaBackend(const BackendOptions& options, std::unique_ptr<Device> device)
       : options_(options), device_(std::move(device)), budget_(options.clock) {}
   Status TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes);
-  Status CheckDeviceMemory(uint64_t rows_bytes);
   Status UploadTables(const RarityTable& rarity, const EmbeddingTable& embedding);
   Status TakeLane(Lane* lane);
   Status StartTrip(Lane& lane, const TokenBatch& batch, uint32_t begin, uint32_t end);
@@ -151,7 +143,6 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
       DeviceWindow::Make(window_options, backend->device_.get(), &backend->counters_);
   if (!window.ok()) return window.error();
   backend->window_ = std::move(window).value();
-  backend->device_bytes_ += backend->window_->device_bytes();
   backend->host_bytes_ += backend->window_->host_bytes();
   Result<std::unique_ptr<WindowKeeper>> keeper =
       WindowKeeper::Make(window_options, twin.value().window);
@@ -160,64 +151,27 @@ Result<std::unique_ptr<Backend>> CudaBackend::Make(const BackendOptions& options
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-// Refuses all, before anything is taken, when the device has too little.
-Status CudaBackend::CheckDeviceMemory(uint64_t rows_bytes) {
-  const uint64_t free_bytes = device_->FreeBytes();
-  const uint64_t needed = device_bytes_ + DeviceWindow::DeviceBytesFor(WindowOptionsOf(options_));
-  if (needed <= free_bytes) return {};
-  const uint64_t without_rows = needed - rows_bytes;
-  WindowOptions no_window = WindowOptionsOf(options_);
-  no_window.bytes = 0;
-  const uint64_t without_window = device_bytes_ + DeviceWindow::DeviceBytesFor(no_window);
-  std::string mend;
-  if (without_rows < free_bytes) {
-    mend = "representatives_max of " + std::to_string((free_bytes - without_rows) / kEmbeddingDims) +
-           " or less would fit";
-  } else if (without_window + LshWindow::BytesMin() <= free_bytes) {
-    mend = "window_bytes of " + std::to_string(free_bytes - without_window) +
-           " or less (sketch.window_mib) would fit";
-  } else {
-    mend = "it needs " + std::to_string(without_rows) +
-           " without any representatives, and the smallest window does not fit beside them";
-  }
-  return Error{"device memory: " + std::to_string(needed) + " bytes are needed, " +
-               device_->Name() + " has " + std::to_string(free_bytes) + " free; " + mend};
-}
-
-// All that the device will ever hold, but for the window, once.
+// All that the device will ever hold, but for the window and the bulk kernels' part, once; nothing when not
+// all of it fits.
 Status CudaBackend::TakeMemory(uint64_t rarity_bytes, uint64_t embedding_bytes) {
-  const uint64_t rows_bytes = uint64_t{options_.representatives_max} * kEmbeddingDims;
-  struct Part {
-    uint64_t* address;
-    uint64_t bytes;
-    const char* what;
-  };
-  const Part parts[] = {
-      {&tables_, sizeof(DeviceTables), "tables"},
-      {&rarity_, rarity_bytes, "rarity table"},
-      {&embedding_, embedding_bytes, "embedding table"},
-      {&lanes_[0].tokens, kTripTokens * sizeof(uint32_t), "tokens"},
-      {&lanes_[0].offsets, (kTripRows + 1) * sizeof(uint32_t), "offsets"},
-      {&lanes_[0].cuts, kTripRows * sizeof(uint32_t), "cuts"},
-      {&lanes_[0].sketches, kTripRows * sizeof(Sketch), "sketches"},
-      {&lanes_[1].tokens, kTripTokens * sizeof(uint32_t), "tokens"},
-      {&lanes_[1].offsets, (kTripRows + 1) * sizeof(uint32_t), "offsets"},
-      {&lanes_[1].cuts, kTripRows * sizeof(uint32_t), "cuts"},
-      {&lanes_[1].sketches, kTripRows * sizeof(Sketch), "sketches"},
-      {&rows_, std::max<uint64_t>(rows_bytes, kEmbeddingDims), "representatives"},
-      {&queries_, kTripQueries * kEmbeddingDims, "queries"},
-      {&lists_, kListKeysMax * sizeof(uint64_t), "lists"},
-      {&matches_, kTripQueries * kTopKMax * sizeof(RepresentativeMatch), "matches"},
-  };
-  device_bytes_ = DeviceBulk::BytesOf(options_);
-  for (const Part& part : parts) device_bytes_ += part.bytes;
-  if (Status fits = CheckDeviceMemory(rows_bytes); !fits.ok()) return fits;
-  for (const Part& part : parts) {
-    Result<uint64_t> address = device_->Take(part.bytes, part.what);
-    if (!address.ok())
-      return Error{"device memory for the " + std::string(part.what) + ": " + address.message()};
-    *part.address = address.value();
+  const DeviceMemory needed = DeviceMemoryWith(options_, rarity_bytes, embedding_bytes);
+  const uint64_t free_bytes = device_->FreeBytes();
+  if (Status fits = CheckDeviceMemory(needed, free_bytes, device_->Name() + " has " + std::to_string(free_bytes) + " free");
+      !fits.ok()) {
+    return fits;
   }
+  uint64_t* const addresses[] = {&tables_, &rarity_, &embedding_,
+                                 &lanes_[0].tokens, &lanes_[0].offsets, &lanes_[0].cuts, &lanes_[0].sketches,
+                                 &lanes_[1].tokens, &lanes_[1].offsets, &lanes_[1].cuts, &lanes_[1].sketches,
+                                 &rows_, &queries_, &lists_, &matches_};
+  const DeviceParts parts = DevicePartsOf(options_, rarity_bytes, embedding_bytes);
+  static_assert(std::size(addresses) == std::tuple_size_v<DeviceParts>);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Result<uint64_t> address = device_->Take(parts[i].bytes, parts[i].what);
+    if (!address.ok()) return Error{"device memory for the " + std::string(parts[i].what) + ": " + address.message()};
+    *addresses[i] = address.value();
+  }
+  device_bytes_ = needed.all();
   for (uint32_t i = 0; i < kDeviceQueues; ++i) {
     lanes_[i].queue = i;
     if (Status s = TakeLane(&lanes_[i]); !s.ok()) return s;

@@ -7,6 +7,7 @@ namespace stillwatch::gpu {
 
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options, BackendChoice choice) {
   if (choice == BackendChoice::kCpu) return MakeCpuBackend(options);
+  if (Status budget = CheckDeviceBudget(options); !budget.ok()) return Error{budget.message()};
   if (choice == BackendChoice::kAuto && !CudaPluginInstalled(options.cuda_plugin_path))
     return MakeCpuBackend(options);
   Result<std::unique_ptr<Device>> device = OpenCudaDevice(options.cuda_plugin_path);

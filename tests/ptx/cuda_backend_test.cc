@@ -242,18 +242,25 @@ TEST(CudaBackend, TooLittleDeviceMemorySaysWhatWouldFit) {
   DeviceScript probe;
   ASSERT_TRUE(MakeOn(&probe).ok());
   const uint64_t needed = DeviceScript().free_bytes - probe.free_bytes;
+  EXPECT_EQ(needed, DeviceMemoryFor(Options()).value().all()) << "what is said without a device is what is taken";
+  DeviceScript exact, one_less;
+  exact.free_bytes = needed;
+  one_less.free_bytes = needed - 1;
+  EXPECT_TRUE(MakeOn(&exact).ok());
+  EXPECT_EQ(exact.free_bytes, 0u);
+  EXPECT_FALSE(MakeOn(&one_less).ok());
   DeviceScript script;
   script.free_bytes = needed - 100 * kEmbeddingDims;
   auto made = MakeOn(&script);
   ASSERT_FALSE(made.ok());
-  EXPECT_THAT(made.message(), HasSubstr("representatives_max of 400 or less would fit"));
+  EXPECT_THAT(made.message(), HasSubstr("representatives_max of 400 or less (sketch.representatives_max) would fit"));
   EXPECT_EQ(script.operations, 0u) << "nothing was taken";
   BackendOptions smaller = Options();
   smaller.representatives_max = 400;
   EXPECT_TRUE(MakeOn(&script, smaller).ok()) << "what it says is true";
   DeviceScript tiny;
   tiny.free_bytes = 1000;
-  EXPECT_THAT(MakeOn(&tiny).message(), HasSubstr("without any representatives"));
+  EXPECT_THAT(MakeOn(&tiny).message(), HasSubstr("the smallest window (sketch.window_mib) and the fewest representatives"));
 }
 
 TEST(CudaBackend, DeviceMemorySmallerThanTheWindow) {

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "base/clock.h"
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/cuda/cuda_backend.h"
 #include "gpu/window/window.h"
@@ -12,6 +13,7 @@
 #include "tests/pipeline/detect/crowd.h"
 #include "tests/ptx/device_code.h"
 #include "tests/ptx/ptx_device.h"
+#include "tools/stillwatch/skipped.h"
 
 namespace stillwatch::pipeline {
 namespace {
@@ -35,11 +37,17 @@ const crowd::Crowd& TheCrowd() {
 
 struct Played {
   std::string records;  // of all topics, as NDJSON
+  v1::Coverage coverage;  // of the last campaign verdict
   size_t campaigns = 0;
   uint64_t near_duplicates = 0, sketch_failed = 0;
 };
 
-Played Play(gpu::Backend* backend) {
+// As the daemon does every second: verdicts tell what was skipped.
+void NoteCoverage(const gpu::Backend& backend, const CounterRegistry& registry, Pipeline* pipeline) {
+  pipeline->SetCoverage(SkippedIn(registry.Snapshot()), backend.Info().degraded);
+}
+
+Played Play(gpu::Backend* backend, bool live = false) {
   PipelineOptions options;
   options.salt = Salt{11};
   options.token_hash = crowd::TokenOf;
@@ -49,15 +57,20 @@ Played Play(gpu::Backend* backend) {
   options.tunables.doorkeeper_rows = 1 << 18;
   MemorySink sink;
   CounterRegistry registry;
+  registry.Register(*backend->Counters());
   Pipeline pipeline(options, backend, &sink, &registry);
   dataplane::ExchangeBuilder builder;
   uint64_t order = 0;
   for (const crowd::Request& request : TheCrowd().requests) {
     pipeline.OnExchange(crowd::BuildExchange(TheCrowd(), request, order++, &builder));
+    if (live) NoteCoverage(*backend, registry, &pipeline);
   }
   EXPECT_TRUE(pipeline.Finish().ok());
   Played played;
-  for (const Event& event : sink.events()) AppendLine(event, &played.records);
+  for (const Event& event : sink.events()) {
+    AppendLine(event, &played.records);
+    if (event.topic == Topic::kCampaignVerdict) played.coverage = static_cast<const v1::CampaignVerdict&>(*event.message).coverage();
+  }
   played.campaigns = pipeline.Campaigns().size();
   played.near_duplicates = pipeline.counters().Get(PipelineCounter::kNearDuplicates);
   played.sketch_failed = pipeline.counters().Get(PipelineCounter::kSketchFailed);
@@ -106,6 +119,41 @@ TEST(CudaPipeline, VerdictsOfAGpuThatDisappearsEqualTheCpus) {
     EXPECT_EQ(played.sketch_failed, 0u);
     EXPECT_GT(fallback_rows, 0u);
   }
+}
+
+// Ten milliseconds at each look, so that a join takes that long and a CPU cannot join all.
+class SlowClock final : public Clock {
+ public:
+  int64_t MonotonicNs() const override { return now_ns_ += 10 * kNsPerMs; }
+  int64_t UnixNs() const override { return now_ns_; }
+  mutable int64_t now_ns_ = 0;
+};
+
+// A live box whose CPU cannot join all that the GPU could: verdicts say how much was not compared, and no exchange lacks its sketch.
+TEST(CudaPipeline, VerdictsTellWhatADegradedBoxSkipped) {
+  SlowClock clock;
+  gpu::BackendOptions options = Options();
+  options.clock = &clock;
+  static const ptx::Module kernels = ptx::LoadKernels("80");
+  DeviceScript script;
+  auto backend = gpu::MakeCudaBackend(options, std::make_unique<ptx::PtxDevice>(&kernels, &script));
+  ASSERT_TRUE(backend.ok()) << backend.message();
+  script.fail_at = script.operations;
+  const Played played = Play(backend.value().get(), true);
+  const auto counter = [&](gpu::GpuCounter which) { return backend.value()->Counters()->Get(which); };
+  const uint64_t skipped = counter(gpu::GpuCounter::kJoinsSkipped);
+  EXPECT_GT(skipped, 100u);
+  EXPECT_EQ(counter(gpu::GpuCounter::kTextsSketched), counter(gpu::GpuCounter::kWindowTexts) + skipped) << "joined or counted";
+  EXPECT_EQ(played.sketch_failed, 0u);
+  ASSERT_GE(played.campaigns, 1u) << "or no verdict tells";
+  EXPECT_TRUE(played.coverage.degraded());
+  EXPECT_GT(played.coverage.skipped(), 100u);
+  EXPECT_LE(played.coverage.skipped(), skipped);
+
+  auto cpu = gpu::MakeScalarBackend(Options());
+  const Played whole = Play(cpu.value().get(), true);
+  EXPECT_FALSE(whole.coverage.degraded());
+  EXPECT_EQ(whole.coverage.skipped(), 0u);
 }
 
 }  // namespace

@@ -49,6 +49,44 @@ TEST(MakeBackend, MistakesInTheOptionsAreErrorsEverywhere) {
   }
 }
 
+// The same on a machine without a GPU: a budget is a matter of the options alone.
+TEST(MakeBackend, ABudgetOfDeviceMemoryFitsToTheByte) {
+  BackendOptions options = Options("/nonexistent/libstillwatch_cuda.so");
+  const Result<DeviceMemory> needed = DeviceMemoryFor(options);
+  ASSERT_TRUE(needed.ok()) << needed.message();
+  options.device_bytes_max = needed.value().all();
+  EXPECT_TRUE(MakeBackend(options, BackendChoice::kAuto).ok());
+  --options.device_bytes_max;
+  for (const BackendChoice choice : {BackendChoice::kAuto, BackendChoice::kCuda}) {
+    const auto refused = MakeBackend(options, choice);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.message(), HasSubstr(std::to_string(needed.value().all()) + " bytes are needed"));
+    EXPECT_THAT(refused.message(), HasSubstr("the budget is " + std::to_string(options.device_bytes_max)));
+    EXPECT_THAT(refused.message(), HasSubstr("sketch.device_mib = " + std::to_string((needed.value().all() >> 20) + 1) + " would fit"));
+    EXPECT_THAT(refused.message(), HasSubstr("representatives_max of 63 or less (sketch.representatives_max) would fit"));
+  }
+  EXPECT_TRUE(MakeBackend(options, BackendChoice::kCpu).ok()) << "the CPU takes none";
+  options.representatives_max = 63;
+  EXPECT_TRUE(MakeBackend(options, BackendChoice::kAuto).ok()) << "what it says is true";
+}
+
+TEST(MakeBackend, ABudgetNamesEachKeyThatShrinksIt) {
+  BackendOptions options = Options("/nonexistent/libstillwatch_cuda.so");
+  options.window_bytes = 64u << 20;
+  const DeviceMemory needed = DeviceMemoryFor(options).value();
+  options.device_bytes_max = needed.all() - (20u << 20);
+  const std::string window = MakeBackend(options, BackendChoice::kAuto).message();
+  const size_t at = window.find("window_bytes of ");
+  ASSERT_NE(at, std::string::npos) << window;
+  EXPECT_THAT(window, HasSubstr("(sketch.window_mib = 4"));
+  options.window_bytes = std::stoull(window.substr(at + 16));
+  EXPECT_TRUE(MakeBackend(options, BackendChoice::kAuto).ok()) << "what it says is true";
+  options.window_bucket_pairs_max = 1024;
+  EXPECT_GT(DeviceMemoryFor(options).value().fixed, needed.fixed);
+  options.device_bytes_max = 1;
+  EXPECT_THAT(MakeBackend(options, BackendChoice::kAuto).message(), HasSubstr("sketch.bucket_pairs_max lowers the fixed part"));
+}
+
 #ifdef STILLWATCH_CUDA_PLUGIN
 // On a machine with a GPU the device opens; on one without, the runtime's own words come through.
 // Either way nothing crashes, and the CPU serves.

@@ -20,9 +20,11 @@ namespace stillwatch::ptx {
 struct DeviceScript {
   uint64_t free_bytes = 1ull << 30;
   uint64_t fail_at = UINT64_MAX;  // the operation with this number fails, and all after it
+  uint64_t fail_batch = UINT64_MAX;  // the same by the launch of SketchTexts with this number, from 0 on
   uint64_t operations = 0;        // so far
   bool eager = false;             // does everything at once: the other end of what is allowed
   uint64_t graphs_run = 0;
+  bool keep_log = true;
   std::vector<std::string> log;  // of all operations: what, and of launches which kernel
   uint32_t seed = 0;              // of every launch
   uint64_t warp_instructions = 0;
@@ -121,7 +123,8 @@ class PtxDevice final : public gpu::Device {
   using Work = std::function<Status()>;
 
   Status Operation(const std::string& what) {
-    script_->log.push_back(what);
+    if (script_->keep_log) script_->log.push_back(what);
+    if (what == "launch of SketchTexts" && batches_++ == script_->fail_batch) script_->fail_at = script_->operations;
     if (script_->operations++ < script_->fail_at) return {};
     return Error{"injected fault: " + what};
   }
@@ -174,6 +177,7 @@ class PtxDevice final : public gpu::Device {
   std::deque<Work> queues_[gpu::kDeviceQueues];
   std::vector<std::vector<Work>> graphs_;
   bool recording_ = false;
+  uint64_t batches_ = 0;
 };
 
 }  // namespace stillwatch::ptx

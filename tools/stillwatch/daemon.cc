@@ -16,6 +16,7 @@
 #include "pipeline/sink/json_writer.h"
 #include "tools/stillwatch/doctor.h"
 #include "tools/stillwatch/memory_table.h"
+#include "tools/stillwatch/skipped.h"
 
 namespace stillwatch {
 
@@ -30,10 +31,6 @@ constexpr int64_t kReloadDeadlineNs = 2 * kNsPerSecond;
 constexpr int64_t kIdleLagNs = 2 * kNsPerSecond;
 constexpr auto kHandOverQuiet = std::chrono::milliseconds(20);
 constexpr int kHandOverRoundsMax = 50;  // on ports that the kernel cannot take over traffic never ends
-// What passed without a look, frames and exchanges.
-constexpr const char* kSkippedCounters[] = {"bypass.heart_stale", "bypass.switched_on",     "bypass.no_socket", "bypass.overloaded", "bypass.no_peer",
-                                            "device.missed",      "device.no_buffer",       "engine.worker_ring_full",
-                                            "forward.stale",      "engine.buffers_scarce",  "engine.exchange_dropped", "gpu.joins_skipped"};
 constexpr char kVersion[] = "0.1.0";
 
 dataplane::PortDriver DriverOf(const std::string& name) {
@@ -344,10 +341,7 @@ void Daemon::Housekeeping(int64_t now_ns) {
 }
 
 void Daemon::NoteCoverage(const std::map<std::string, uint64_t>& counters) {
-  uint64_t skipped = 0;
-  for (const char* name : kSkippedCounters) {
-    if (const auto at = counters.find(name); at != counters.end()) skipped += at->second;
-  }
+  const uint64_t skipped = SkippedIn(counters);
   pipeline_->SetCoverage(skipped, skipped != skipped_ || !Alarms().empty());
   skipped_ = skipped;
 }

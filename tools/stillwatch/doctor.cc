@@ -219,6 +219,11 @@ void CheckMachineMemory(const config::Config& config, const MachineFacts& machin
     const size_t mend = text.find("; ");
     out->push_back({Severity::kError, "memory.max_mib", text.substr(0, mend), text.substr(mend + 2)});
   }
+  if (const Status budget = CheckDeviceBudget(config); !budget.ok()) {
+    const size_t mend = budget.message().find("; ");  // a table file that cannot be read says no mend
+    out->push_back({Severity::kError, "sketch.device_mib", budget.message().substr(0, mend),
+                    mend == std::string::npos ? "" : budget.message().substr(mend + 2)});
+  }
   if (need_mib > machine.memory_free_mib) {
     out->push_back({Severity::kError, "memory",
                     "the configured pools add up to " + std::to_string(need_mib) + " MiB, " +

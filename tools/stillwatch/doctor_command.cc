@@ -21,7 +21,8 @@ int DoctorMain(std::span<char*> words) {
   MachineFacts machine = ReadMachine(config.value());
   if (config.value().kafka.enabled) machine.kafka_problem = KafkaProblem(config.value());
   const std::vector<Finding> findings = DoctorChecks({config.value(), machine});
-  std::printf("%s\n%s", PrintMemoryTable(MemoryTable(config.value())).c_str(), PrintFindings(findings).c_str());
+  std::printf("%s%s\n%s", PrintMemoryTable(MemoryTable(config.value())).c_str(), DeviceMemoryText(config.value()).c_str(),
+              PrintFindings(findings).c_str());
   return HasErrors(findings) ? kExitFailed : kExitDone;
 }
 

@@ -9,9 +9,11 @@
 #include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/duplicate_filter.h"
 #include "dataplane/packet/fragment_joiner.h"
+#include "gpu/backend.h"
 #include "pipeline/policy/tunables.h"
 #include "dataplane/worker.h"
 #include "dataplane/tls/tls_connection.h"
+#include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
 
@@ -164,6 +166,27 @@ Status CheckMemory(const config::Config& config) {
                std::to_string(largest.bytes() / kMib) + " MiB"};
 }
 
+// The salt changes no size.
+Status CheckDeviceBudget(const config::Config& config) {
+  if (config.sketch.gpu == "cpu") return {};
+  return gpu::CheckDeviceBudget(BackendOptionsOf(config, Secrets{}));
+}
+
+std::string DeviceMemoryText(const config::Config& config) {
+  if (config.sketch.gpu == "cpu") return {};
+  const Result<gpu::DeviceMemory> memory = gpu::DeviceMemoryFor(BackendOptionsOf(config, Secrets{}));
+  if (!memory.ok()) return {};
+  const auto mib = [](uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f", static_cast<double>(bytes) / kMib);
+    return std::string(text);
+  };
+  const gpu::DeviceMemory& needed = memory.value();
+  return "A GPU's own memory, where one is used, is not in it: " + mib(needed.all()) + " MiB, taken once at the start (" +
+         mib(needed.window) + " window, " + mib(needed.representatives) + " representatives, " + mib(needed.fixed) +
+         " fixed). sketch.device_mib is its budget.\n";
+}
+
 std::string PrintMemoryTable(const std::vector<MemoryPool>& table) {
   char line[256];
   std::snprintf(line, sizeof line, "%-24s %10s %10s %9s  %-30s %-28s %s\n", "pool", "bytes each",
@@ -200,7 +223,7 @@ std::string MemoryMarkdown(const config::Config& config) {
            " | " + mib(pool.bytes()) + " | " + code(pool.key) + " | " + code(pool.counter) + " | " +
            std::string(pool.degrades) + " |\n";
   }
-  return out + "| in all | | | " + mib(TotalBytes(table)) + " | `memory.max_mib` | | |\n";
+  return out + "| in all | | | " + mib(TotalBytes(table)) + " | `memory.max_mib` | | |\n\n" + DeviceMemoryText(config);
 }
 
 }  // namespace stillwatch

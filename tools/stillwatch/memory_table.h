@@ -29,8 +29,14 @@ uint64_t TotalBytes(const std::vector<MemoryPool>& table);
 // Ok, or by how much memory.max_mib is exceeded and which key to lower. For run, replay and doctor.
 Status CheckMemory(const config::Config& config);
 
+// Ok, or that sketch.device_mib is too little and what would fit. The backend's start says the same.
+Status CheckDeviceBudget(const config::Config& config);
+
 // A table for people.
 std::string PrintMemoryTable(const std::vector<MemoryPool>& table);
+// What a GPU's own memory has to hold, in words; empty where none is asked for. Not part of the table: it is
+// not this machine's memory.
+std::string DeviceMemoryText(const config::Config& config);
 // docs/memory.md, whole.
 std::string MemoryMarkdown(const config::Config& config);
 

@@ -125,6 +125,7 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
   options.window_bytes = As<uint64_t>(config.sketch.window_mib << 20);
   options.window_bucket_pairs_max = As<uint32_t>(config.sketch.bucket_pairs_max);
   options.representatives_max = As<uint32_t>(config.sketch.representatives_max);
+  options.device_bytes_max = As<uint64_t>(config.sketch.device_mib << 20);
   options.rarity_table_path = config.sketch.rarity_table;
   options.embedding_table_path = config.sketch.embedding_table;
   return options;

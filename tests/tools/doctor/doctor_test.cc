@@ -155,6 +155,21 @@ TEST(DoctorTest, MemoryAboveTheLimitIsRefused) {
   EXPECT_TRUE(HasErrors(DoctorChecks(options)));
 }
 
+TEST(DoctorTest, ABudgetOfDeviceMemoryThatDoesNotFit) {
+  EXPECT_EQ(About(Healthy(), "sketch.device_mib"), "");
+  const std::string found = About(Healthy({"sketch.device_mib=200"}), "sketch.device_mib");
+  const size_t at = found.find("sketch.device_mib = ");
+  ASSERT_NE(at, std::string::npos) << found;
+  const int64_t fits = std::stoll(found.substr(at + 20));
+  EXPECT_EQ(About(Healthy({"sketch.device_mib=" + std::to_string(fits)}), "sketch.device_mib"), "");
+  EXPECT_NE(About(Healthy({"sketch.device_mib=" + std::to_string(fits - 1)}), "sketch.device_mib"), "");
+  const size_t window = found.find("sketch.window_mib = ");
+  ASSERT_NE(window, std::string::npos) << found;
+  EXPECT_EQ(About(Healthy({"sketch.device_mib=200", "sketch.window_mib=" + std::to_string(std::stoll(found.substr(window + 20)))}),
+                  "sketch.device_mib"), "") << "what it says is true";
+  EXPECT_EQ(About(Healthy({"sketch.device_mib=200", "sketch.gpu=cpu"}), "sketch.device_mib"), "");
+}
+
 TEST(DoctorTest, ReplayNeedsNoPorts) {
   DoctorOptions options = Healthy({"ports.mode=replay", "ports.a=", "ports.b="});
   options.machine.capabilities = 0;
@@ -206,6 +221,13 @@ TEST(MemoryTableTest, ReferencePageIsThatOfTheTable) {
   text << file.rdbuf();
   EXPECT_EQ(text.str(), MemoryMarkdown(config::LoadConfig("", std::vector<std::string>{"ports.mode=inline"}).value()))
       << "run: stillwatch memory-reference > docs/memory.md";
+}
+
+TEST(MemoryTableTest, TheGpusOwnMemoryIsTold) {
+  const auto large = config::LoadConfig("", std::vector<std::string>{"sketch.window_mib=1024"});
+  EXPECT_NE(DeviceMemoryText(large.value()).find("(1024.0 window, 8.0 representatives, "), std::string::npos)
+      << DeviceMemoryText(large.value());
+  EXPECT_EQ(DeviceMemoryText(config::LoadConfig("", std::vector<std::string>{"sketch.gpu=cpu"}).value()), "");
 }
 
 TEST(MemoryTableTest, TheKeyToLowerIsNamed) {

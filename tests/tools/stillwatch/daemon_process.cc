@@ -34,7 +34,7 @@ std::string DaemonProcess::WriteConfig(const std::string& name, const std::vecto
 }
 
 bool DaemonProcess::Start(const std::string& config, std::vector<std::string> more_words) {
-  std::string command = "exec " + BinPath("stillwatch") + " run --config " + config;
+  std::string command = "exec " + program_ + " run --config " + config;
   for (const std::string& word : more_words) command += " " + word;
   const int log = open((folder_ / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   pid_ = lab_.appliance.Spawn({"/bin/sh", "-c", command + " 2>&1"}, log);

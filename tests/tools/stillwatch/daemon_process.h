@@ -22,6 +22,7 @@ class DaemonProcess {
   // Writes a configuration; `more` are lines "section.key = value" on top of those that the lab needs. Its path.
   std::string WriteConfig(const std::string& name, const std::vector<std::string>& more) const;
 
+  void UseProgram(const std::string& path) { program_ = path; }  // in the place of the build's
   // Returns when it answers on its control socket; false when it ended before.
   bool Start(const std::string& config, std::vector<std::string> more_words = {});
   pid_t pid() const { return pid_; }
@@ -42,6 +43,7 @@ class DaemonProcess {
 
  private:
   const NetLab& lab_;
+  std::string program_ = testing::BinPath("stillwatch");
   const testing::TempFolder folder_;
   pid_t pid_ = -1;
 };
