@@ -71,7 +71,7 @@ struct Config {
   } sketch;
   struct {
     int64_t profiles_max, evaluate_every_s;
-    std::string directory_file;
+    std::string directory_file, public_cores;
     bool request_sketches, account_profiles;
   } detect;
   struct {
@@ -84,6 +84,10 @@ struct Config {
     int64_t advice_ttl_hours, advice_delay_max_hours;
   } policy;
   struct {
+    std::vector<std::string> partners;
+    int64_t valid_days;
+  } sharing;
+  struct {
     bool ndjson;
     std::string dir;
     int64_t rotate_mib;
@@ -95,7 +99,7 @@ struct Config {
     int64_t interval_s;
   } snapshot;
   struct {
-    bool enabled;
+    bool enabled, consume;
     std::vector<std::string> brokers;
     std::string topic_prefix;
     std::string security_protocol;

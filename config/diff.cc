@@ -7,7 +7,7 @@ std::vector<Change> Diff(const Config& from, const Config& to) {
   for (const Key& key : Schema()) {
     Change change{&key, Print(key, from), Print(key, to)};
     if (change.from == change.to) continue;
-    if (key.path == "privacy.account_key" || key.path == "privacy.salt") {
+    if (key.path == "privacy.account_key" || key.path == "privacy.salt" || key.path == "sharing.partners") {
       change.from = change.to = "(secret)";
     }
     changes.push_back(std::move(change));

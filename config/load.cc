@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "config/allowed_owner.h"
+#include "config/partner.h"
 #include "config/schema.h"
 
 namespace stillwatch::config {
@@ -71,6 +72,7 @@ bool IsSecret(const std::string& text) {
 
 bool IsSocketPath(const std::string& text) { return !text.empty() && text.size() < sizeof(sockaddr_un::sun_path); }
 bool IsAllowedOwner(const std::string& text) { return ParseAllowedOwner(text).ok(); }
+bool IsPartner(const std::string& text) { return ParsePartner(text).ok(); }
 bool IsNotEmpty(const std::string& text) { return !text.empty(); }
 
 // What a string must be beyond its type. Lists: each item.
@@ -90,12 +92,13 @@ constexpr TextCheck kTextChecks[] = {
     {"policy.allow_owners", IsAllowedOwner, "write an owner as \"NAME\", or \"NAME; until 2027-06-30; REASON\""},
     {"privacy.account_key", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
     {"privacy.salt", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
+    {"sharing.partners", IsPartner, "write a partner as \"NAME hex:...\" or \"NAME file:PATH\", the name of letters, digits, '.', '_' and '-'"},
 };
 
 std::string CheckText(std::string_view path, const std::string& value) {
   for (const TextCheck& check : kTextChecks) {
     if (check.path != path || check.holds(value)) continue;
-    const bool secret = check.holds == IsSecret;
+    const bool secret = check.holds == IsSecret || check.holds == IsPartner;
     return std::string(path) + (secret ? " cannot be used; " : " = \"" + value + "\" cannot be used; ") +
            std::string(check.mend);
   }
@@ -210,6 +213,13 @@ std::vector<Problem> CombinationProblems(const Config& config) {
   }
   if (config.policy.block_permille < config.policy.degrade_permille) {
     problems.push_back({"policy.block_permille", "is below policy.degrade_permille", "the ladder must rise"});
+  }
+  constexpr size_t kPartnersMax = 4;
+  if (config.sharing.partners.size() > kPartnersMax) {
+    problems.push_back({"sharing.partners", "names more than " + std::to_string(kPartnersMax), "each costs every instruction another hashing"});
+  }
+  if (config.kafka.consume && config.kafka.brokers.empty()) {
+    problems.push_back({"kafka.consume", "needs kafka.brokers", "for example [\"127.0.0.1:9092\"]"});
   }
   if (config.kafka.enabled && config.kafka.brokers.empty()) {
     problems.push_back({"kafka.enabled", "needs kafka.brokers", "for example [\"127.0.0.1:9092\"]"});

@@ -108,6 +108,7 @@ const Key kSchema[] = {
     INT("detect.profiles_max", detect.profiles_max, "65536", "accounts", 1024, 16777216, kRestart, "Account profiles held (4 KiB each)."),
     INT("detect.evaluate_every_s", detect.evaluate_every_s, "10", "s of traffic time", 1, 3600, kHot, "How often groups are judged again."),
     TEXT("detect.directory_file", detect.directory_file, R"("")", kAny, kHot, "Account directory, one JSON object a line: {key_id, account, organisation, created, tier, trust} (docs/topics.md, DirectoryEntry); read again at every reload. Empty: accounts are keys and owners are what request headers say."),
+    TEXT("detect.public_cores", detect.public_cores, R"("")", kAny, kHot, "File of published prompts, which link nobody (docs/detection.md); read again at every reload. Empty: the shipped one, config/public_cores.txt as it was built in."),
     BOOL("detect.request_sketches", detect.request_sketches, "false", kHot, "Write topic request-sketch."),
     BOOL("detect.account_profiles", detect.account_profiles, "true", kHot, "Write topic account-profile."),
 
@@ -124,6 +125,9 @@ const Key kSchema[] = {
     INT("policy.advice_delay_max_hours", policy.advice_delay_max_hours, "0", "h of traffic time", 0, 168, kHot, "Advice that is new or harsher is told so much later at most, for each account by chance: one that is refused at once tells its operator what gave it away. 0: at once. Milder advice and revocations never wait."),
     INT("policy.advice_ttl_hours", policy.advice_ttl_hours, "72", "h", 1, 720, kHot, "Advice expires after this unless renewed."),
 
+    {"sharing.partners", FIELD(sharing.partners), "[]", "", 0, 0, kAny, kRestart, "Up to four whom campaigns are shared with, each with a key that both sides hold: \"NAME hex:...\" or \"NAME file:PATH\", 16 bytes or more. Every instruction is hashed under each of these keys too; not the fleet's salt, which nobody else may know."},
+    INT("sharing.valid_days", sharing.valid_days, "30", "d", 1, 60, kHot, "How long a partner may hold what `stillctl export` tells; at the importing box it is forgotten then."),
+
     BOOL("output.ndjson", output.ndjson, "true", kRestart, "Write topics as NDJSON files."),
     TEXT("output.dir", output.dir, R"("/var/lib/stillwatch/out")", kAny, kRestart, "Folder of the NDJSON files (replay: --out)."),
     INT("output.rotate_mib", output.rotate_mib, "256", "MiB", 1, 65536, kRestart, "A live file is rotated at this size; replay never rotates."),
@@ -133,6 +137,7 @@ const Key kSchema[] = {
     INT("snapshot.interval_s", snapshot.interval_s, "300", "s of traffic time", 0, 86400, kHot, "How often what detection remembers of accounts is written below box.state_dir, encrypted under privacy.account_key and privacy.salt; a crash loses at most so much. 0: never, and a restart remembers campaigns only."),
 
     BOOL("kafka.enabled", kafka.enabled, "false", kRestart, "Send topics to Kafka."),
+    BOOL("kafka.consume", kafka.consume, "false", kRestart, "A live box reads the topics feedback and intel (docs/topics.md), as consumer group stillwatch-BOX; with kafka.enabled or without."),
     {"kafka.brokers", FIELD(kafka.brokers), "[]", "", 0, 0, kAny, kRestart, "host:port of bootstrap brokers."},
     TEXT("kafka.topic_prefix", kafka.topic_prefix, R"("stillwatch.")", kAny, kRestart, "Put before each topic's name."),
     TEXT("kafka.security_protocol", kafka.security_protocol, R"("plaintext")", kProtocols, kRestart, "How to talk to the brokers; ssl with a client certificate is recommended."),

@@ -59,18 +59,20 @@ Result<std::string> Pipeline::Erase(const std::string& account, const std::strin
   const size_t pairs = migration_.Erase(id, index, moved);
   const size_t campaigns = MutantIs("erase.campaigns_keep_it") ? 0 : book_.Erase(id);
   const size_t opinions = feedback_.Erase(id);
+  const size_t claims = imports_.Erase(id);
   const size_t spared = std::erase_if(spared_, [&](const auto& entry) { return entry.second == id; });
-  known |= pairs + campaigns + opinions + spared != 0;
+  known |= pairs + campaigns + opinions + claims + spared != 0;
   if (!known) return Error{"nothing is remembered of account " + account};
   counters_.Add(PipelineCounter::kErased);
   edge_weights_.Clear();  // its keys are made of both ends' ids; edges that stand are written once more
   const std::string hash = HexOf(KeyedHash64(text, DeriveSalt(options_.salt, "erasure")));
   Audit(actor, "erase", hash,
         std::to_string(requests) + " requests, " + std::to_string(pairs) + " pairs, " + std::to_string(campaigns) + " campaigns, " +
-            std::to_string(opinions) + " opinions",
+            std::to_string(opinions) + " opinions, " + std::to_string(claims) + " claims of partners",
         time_ns);
   books_changed_ = true;
   WriteCampaigns();
+  WriteImports();
   if (options_.write_account_profiles) Withdraw(Topic::kAccountProfile, text);
   for (std::string& key : edges) Withdraw(Topic::kEdge, std::move(key));
   Deliver();

@@ -88,6 +88,8 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       profiles_(options_.tunables.profiles_max),
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
       migration_(options_.tunables),
+      partner_fragments_(options_.partners.size()),
+      imports_(options_.partners, options_.salt),
       book_(options_.salt, options_.tunables.campaigns_max) {
   if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
   if (backend_ != nullptr) versions_ = backend_->Versions();
@@ -98,6 +100,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(fragments_.counters());
   registry_->Register(feedback_.counters());
   registry_->Register(migration_.counters());
+  registry_->Register(imports_.counters());
 }
 
 Pipeline::~Pipeline() {
@@ -107,6 +110,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(fragments_.counters());
   registry_->Unregister(feedback_.counters());
   registry_->Unregister(migration_.counters());
+  registry_->Unregister(imports_.counters());
 }
 
 // --- Batches ------------------------------------------------------------------------------------------
@@ -151,7 +155,9 @@ void Pipeline::CloseBatch() {
   }
   block_at_.clear();
   blocks_.clear();
+  if (!imports_.imports().empty()) ForgetImports();
   if (EvaluationIsDue()) Evaluate();
+  if (!imports_.imports().empty()) WriteImports();
   if (newest_ns_ >= next_renewal_ns_) {
     if (options_.edge_recorder != nullptr) options_.edge_recorder->Renewal(Coverage(), newest_ns_);
     WriteAdvice();
@@ -297,6 +303,7 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   if (exchange.has(dataplane::kRateLimited)) request.flags |= kLimited;
   ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
   if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, &request);
+  if (!options_.partners.empty()) NoteImports(exchange, considered, CutOf(exchange), *profile, request.time_s);
   profiles_.Remember(profile, request);
   ++remembered_;
 }
@@ -365,7 +372,7 @@ void Pipeline::Evaluate() {
 // All layers that link accounts, sorted by accounts and layer.
 std::vector<EdgeRecord> Pipeline::FindEdges() {
   const Tunables& t = options_.tunables;
-  const CoreLook look = LookAtCores(profiles_.all(), t);
+  const CoreLook look = LookAtCores(profiles_.all(), t, public_list_.get());
   if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   TemplateLayerResult templates = FindTemplateEdges(look, t);
   std::vector<EdgeRecord> edges = std::move(templates.edges);
@@ -404,6 +411,7 @@ void Pipeline::Judge(std::span<const EdgeRecord> edges) {
   counters_.Set(PipelineCounter::kCampaigns, book_.campaigns().size());
   if (options_.write_edges) WriteEdges(edges);
   WriteCampaigns();
+  if (!imports_.imports().empty()) SupersedeImports();
   if (options_.write_account_profiles) WriteProfiles(false);
 }
 
@@ -538,6 +546,7 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   v1::CampaignVerdict verdict;
   const AdviceGiven advice = AdviceOf(campaign, known);
   FillVerdict(advice.rung >= Rung::kStepUp ? WithoutWaiting(campaign) : campaign, advice, known, context, &verdict);
+  AddClaims(campaign, &verdict);
   return verdict;
 }
 
@@ -744,6 +753,7 @@ Status Pipeline::Finish() {
       WriteCampaign(campaign.get());
     }
   }
+  if (!imports_.imports().empty()) WriteImports();
   if (options_.write_account_profiles) WriteProfiles(true);
   Deliver();
   if (options_.edge_recorder != nullptr) {
@@ -789,11 +799,15 @@ std::vector<v1::CampaignVerdict> Pipeline::Campaigns() const {
   for (const auto& campaign : book_.campaigns()) {
     if (campaign->written) verdicts.push_back(VerdictOf(*campaign));
   }
+  for (const Import& import : imports_.imports()) {
+    if (import.written) verdicts.push_back(VerdictOf(import));
+  }
   return verdicts;
 }
 
 std::unique_ptr<v1::CampaignVerdict> Pipeline::FindCampaign(std::string_view id) const {
   const Campaign* campaign = book_.Find(id);
+  if (const Import* import = imports_.Find(id); import != nullptr && import->written) return std::make_unique<v1::CampaignVerdict>(VerdictOf(*import));
   if (campaign == nullptr || !campaign->written) return nullptr;
   return std::make_unique<v1::CampaignVerdict>(VerdictOf(*campaign));
 }

@@ -32,11 +32,14 @@
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/migration_layer.h"
+#include "pipeline/evidence/public_list.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile_table.h"
 #include "pipeline/proto/stillwatch.pb.h"
+#include "pipeline/sharing/import_book.h"
+#include "pipeline/sharing/partner_fragments.h"
 #include "pipeline/sink/sink.h"
 #include "pipeline/snapshot/sealed_file.h"
 
@@ -52,6 +55,7 @@ struct PipelineOptions {
   bool write_account_profiles = true;
   bool write_edges = true;
   PolicyOptions policy;
+  std::vector<Partner> partners;   // in the order of the exchanges' partner tokens
   Tunables tunables;
   bool commit_books = false;       // give the sink what is known of campaigns together with the events that tell it
   SealKey seal_key;                // ... readable with this key only
@@ -133,6 +137,8 @@ class Pipeline {
   void SetCoverage(uint64_t skipped, bool degraded) { coverage_skipped_ = skipped, degraded_ = degraded; }
   // Who owns which key, from now on, and for accounts known already; null: keys are accounts, owners unknown.
   void SwapDirectory(std::shared_ptr<const AccountDirectory> directory);
+  // Published prompts, from the next look on; null: the live rule alone.
+  void SwapPublicList(std::shared_ptr<const PublicList> list) { public_list_ = std::move(list); }
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
   void SetTopics(bool request_sketches, bool account_profiles) {
     options_.write_request_sketches = request_sketches;
@@ -152,10 +158,23 @@ class Pipeline {
   Status TakeFeedback(FeedbackKind kind, const std::string& campaign_id, const std::vector<std::string>& accounts,
                       const std::string& actor, const std::string& reason, int64_t time_ns);
 
+  // A record of topic feedback; one that was taken before changes nothing. An error: it is none, and nothing changed. What it says of
+  // an unknown campaign is refused as above, audited, and no error.
+  Status TakeFeedbackRecord(const v1::Feedback& record, int64_t time_ns);
+
   // Forgets an account, as topics name it: what it left in memory and in the campaigns, and by tombstones what compacted topics
   // hold of it as far as that is known here. Audited under the keyed hash that it gives, never by name; in force before it returns.
   // What the account sends later is seen as a new one's. An error: nothing of it is held.
   Result<std::string> Erase(const std::string& account, const std::string& actor, int64_t time_ns);
+
+  // --- Partners (pipeline/sharing, sharing.cc) ---
+  // A live campaign's cores under the key of the pair, without time and signature. The error says why there are none.
+  Result<v1::PartnerClaim> ClaimFor(const std::string& partner, const std::string& campaign_id) const;
+  // What a partner says, its signature checked by the caller. In force and audited before it returns; gives the id of its record here.
+  Result<std::string> TakeClaim(const v1::PartnerClaim& claim, const std::string& actor, int64_t time_ns);
+  // The partner takes it back; false: it is not held.
+  bool WithdrawClaim(const std::string& partner, const std::string& campaign_id);
+  const ImportBook& imports() const { return imports_; }
 
   const ProfileTable& profiles() const { return profiles_; }
   const CounterBlock<PipelineCounter>& counters() const { return counters_; }
@@ -176,6 +195,14 @@ class Pipeline {
   void Judge(std::span<const EdgeRecord> edges);
   std::vector<EdgeRecord> FindEdges();
   void ForgetOld();
+  void NoteImports(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered, uint32_t cut, const Profile& profile, uint32_t time_s);
+  void WriteImports();
+  void ForgetImports();
+  void SupersedeImports();
+  uint64_t OwnersOf(const Import& import) const;
+  v1::CampaignVerdict VerdictOf(const Import& import) const;
+  void AddClaims(const Campaign& campaign, v1::CampaignVerdict* out) const;
+  Status RejectImport(const std::string& id, const std::string& actor, const std::string& reason, int64_t time_ns);
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);
   std::vector<AccountId> MembersShown(const Campaign& campaign) const;
@@ -220,6 +247,7 @@ class Pipeline {
   uint64_t rows_ = 0;             // exchanges ever, the window's ids
 
   std::shared_ptr<const AccountDirectory> directory_;  // shared with who loaded it
+  std::shared_ptr<const PublicList> public_list_;
   gpu::SketchVersions versions_;  // as records name them
 
   ProfileTable profiles_;
@@ -235,6 +263,8 @@ class Pipeline {
   Instructions instructions_;  // reused
   std::vector<gpu::Sketch> sketches_;
 
+  PartnerFragments partner_fragments_;
+  ImportBook imports_;
   CampaignBook book_;
   FeedbackBook feedback_;
   AdviceBook advice_;

@@ -59,6 +59,8 @@ enum class Part : uint8_t { kSystem, kInstruction, kTail, kOutput };
 inline constexpr size_t kParts = 4;
 // A longer part keeps its first and last kPartTokensMax / 2 tokens; shingles do not cross the cut.
 inline constexpr uint32_t kPartTokensMax = 4096;
+// Partners under whose keys instructions are hashed too (config sharing.partners).
+inline constexpr uint32_t kPartnersMax = 4;
 
 enum ExchangeFlags : uint32_t {
   kStreamed = 1u << 0,
@@ -137,7 +139,7 @@ struct ExchangeHeader {
   uint32_t ids_returned_count = 0;  // uint64: the same kinds, as the client sent them back
   uint32_t part_tokens[kParts] = {};// uint32 token hashes by part
   uint32_t model_length = 0;        // chars: model name as requested, at most 64
-  uint32_t reserved_3 = 0;
+  uint32_t partners = 0;            // uint32: the instruction's tokens again under each partner's key, in the order of the config
 };
 static_assert(std::is_trivially_copyable_v<ExchangeHeader>);
 static_assert(sizeof(ExchangeHeader) % 8 == 0);
@@ -147,6 +149,7 @@ static_assert(offsetof(ExchangeHeader, organisation_id) == 88);  // as tools/eva
 inline size_t ExchangeBytes(const ExchangeHeader& h) {
   size_t words = 0;
   for (uint32_t tokens : h.part_tokens) words += tokens;
+  words += size_t{h.partners} * h.part_tokens[static_cast<size_t>(Part::kInstruction)];
   return sizeof(ExchangeHeader) +
          8ull * (h.prefix_chain_count + h.ids_issued_count + h.ids_returned_count) + 4ull * words +
          h.model_length;
@@ -180,10 +183,14 @@ class ExchangeView {
     for (size_t p = 0; p < static_cast<size_t>(part); ++p) at += header().part_tokens[p];
     return {at, header().part_tokens[static_cast<size_t>(part)]};
   }
+  // The instruction's tokens under the key of one partner: each in the place that it has in tokens().
+  std::span<const uint32_t> partner_tokens(uint32_t partner) const {
+    const size_t count = header().part_tokens[static_cast<size_t>(Part::kInstruction)];
+    return {PartnerWords() + partner * count, count};
+  }
   std::string_view model() const {
-    const uint32_t* at = Words32();
-    for (uint32_t count : header().part_tokens) at += count;
-    return {reinterpret_cast<const char*>(at), header().model_length};
+    const size_t count = header().part_tokens[static_cast<size_t>(Part::kInstruction)];
+    return {reinterpret_cast<const char*>(PartnerWords() + header().partners * count), header().model_length};
   }
   Bytes block() const { return {data_, ExchangeBytes(header())}; }
 
@@ -195,6 +202,12 @@ class ExchangeView {
     return reinterpret_cast<const uint32_t*>(Words64() + header().prefix_chain_count +
                                              header().ids_issued_count +
                                              header().ids_returned_count);
+  }
+
+  const uint32_t* PartnerWords() const {
+    const uint32_t* at = Words32();
+    for (uint32_t count : header().part_tokens) at += count;
+    return at;
   }
 
   const uint8_t* data_;

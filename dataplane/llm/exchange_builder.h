@@ -1,7 +1,7 @@
 // Makes the block that exchange.h describes. For the dialect layer, stillgen and tests.
 //
 // One builder is reused for many exchanges: Reset(), fill, Finish(). It owns one bounded buffer taken at
-// construction (about 140 KiB) and allocates nothing later. What passes a bound is dropped and told by the
+// construction (about 270 KiB) and allocates nothing later. What passes a bound is dropped and told by the
 // return value; the caller counts it. Not thread safe.
 //
 //   builder.Reset();
@@ -58,6 +58,13 @@ class ExchangeBuilder {
     h.flags = truncated ? h.flags | bit : h.flags & ~bit;
   }
 
+  // The instruction's tokens under each partner's key, one partner after another; after SetTokens, as many for each.
+  void SetPartnerTokens(uint32_t partners, std::span<const uint32_t> tokens) {
+    CHECK(partners <= kPartnersMax && tokens.size() == size_t{partners} * store_->header.part_tokens[static_cast<size_t>(Part::kInstruction)]);
+    std::copy(tokens.begin(), tokens.end(), store_->partner_tokens);
+    store_->header.partners = partners;
+  }
+
   // False: the array is full and the value was dropped.
   bool AddPrefixChain(uint64_t hash) {
     return Add(store_->prefix_chain, &store_->header.prefix_chain_count, kPrefixChainMax, hash);
@@ -89,19 +96,21 @@ class ExchangeBuilder {
     put(store_->ids_issued, 8ull * h.ids_issued_count);
     put(store_->ids_returned, 8ull * h.ids_returned_count);
     for (size_t p = 0; p < kParts; ++p) put(store_->tokens[p], 4ull * h.part_tokens[p]);
+    put(store_->partner_tokens, 4ull * h.partners * h.part_tokens[static_cast<size_t>(Part::kInstruction)]);
     put(store_->model, h.model_length);
     return ExchangeView(Bytes(store_->block, static_cast<size_t>(at - store_->block)));
   }
 
  private:
   static constexpr size_t kBlockMax = sizeof(ExchangeHeader) + 8 * (kPrefixChainMax + 2 * kIdsMax) +
-                                      4 * kParts * kPartTokensMax + kModelLengthMax;
+                                      4 * (kParts + kPartnersMax) * kPartTokensMax + kModelLengthMax;
   struct Store {
     ExchangeHeader header;
     uint64_t prefix_chain[kPrefixChainMax];
     uint64_t ids_issued[kIdsMax];
     uint64_t ids_returned[kIdsMax];
     uint32_t tokens[kParts][kPartTokensMax];
+    uint32_t partner_tokens[kPartnersMax * kPartTokensMax];
     char model[kModelLengthMax];
     alignas(8) uint8_t block[kBlockMax];
   };

@@ -29,7 +29,7 @@ bool WithinBounds(const ExchangeHeader& h) {
   for (const uint32_t tokens : h.part_tokens) {
     if (tokens > kPartTokensMax) return false;
   }
-  return h.model_length <= kModelLengthMax && h.prefix_chain_count <= kPrefixChainMax && h.prefix_deep_from <= kPrefixChainMax &&
+  return h.model_length <= kModelLengthMax && h.partners <= kPartnersMax && h.prefix_chain_count <= kPrefixChainMax && h.prefix_deep_from <= kPrefixChainMax &&
          static_cast<size_t>(h.dialect) < kDialects && static_cast<size_t>(h.api) < kApis && h.finish <= FinishReason::kOther &&
          (h.client.length == 0 || h.client.length == 4 || h.client.length == 16);
 }

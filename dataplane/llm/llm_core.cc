@@ -29,8 +29,8 @@ LlmCore::LlmCore(const LlmOptions& options_given, WorkerOutput* output_given, Ex
       pool(options.body_pool_bytes),
       json(options.body_bytes_max),
       inner(options.body_bytes_max),
-      digest(options.salt),
-      scratch(2 * (kPrefixChainMax + kIdsMax) + 3 * kPartTokensMax) {
+      digest(options.salt, options.partner_salts),
+      scratch(2 * (kPrefixChainMax + kIdsMax) + (3 + kPartnersMax) * kPartTokensMax) {
   for (uint32_t i = 0; i < options.exchanges_max; ++i) {
     Transaction& t = transactions.emplace_back(hasher, text_salt);
     t.next_free = free;
@@ -160,6 +160,7 @@ void LlmCore::KeepDigest(Transaction* t) {
   for (const Part part : {Part::kSystem, Part::kInstruction, Part::kTail}) {
     kept = kept && keep(digest.tokens(part));
   }
+  for (uint32_t partner = 0; partner < t->header.partners; ++partner) kept = kept && keep(digest.partner_tokens(partner));
   t->tokens_counted = digest.tokens_counted();
   if (kept) return;
   counters.Add(LlmCounter::kBodyPoolEmpty);
@@ -167,6 +168,7 @@ void LlmCore::KeepDigest(Transaction* t) {
   ExchangeHeader& h = t->header;
   h.prefix_chain_count = h.ids_returned_count = h.prefix_deep_from = 0;
   for (uint32_t& count : h.part_tokens) count = 0;
+  h.partners = 0;
   h.flags |= kBodyTooLarge;
 }
 
@@ -235,6 +237,7 @@ void LlmCore::Emit(const StreamContext& at, const HttpTransactionInfo& info, Tra
     builder.SetTokens(static_cast<Part>(p), {at32, counts[p]}, truncated);
     at32 += counts[p];
   }
+  builder.SetPartnerTokens(h.partners, {at32, size_t{h.partners} * counts[static_cast<size_t>(Part::kInstruction)]});
   for (uint32_t i = 0; i < out.ids_count; ++i) builder.AddIdIssued(out.ids[i]);
 
   out.tokens.CopyTo(reinterpret_cast<uint8_t*>(scratch.data()));

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/counters.h"
 #include "base/hash.h"
@@ -37,6 +38,7 @@ enum class ForwardedHeader : uint8_t {
 struct LlmOptions {
   std::string account_key;                 // secret bytes of privacy.account_key
   Salt salt;                               // fleet salt
+  std::vector<Salt> partner_salts;         // instructions are hashed under these too; at most kPartnersMax
   uint64_t body_bytes_max = 1ull << 20;    // of one JSON body; of a longer one the front is read
   uint64_t body_pool_bytes = 256ull << 20; // bodies and tokens held at one time
   uint32_t exchanges_max = 16'384;         // in flight

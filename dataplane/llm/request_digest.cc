@@ -64,11 +64,15 @@ class RequestDigest::Depth final : public text::TokenSink {
   size_t turns_ = 0, tokens_ = 0;
 };
 
-RequestDigest::RequestDigest(Salt salt)
+RequestDigest::RequestDigest(Salt salt, std::span<const Salt> partners)
     : text_salt_(DeriveSalt(salt, "text")),
       id_salt_(DeriveSalt(salt, "id")),
       hasher_(salt) {
   for (PartTokens& part : parts_) part.tokens = std::make_unique<uint32_t[]>(kPartTokensMax);
+  CHECK(partners.size() <= kPartnersMax);
+  partner_parts_.resize(partners.size());
+  for (PartTokens& part : partner_parts_) part.tokens = std::make_unique<uint32_t[]>(kPartTokensMax);
+  for (const Salt partner : partners) partner_hashers_.emplace_back(partner);
   for (auto& texts : texts_) texts.reserve(RequestView::kPiecesMax + RequestView::kNamesMax);
 }
 
@@ -96,6 +100,9 @@ void RequestDigest::Digest(const RequestView& request, ExchangeHeader* header) {
   DigestPart(Part::kSystem, texts_[0], header);
   DigestPart(Part::kInstruction, texts_[1], header);
   DigestPart(Part::kTail, texts_[2], header);
+  // Cut by counts alone, so every token keeps its place under any key.
+  header->partners = static_cast<uint32_t>(partner_hashers_.size());
+  for (size_t i = 0; i < partner_hashers_.size(); ++i) Tokenise(partner_hashers_[i], texts_[1], &partner_parts_[i]);
 
   ids_count_ = ids_weak_ = 0;
   for (const std::string_view id : request.ids_returned) {
@@ -142,25 +149,29 @@ void RequestDigest::DigestPart(Part part, std::span<const Text> texts,
                                ExchangeHeader* header) {
   const size_t p = static_cast<size_t>(part);
   PartTokens& out = parts_[p];
-  out.seen = 0;
-  out.truncated = false;
-  size_t bytes = 0;
   uint64_t hash = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
-    bytes += texts[i].text.size();
     hash = i == 0 ? texts[i].hash : Combine(hash, texts[i].hash);
   }
   header->part_hash[p] = texts.empty() ? 0 : std::max<uint64_t>(hash, 1);
-  if (bytes <= kLongPartBytes || !TokeniseEnds(texts, bytes, &out)) TokeniseAll(texts, &out);
+  Tokenise(hasher_, texts, &out);
   tokens_counted_ += out.seen;
   header->part_tokens[p] = static_cast<uint32_t>(out.kept());
   if (out.truncated) header->flags |= 1u << (kPartTruncatedShift + p);
 }
 
-void RequestDigest::TokeniseAll(std::span<const Text> texts, PartTokens* out) {
+void RequestDigest::Tokenise(const text::TokenHasher& hasher, std::span<const Text> texts, PartTokens* out) {
+  out->seen = 0;
+  out->truncated = false;
+  size_t bytes = 0;
+  for (const Text& text : texts) bytes += text.text.size();
+  if (bytes <= kLongPartBytes || !TokeniseEnds(hasher, texts, bytes, out)) TokeniseAll(hasher, texts, out);
+}
+
+void RequestDigest::TokeniseAll(const text::TokenHasher& hasher, std::span<const Text> texts, PartTokens* out) {
   out->seen = 0;
   Collect collect(out);
-  text::Tokenizer tokenizer(hasher_);
+  text::Tokenizer tokenizer(hasher);
   for (const auto& [text, hash] : texts) {
     tokenizer.Feed(text, &collect);
     tokenizer.Finish(&collect);
@@ -170,9 +181,9 @@ void RequestDigest::TokeniseAll(std::span<const Text> texts, PartTokens* out) {
 
 // The same tokens as TokeniseAll keeps, from as little text as needed. False when the two ends would meet:
 // then all of it is tokenised.
-bool RequestDigest::TokeniseEnds(std::span<const Text> texts, size_t bytes,
+bool RequestDigest::TokeniseEnds(const text::TokenHasher& hasher, std::span<const Text> texts, size_t bytes,
                                  PartTokens* out) {
-  text::Tokenizer tokenizer(hasher_);
+  text::Tokenizer tokenizer(hasher);
   Collect front(out);
   size_t front_bytes = 0;
   for (const auto& [text, hash] : texts) {
@@ -204,7 +215,7 @@ bool RequestDigest::TokeniseEnds(std::span<const Text> texts, size_t bytes,
     out->seen = kPartTokensMax;  // only the ring is written from here on
     Collect back(out);
     for (size_t i = first; i < texts.size(); ++i) {
-      tokenizer = text::Tokenizer(hasher_);
+      tokenizer = text::Tokenizer(hasher);
       tokenizer.Feed(texts[i].text.substr(i == first ? skip : 0), &back);
       tokenizer.Finish(&back);
     }

@@ -20,7 +20,7 @@ namespace stillwatch::dataplane {
 
 class RequestDigest {
  public:
-  explicit RequestDigest(Salt salt);
+  explicit RequestDigest(Salt salt, std::span<const Salt> partners = {});
 
   // Fills flags, parameters, part hashes, counts and array lengths of `header`, and the arrays below.
   void Digest(const RequestView& request, ExchangeHeader* header);
@@ -31,6 +31,10 @@ class RequestDigest {
   std::span<const uint32_t> tokens(Part part) const {
     const PartTokens& p = parts_[static_cast<size_t>(part)];
     return {p.tokens.get(), p.kept()};
+  }
+  // Of the instruction, under the key of one of header's `partners`; as many as tokens(Part::kInstruction).
+  std::span<const uint32_t> partner_tokens(uint32_t partner) const {
+    return {partner_parts_[partner].tokens.get(), partner_parts_[partner].kept()};
   }
   uint32_t ids_weak() const { return ids_weak_; }  // left out of ids_returned
   uint64_t tokens_counted() const { return tokens_counted_; }  // before cutting; long parts by estimate
@@ -51,12 +55,15 @@ class RequestDigest {
 
   void GatherTexts(const RequestView& request);
   void DigestPart(Part part, std::span<const Text> texts, ExchangeHeader* header);
-  void TokeniseAll(std::span<const Text> texts, PartTokens* out);
-  bool TokeniseEnds(std::span<const Text> texts, size_t bytes, PartTokens* out);
+  static void Tokenise(const text::TokenHasher& hasher, std::span<const Text> texts, PartTokens* out);
+  static void TokeniseAll(const text::TokenHasher& hasher, std::span<const Text> texts, PartTokens* out);
+  static bool TokeniseEnds(const text::TokenHasher& hasher, std::span<const Text> texts, size_t bytes, PartTokens* out);
 
   const Salt text_salt_, id_salt_;
   const text::TokenHasher hasher_;
   std::array<PartTokens, kParts> parts_;
+  std::vector<text::TokenHasher> partner_hashers_;
+  std::vector<PartTokens> partner_parts_;  // of the instruction
   std::vector<Text> texts_[3];  // system, instruction, tail
   uint64_t prefix_chain_[kPrefixChainMax];
   uint32_t prefix_count_ = 0;

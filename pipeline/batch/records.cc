@@ -244,12 +244,7 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   out->set_cohort_compared("all accounts outside the group, " + Count(campaign.group.counts.benign_requests) +
                            " remembered requests; parameters within the same model; hours and other requests: " +
                            Count(campaign.group.counts.draws) + " groups of as many accounts, matched by dialect and volume");
-  v1::Coverage* coverage = out->mutable_coverage();
-  coverage->set_exchanges_seen(context.coverage.exchanges);
-  coverage->set_skipped(context.coverage.skipped);
-  coverage->set_one_sided_share(static_cast<uint32_t>(
-      context.coverage.exchanges == 0 ? 0 : context.coverage.one_sided * 65'536 / context.coverage.exchanges));
-  coverage->set_degraded(context.coverage.degraded);
+  FillCoverage(context, out);
 
   uint64_t exchanges = 0, tokens = 0, day_hits = 0;
   const int64_t day_ago = context.now_ns / kNsPerSecond - 86'400;
@@ -281,6 +276,15 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
     cost->set_accounts(campaign.group.members.size());
     cost->set_innocents_high(j.innocents_high);
   }
+}
+
+void FillCoverage(const RecordContext& context, v1::CampaignVerdict* out) {
+  v1::Coverage* coverage = out->mutable_coverage();
+  coverage->set_exchanges_seen(context.coverage.exchanges);
+  coverage->set_skipped(context.coverage.skipped);
+  coverage->set_one_sided_share(static_cast<uint32_t>(
+      context.coverage.exchanges == 0 ? 0 : context.coverage.one_sided * 65'536 / context.coverage.exchanges));
+  coverage->set_degraded(context.coverage.degraded);
   out->mutable_epoch()->set_sketch(context.versions.sketch);
   out->mutable_epoch()->set_salt_id(context.versions.salt_id);
   out->mutable_epoch()->set_rarity_id(context.versions.rarity_id);

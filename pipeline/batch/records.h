@@ -41,6 +41,8 @@ void FillAdvice(const AdviceGiven& given, const std::string& campaign_id, int64_
 // All accounts in one record, part 1 of 1; SplitVerdict makes parts.
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,
                  const RecordContext& context, v1::CampaignVerdict* out);
+// What the box saw, and the sketches' epoch.
+void FillCoverage(const RecordContext& context, v1::CampaignVerdict* out);
 // The accounts [first, last) of `whole`, numbered part of parts.
 v1::CampaignVerdict PartOf(const v1::CampaignVerdict& whole, uint32_t part, uint32_t parts, uint32_t per_part);
 

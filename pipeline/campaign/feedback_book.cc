@@ -104,6 +104,16 @@ Status FeedbackBook::Take(FeedbackKind kind, std::string_view campaign_id, const
   return {};
 }
 
+bool FeedbackBook::TakeId(uint64_t id_hash) {
+  if (std::find(ids_.begin(), ids_.end(), id_hash) != ids_.end() && !MutantIs("feedback.takes_twice")) {
+    counters_.Add(FeedbackCounter::kRepeated);
+    return false;
+  }
+  if (ids_.size() >= kIdsKept) ids_.erase(ids_.begin());
+  ids_.push_back(id_hash);
+  return true;
+}
+
 void FeedbackBook::TakeOut(const CampaignBook& book, Group* group) {
   for (Opinion& opinion : opinions_) {
     if (opinion.kind != FeedbackKind::kSplit) continue;

@@ -20,13 +20,14 @@ enum class FeedbackCounter {
   kTaken,           // opinions of people that were taken
   kUnknownCampaign, // opinions on a campaign that is not known; look at `stillctl campaigns`
   kRefused,         // opinions refused for another reason: a merged campaign, an account that is not in it, too many
+  kRepeated,        // records of topic feedback that were taken before, by their feedback_id
   kForgotten,       // opinions given up because too many were held; the oldest goes
   kHeldBack,        // groups, look by look, that a rejection held back
   kKeptOut,         // accounts, look by look, that a split kept out of a group
   kCount
 };
 inline constexpr CounterNames<FeedbackCounter> kFeedbackCounterNames{
-    "feedback.taken", "feedback.unknown_campaign", "feedback.refused", "feedback.forgotten", "feedback.held_back",
+    "feedback.taken", "feedback.unknown_campaign", "feedback.refused", "feedback.repeated", "feedback.forgotten", "feedback.held_back",
     "feedback.kept_out"};
 
 enum class FeedbackKind : uint8_t { kConfirm = 1, kReject, kSplit };
@@ -35,6 +36,7 @@ class FeedbackBook {
  public:
   static constexpr size_t kOpinionsMax = 1'024;
   static constexpr size_t kAccountsKept = 1'024;   // of a group, to know it again: those with the smallest ids
+  static constexpr size_t kIdsKept = 4'096;        // of records of topic feedback
   static constexpr size_t kSplitAccountsMax = 2'048;  // of one campaign
 
   // Remembers it and puts it into force on the campaign at once. `accounts`: of a split, members of the campaign. The error
@@ -43,6 +45,8 @@ class FeedbackBook {
               const Tunables& tunables, CampaignBook* book);
   // A split that named accounts which are not in the campaign.
   Status RefuseAccounts(std::string why) { return Refuse(FeedbackCounter::kRefused, std::move(why)); }
+  // False: a record with this hash of its id was taken before; else it is remembered.
+  bool TakeId(uint64_t id_hash);
   // A look's group before it is measured: takes out who was split off it.
   void TakeOut(const CampaignBook& book, Group* group);
   // ... and after it was judged: what a person said of it.
@@ -70,6 +74,7 @@ class FeedbackBook {
   Status Refuse(FeedbackCounter counter, std::string why);
 
   std::vector<Opinion> opinions_;  // oldest first
+  std::vector<uint64_t> ids_;      // oldest first
   CounterBlock<FeedbackCounter> counters_{kFeedbackCounterNames};
 };
 

@@ -33,7 +33,7 @@ std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span
   return requests;
 }
 
-CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables) {
+CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables, const PublicList* list) {
   CoreLook look;
   look.profiles = profiles;
   const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &look.owners);
@@ -47,6 +47,7 @@ CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables
   PublicCores public_cores(LikenessOf(look.requests), look.cores.cores.size());
   for (size_t i = 0; i < look.requests.size(); ++i) public_cores.Note(look.requests[i], look.cores.held(i));
   look.is_public = public_cores.Find(tunables);
+  if (list != nullptr) list->Mark(look.cores, &look.is_public);
   return look;
 }
 

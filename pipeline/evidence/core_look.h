@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/public_list.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile.h"
 
@@ -26,6 +27,7 @@ std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* 
 // Every remembered request, sorted by owner index.
 std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners);
 
-CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables);
+// `list`: published prompts, public whoever sends them; may be null.
+CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables, const PublicList* list = nullptr);
 
 }  // namespace stillwatch::pipeline

@@ -3,15 +3,9 @@
 #include <algorithm>
 #include <bit>
 
-#include "base/hash.h"
-
 namespace stillwatch::pipeline {
 
 namespace {
-
-uint32_t ShingleHash(uint32_t first, uint32_t second) {
-  return Mix32(Mix32(first + 0x9e3779b9u) ^ second);
-}
 
 // The shingles whose hash is at most `limit`, in text order. Eight hashes at a time, which the compiler turns
 // into vectors; what is let through is counted, not branched on.

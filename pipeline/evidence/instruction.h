@@ -7,9 +7,15 @@
 #include <span>
 #include <vector>
 
+#include "base/hash.h"
+
 namespace stillwatch::pipeline {
 
 inline constexpr uint32_t kFragmentsConsidered = 64;  // of one instruction; bounds the table look-ups
+
+inline uint32_t ShingleHash(uint32_t first, uint32_t second) {
+  return Mix32(Mix32(first + 0x9e3779b9u) ^ second);
+}
 
 struct Fragment {
   uint32_t hash;

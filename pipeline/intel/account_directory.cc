@@ -40,6 +40,10 @@ Status AccountDirectory::Add(const std::string& line, Salt fleet) {
   v1::DirectoryEntry record;
   const auto parsed = google::protobuf::util::JsonStringToMessage(line, &record);
   if (!parsed.ok()) return Error{std::string(parsed.message())};
+  return AddRecord(record, fleet);
+}
+
+Status AccountDirectory::AddRecord(const v1::DirectoryEntry& record, Salt fleet) {
   Entry entry{};
   if (!ReadId(record.key_id(), &entry.key)) return Error{"key_id must be 32 hex digits"};
   entry.account = entry.key;
@@ -86,6 +90,29 @@ Result<std::shared_ptr<const AccountDirectory>> AccountDirectory::Load(const std
   }
   if (file.bad()) return Error{path + ": reading stopped in the middle"};
   if (Status sealed = directory->Seal(); !sealed.ok()) return Error{path + ": " + sealed.message()};
+  return std::shared_ptr<const AccountDirectory>(std::move(directory));
+}
+
+Result<std::shared_ptr<const AccountDirectory>> AccountDirectory::With(const AccountDirectory* base, std::span<const v1::DirectoryEntry> records, Salt fleet) {
+  auto directory = std::make_shared<AccountDirectory>();
+  for (const v1::DirectoryEntry& record : records) {
+    if (Status added = directory->AddRecord(record, fleet); !added.ok()) return Error{"key_id " + record.key_id() + ": " + added.message()};
+  }
+  if (Status sealed = directory->Seal(); !sealed.ok()) return Error{sealed.message()};
+  if (base == nullptr) return std::shared_ptr<const AccountDirectory>(std::move(directory));
+  const std::vector<Entry> newer = directory->entries_;
+  for (Entry entry : base->entries_) {
+    const auto at = std::lower_bound(newer.begin(), newer.end(), entry.key, [](const Entry& a, const AccountId& k) { return a.key < k; });
+    if (at != newer.end() && at->key == entry.key) continue;
+    if (directory->entries_.size() == kKeysMax) return Error{"more than " + std::to_string(kKeysMax) + " keys"};
+    if (entry.name_at != 0) {
+      const std::string_view name = base->names_.c_str() + entry.name_at;
+      entry.name_at = static_cast<uint32_t>(directory->names_.size());
+      directory->names_.append(name).push_back('\0');
+    }
+    directory->entries_.push_back(entry);
+  }
+  if (Status sealed = directory->Seal(); !sealed.ok()) return Error{sealed.message()};
   return std::shared_ptr<const AccountDirectory>(std::move(directory));
 }
 

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "pipeline/profile/profile.h"
+#include "pipeline/proto/stillwatch.pb.h"
 
 namespace stillwatch::pipeline {
 
@@ -34,6 +35,9 @@ class AccountDirectory {
   // An error names file and line, and says what is wrong there: a directory with one bad line is not taken.
   static Result<std::shared_ptr<const AccountDirectory>> Load(const std::string& path, Salt fleet);
 
+  // `base` (may be null) with records in the place of its entries for the same keys, or beside them. An error names the key.
+  static Result<std::shared_ptr<const AccountDirectory>> With(const AccountDirectory* base, std::span<const v1::DirectoryEntry> records, Salt fleet);
+
   // nullptr: not in the directory.
   const Entry* Find(const AccountId& key) const;
   std::span<const Entry> entries() const { return entries_; }
@@ -42,6 +46,7 @@ class AccountDirectory {
 
  private:
   Status Add(const std::string& line, Salt fleet);
+  Status AddRecord(const v1::DirectoryEntry& record, Salt fleet);
   // Sorts, and refuses a key that stands twice.
   Status Seal();
 

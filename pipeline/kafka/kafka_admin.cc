@@ -66,12 +66,22 @@ std::string FullName(const KafkaOptions& options, Topic topic) {
   return options.topic_prefix + std::string(NameOf(topic));
 }
 
-Result<NewTopicPtr> NewTopicOf(const KafkaOptions& options, Topic topic, int replication_factor) {
-  const TopicFacts& facts = FactsOf(topic);
+// What a topic is made with.
+struct Settings {
+  std::string_view cleanup_policy;
+  int64_t retention_ms;
+  int partitions;
+};
+
+// Those that others write to and boxes read (kafka.consume). One partition: what is said of one campaign stays in order.
+constexpr int64_t kDayMs = 24LL * 3600 * 1000;
+constexpr std::pair<std::string_view, Settings> kInputs[] = {{"feedback", {"delete", 90 * kDayMs, 1}}, {"intel", {"compact", -1, 1}}};
+
+Result<NewTopicPtr> NewTopicOf(const std::string& name, const Settings& facts, int replication_factor) {
   char reason[256];
-  NewTopicPtr made(rd_kafka_NewTopic_new(FullName(options, topic).c_str(), facts.partitions,
+  NewTopicPtr made(rd_kafka_NewTopic_new(name.c_str(), facts.partitions,
                                          replication_factor, reason, sizeof reason));
-  if (made == nullptr) return Error{"kafka: topic " + FullName(options, topic) + ": " + reason};
+  if (made == nullptr) return Error{"kafka: topic " + name + ": " + reason};
   rd_kafka_NewTopic_set_config(made.get(), "cleanup.policy",
                                std::string(facts.cleanup_policy).c_str());
   if (facts.retention_ms >= 0) {
@@ -141,9 +151,15 @@ Status CreateKafkaTopics(const KafkaOptions& options, int replication_factor, in
   auto names = ExistingTopics(options, handle.value().get(), last, timeout_ms);
   if (!names.ok()) return Error{names.message()};
   std::vector<NewTopicPtr> topics;
+  std::vector<std::pair<std::string, Settings>> wanted;
   for (size_t i = 0; i < kTopics; ++i) {
-    if (names.value().contains(FullName(options, TopicAt(i)))) continue;
-    auto topic = NewTopicOf(options, TopicAt(i), replication_factor);
+    const TopicFacts& facts = FactsOf(TopicAt(i));
+    wanted.push_back({FullName(options, facts.topic), {facts.cleanup_policy, facts.retention_ms, facts.partitions}});
+  }
+  for (const auto& [name, settings] : kInputs) wanted.push_back({options.topic_prefix + std::string(name), settings});
+  for (const auto& [name, settings] : wanted) {
+    if (names.value().contains(name)) continue;
+    auto topic = NewTopicOf(name, settings, replication_factor);
     if (!topic.ok()) return Error{topic.message()};
     topics.push_back(std::move(topic).value());
   }

@@ -11,7 +11,7 @@ namespace stillwatch::pipeline {
 // Ok when a broker answers and all our topics exist; else what is missing and the mend.
 Status CheckKafkaCluster(const KafkaOptions& options, int timeout_ms);
 
-// Makes the topics that do not exist, with the settings of topic_records.h
+// Makes the topics that do not exist, feedback and intel too, with the settings of topic_records.h
 // (compression.type=producer, clean leader elections only). Existing ones are left as they are.
 // Boxes run with a client that may not create topics: this is for whoever sets a cluster up.
 Status CreateKafkaTopics(const KafkaOptions& options, int replication_factor, int timeout_ms);

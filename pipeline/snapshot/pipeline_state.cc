@@ -93,7 +93,13 @@ void CampaignBook::VisitState(S& state) {
 
 template <typename S>
 void FeedbackBook::VisitState(S& state) {
-  state(opinions_);
+  state(opinions_, ids_);
+}
+
+template <typename S>
+void ImportBook::VisitState(S& state) {
+  state(imports_);
+  if constexpr (kReads<S>) Restored();
 }
 
 template <typename S>
@@ -118,7 +124,7 @@ void Pipeline::VisitMemory(S& state) {
 
 template <typename S>
 void Pipeline::VisitBooks(S& state) {
-  state(book_, feedback_, advice_, spared_, next_renewal_ns_);
+  state(book_, feedback_, advice_, spared_, next_renewal_ns_, imports_);
 }
 
 void Pipeline::SaveState(std::string* out) const {

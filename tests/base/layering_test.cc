@@ -59,6 +59,7 @@ bool ArrowAllowed(const std::string& from, const std::string& to) {
   if (folder == "tools/") {
     const std::string tool = from.substr(0, from.find('/', 6) + 1);
     if (to.starts_with(tool)) return true;
+    if (to.starts_with("tools/stix/") && (tool == "tools/stillctl/" || tool == "tools/stillwatch/")) return true;
     if (tool == "tools/stillgen/") {  // shares nothing with what it tests but the record it writes
       return Starts(to, {"dataplane/llm/exchange.h", "dataplane/llm/exchange_builder.h", "dataplane/llm/exchange_file.h"});
     }

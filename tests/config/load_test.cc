@@ -85,6 +85,7 @@ TEST(LoadTest, ReportsAllMistakesAtOnce) {
 TEST(LoadTest, ChecksWhatGoesTogether) {
   EXPECT_THAT(ProblemOf("[ports]\ndescriptors = 1000\n"), HasSubstr("power of two"));
   EXPECT_THAT(ProblemOf("[kafka]\nenabled = true\n"), HasSubstr("kafka.brokers"));
+  EXPECT_THAT(ProblemOf("[sharing]\npartners = [\"a hex:1a\", \"b hex:1b\", \"c hex:1c\", \"d hex:1d\", \"e hex:1e\"]\n"), HasSubstr("names more than 4"));
   EXPECT_THAT(ProblemOf("[policy]\nstep_up_permille = 900\nthrottle_permille = 800\n"), HasSubstr("ladder"));
   EXPECT_THAT(ProblemOf("[policy]\ndegrade_permille = 940\n"), HasSubstr("policy.throttle_permille; the ladder"));
   EXPECT_THAT(ProblemOf("[policy]\nblock_permille = 960\n"), HasSubstr("policy.degrade_permille; the ladder"));
@@ -108,6 +109,9 @@ TEST(LoadTest, ChecksWhatStringsSay) {
   for (const char* secret : {"hex:", "hex:12345", "hex:zz", "file:", "0011"}) {
     refused("privacy.account_key = \"" + std::string(secret) + "\"", "privacy.account_key cannot be used");
     refused("privacy.salt = \"" + std::string(secret) + "\"", "privacy.salt cannot be used");
+  }
+  for (const char* partner : {"lab", "lab hex:", "lab hex:zz", "a/b hex:00112233", " hex:00112233", "lab 00112233"}) {
+    refused("sharing.partners = [\"" + std::string(partner) + "\"]", "sharing.partners cannot be used; write a partner as");
   }
   refused("box.name = \"\"", "box.name = \"\" cannot be used; give the box a name");
   refused("box.state_dir = \"\"", "box.state_dir");
@@ -180,6 +184,9 @@ TEST(DiffTest, RestartKeysRefuseTheWholeReload) {
   EXPECT_THAT(RefusalOf(Diff(before, cold)), HasSubstr("ports.a"));
   const Config secret = ParseConfig("[privacy]\nsalt = \"hex:11\"\n", "f", {}).value();
   EXPECT_THAT(RefusalOf(Diff(before, secret)), ::testing::Not(HasSubstr("hex:11")));
+  const Config partner = ParseConfig("[sharing]\npartners = [\"lab hex:1177\"]\n", "f", {}).value();
+  EXPECT_THAT(RefusalOf(Diff(before, partner)), HasSubstr("sharing.partners"));
+  EXPECT_THAT(RefusalOf(Diff(before, partner)), ::testing::Not(HasSubstr("1177")));
 }
 
 TEST(AllowedOwnerTest, HasAnEndAndAReasonOrNot) {

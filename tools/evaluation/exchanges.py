@@ -23,7 +23,7 @@ _MAGIC = b"SWEXCHG3"
 _FAMILY_BYTES = 7  # of the magic, the same in every version
 _HEAD_BYTES = 32
 _BLOCK_BYTES_MAX = 1 << 20
-_PART_TOKENS_MAX, _PREFIX_CHAIN_MAX, _MODEL_LENGTH_MAX = 4096, 64, 64
+_PART_TOKENS_MAX, _PREFIX_CHAIN_MAX, _MODEL_LENGTH_MAX, _PARTNERS_MAX = 4096, 64, 64, 4
 _CHUNK = 1 << 16  # exchanges whose headers are copied at a time
 
 # ExchangeHeader of dataplane/llm/exchange.h, field by field, padded as a C++ compiler pads it.
@@ -35,7 +35,7 @@ HEADER = np.dtype([
     ("logit_bias_count", "<u2"), ("n", "<u2"), ("prefix_deep_from", "<u2"), ("temperature_milli", "<i4"), ("top_p_milli", "<i4"), ("max_tokens", "<u4"),
     ("tokens_in", "<u4"), ("tokens_out", "<u4"), ("request_bytes", "<u8"), ("response_bytes", "<u8"), ("body_hash", "<u8"),
     ("part_hash", "<u8", 4), ("logit_bias_hash", "<u8"), ("request_id_hash", "<u8"), ("config_generation", "<u4"),
-    ("prefix_chain_count", "<u4"), ("ids_issued_count", "<u4"), ("ids_returned_count", "<u4"), ("part_tokens", "<u4", 4), ("model_length", "<u4"),
+    ("prefix_chain_count", "<u4"), ("ids_issued_count", "<u4"), ("ids_returned_count", "<u4"), ("part_tokens", "<u4", 4), ("model_length", "<u4"), ("partners", "<u4"),
 ], align=True)
 
 
@@ -103,6 +103,7 @@ class Exchanges:
     def model(self, i):
         h = self.header[i]
         words = 2 * (int(h["prefix_chain_count"]) + int(h["ids_issued_count"]) + int(h["ids_returned_count"])) + int(h["part_tokens"].sum())
+        words += int(h["partners"]) * int(h["part_tokens"][INSTRUCTION])
         at = int(self._blocks[i]) + HEADER.itemsize + 4 * words
         return self._words.view(np.uint8)[at:at + int(h["model_length"])].tobytes().decode("utf-8", "replace")
 
@@ -161,8 +162,9 @@ def _check_headers(path, data, h, offsets):
 
     sizes = np.frombuffer(data, "<u8")[offsets // 8 - 2].astype(np.int64)
     words64 = h["prefix_chain_count"].astype(np.int64) + h["ids_issued_count"] + h["ids_returned_count"]
-    refuse(sizes != HEADER.itemsize + 8 * words64 + 4 * h["part_tokens"].sum(axis=1, dtype=np.int64) + h["model_length"], "its lengths do not add up")
-    refuse((h["part_tokens"] > _PART_TOKENS_MAX).any(axis=1) | (h["model_length"] > _MODEL_LENGTH_MAX) | (h["prefix_chain_count"] > _PREFIX_CHAIN_MAX) |
+    words32 = h["part_tokens"].sum(axis=1, dtype=np.int64) + h["partners"].astype(np.int64) * h["part_tokens"][:, INSTRUCTION]
+    refuse(sizes != HEADER.itemsize + 8 * words64 + 4 * words32 + h["model_length"], "its lengths do not add up")
+    refuse((h["part_tokens"] > _PART_TOKENS_MAX).any(axis=1) | (h["model_length"] > _MODEL_LENGTH_MAX) | (h["partners"] > _PARTNERS_MAX) | (h["prefix_chain_count"] > _PREFIX_CHAIN_MAX) |
            ~np.isin(h["client_length"], (0, 4, 16)), "a value is out of its bounds")
     if len(h) > 1:
         before, after = h["order"][:-1], h["order"][1:]

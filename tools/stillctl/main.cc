@@ -8,10 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "base/text/tokenizer.h"
 #include "config/control.h"
 #include "config/load.h"
 #include "config/schema.h"
-#include "tools/stillctl/stix.h"
+#include "tools/stix/bundle.h"
 #include "tools/stillctl/table.h"
 
 namespace stillwatch::stillctl {
@@ -39,10 +40,15 @@ constexpr char kUsage[] =
     "  stillctl feedback confirm ID [--reason TEXT]            a person says: it is one\n"
     "  stillctl feedback reject ID [--reason TEXT]             it is none: withdrawn, its advice revoked\n"
     "  stillctl feedback split ID ACCOUNT... [--reason TEXT]   these accounts are not of it\n"
-    "  stillctl export ID --partner NAME   a STIX 2.1 bundle of a live campaign, on stdout, without accounts, hashes or text\n"
+    "  stillctl export ID --partner NAME   a STIX 2.1 bundle of a live campaign, on stdout, without accounts or text; its prompt\n"
+    "                                cores are in it, hashed and signed under the key of sharing.partners\n"
+    "  stillctl import FILE          take a partner's bundle: who sends what it names is shown, at observe\n"
+    "  stillctl imports              what partners told, and how many accounts here match\n"
     "  stillctl erase PSEUDONYM      forget this account: memory, campaigns, the next snapshot (docs/privacy.md)\n"
     "  stillctl bypass on [--for 30m] [--reason TEXT]   forward in the kernel without looking, and for how long\n"
     "  stillctl bypass off           look again\n"
+    "  stillctl public-core FILE --name NAME --source WHERE --licence WHICH   the entry of detect.public_cores for a published prompt;\n"
+    "                                {} in it stands for what each user puts in\n"
     "  stillctl id-hash --config FILE ID   the hash under which a verdict names this response or request id\n"
     "\n"
     "  --socket PATH   the control socket (default /run/stillwatch/control.sock)\n"
@@ -58,6 +64,7 @@ struct Options {
   std::string duration, reason;  // of bypass on; the reason also of feedback
   std::string confirm_within;    // of reload
   std::string partner;           // of export
+  std::string name, source, licence;  // of public-core
   std::vector<std::string> words;
 };
 
@@ -184,10 +191,71 @@ int IdHash(const Options& options) {
   return kExitOk;
 }
 
+void PrintImports(const json& imports) {
+  if (imports.empty()) {
+    std::puts("nothing imported");
+    return;
+  }
+  std::vector<std::vector<std::string>> rows{{"CAMPAIGN", "PARTNER", "THERE", "STATE THERE", "CORES", "ACCOUNTS HERE", "FOUND AS", "VALID UNTIL"}};
+  for (const json& import : imports) {
+    rows.push_back({TextOf(import["campaign"]), TextOf(import["partner"]), TextOf(import["campaign_there"]).substr(0, 8),
+                    import["rejected"].get<bool>() ? "rejected here" : TextOf(import["state_there"]), TextOf(import["cores"]),
+                    TextOf(import["accounts_here"]), TextOf(import["found_as"]), TextOf(import["valid_until"]).substr(0, 19)});
+  }
+  std::fputs(Table(rows).c_str(), stdout);
+}
+
+// The bundle's claim, as the daemon takes it.
+Result<std::string> ClaimIn(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{path + ": cannot be read"};
+  std::string text(stix::kBundleBytesMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  const Result<json> claim = stix::ClaimOf(text);
+  if (!claim.ok()) return Error{path + ": " + claim.message()};
+  return claim.value().dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A prompt as one line of the list, and how many pairs of neighbouring words it gives.
+int PublicCore(const Options& options) {
+  if (options.words.size() != 2 || options.name.empty() || options.source.empty() || options.licence.empty()) {
+    return Fail(kExitUsage, "public-core takes FILE, --name NAME, --source WHERE and --licence WHICH");
+  }
+  std::ifstream file(options.words[1], std::ios::binary);
+  if (!file) return Fail(kExitBadFile, options.words[1] + ": cannot be read");
+  std::string text, word;
+  while (file >> word && text.size() < (64u << 10)) text += (text.empty() ? "" : " ") + word;
+  struct Counter final : text::TokenSink {
+    void Append(std::span<const uint32_t> hashes) override { tokens += hashes.size(); }
+    size_t tokens = 0;
+  };
+  size_t pairs = 0;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t slot = std::min(text.find("{}", at), text.size());
+    Counter counter;
+    text::Tokenizer tokenizer{text::TokenHasher(Salt{})};
+    tokenizer.Feed(std::string_view(text).substr(at, slot - at), &counter);
+    tokenizer.Finish(&counter);
+    pairs += counter.tokens - std::min<size_t>(counter.tokens, 1);
+    at = slot + 2;
+  }
+  constexpr size_t kPairsMin = 2;
+  if (pairs < kPairsMin) return Fail(kExitBadFile, options.words[1] + ": has fewer than three words in a row, and so little is nobody's prompt");
+  std::printf("[%s]\nsource = %s\nlicence = %s\ntext = %s\n", options.name.c_str(), options.source.c_str(), options.licence.c_str(), text.c_str());
+  std::fprintf(stderr, "%zu pairs of words; a prompt core of which half is listed links nobody\n", pairs);
+  return kExitOk;
+}
+
 int Ask(const Options& options) {
   const std::string& command = options.words[0];
   std::vector<std::string> args(options.words.begin() + 1, options.words.end());
   if (command == "export") args.push_back(options.partner);
+  if (command == "import") {
+    const Result<std::string> claim = ClaimIn(args[0]);
+    if (!claim.ok()) return Fail(kExitBadFile, claim.message());
+    args[0] = claim.value();
+  }
   if (command == "feedback") args.insert(args.begin() + 2, options.reason);
   else if (!options.duration.empty() || !options.reason.empty()) args.insert(args.end(), {options.duration, options.reason});
   if (!options.confirm_within.empty()) {
@@ -208,8 +276,13 @@ int Ask(const Options& options) {
     return Fail(answer.value().exit, answer.value().error);
   }
   const json result = json::parse(answer.value().result_json, nullptr, false);
-  if (command == "export") std::printf("%s\n", StixBundle(result["campaign"], result["box"], result["time"]).dump(2).c_str());
+  if (command == "export") {
+    const json claim = result.value("claim", json());
+    if (claim.is_null()) std::fprintf(stderr, "stillctl: without sketches: %s\n", result.value("why_no_claim", "").c_str());
+    std::printf("%s\n", stix::Bundle(result["campaign"], claim, result["box"], result["time"]).dump(2).c_str());
+  }
   else if (options.as_json) std::printf("%s\n", result.dump(2).c_str());
+  else if (command == "imports") PrintImports(result);
   else if (command == "campaigns") PrintCampaigns(result);
   else if (command == "campaign" || command == "feedback") PrintCampaign(result);
   else if (result.is_object()) PrintPairs(result);
@@ -227,6 +300,9 @@ int Main(int argc, char** argv) {
     else if (word == "--for" && has_value) options.duration = argv[++i];
     else if (word == "--confirm-within" && has_value) options.confirm_within = argv[++i];
     else if (word == "--reason" && has_value) options.reason = argv[++i];
+    else if (word == "--name" && has_value) options.name = argv[++i];
+    else if (word == "--source" && has_value) options.source = argv[++i];
+    else if (word == "--licence" && has_value) options.licence = argv[++i];
     else if (word == "--partner" && has_value) options.partner = argv[++i];
     else if (word == "--config" && has_value) options.config_file = argv[++i];
     else if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), kExitOk;
@@ -237,13 +313,14 @@ int Main(int argc, char** argv) {
   const std::string& command = options.words[0];
   if (command == "check") return Check(options);
   if (command == "id-hash") return IdHash(options);
+  if (command == "public-core") return PublicCore(options);
   if (!options.config_file.empty()) {
     const Result<config::Config> config = config::LoadConfig(options.config_file, {});
     if (!config.ok()) return Fail(kExitBadFile, config.message());
     options.socket = config.value().control.socket;
   }
   const size_t args = options.words.size() - 1;
-  const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) ||
+  const bool fits = (command == "status" && args == 0) || (command == "campaigns" && args == 0) || (command == "imports" && args == 0) || (command == "import" && args == 1) ||
                     ((command == "confirm" || command == "rollback") && args == 0) ||
                     (command == "campaign" && args == 1) || (command == "erase" && args == 1) || (command == "bypass" && args == 1) ||
                     (command == "feedback" && args >= 2) || (command == "export" && args == 1 && !options.partner.empty()) ||

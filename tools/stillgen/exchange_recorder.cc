@@ -51,10 +51,12 @@ dataplane::Dialect DialectOf(Api api) {
 
 }  // namespace
 
-ExchangeRecorder::ExchangeRecorder(const World& world, Salt salt, std::string account_key)
+ExchangeRecorder::ExchangeRecorder(const World& world, Salt salt, std::string account_key, std::span<const Salt> partners)
     : world_(&world), account_key_(std::move(account_key)), text_salt_(DeriveSalt(salt, "text")), id_salt_(DeriveSalt(salt, "id")),
       body_salt_(DeriveSalt(salt, "body")), name_salt_(DeriveSalt(salt, "name")), hasher_(salt), identities_(world.accounts.size()),
-      kept_(kSlots) {}
+      kept_(kSlots) {
+  for (const Salt partner : partners) partner_hashers_.emplace_back(partner);
+}
 
 const ExchangeRecorder::Identity& ExchangeRecorder::IdentityOf(const Account& account) {
   Identity& identity = identities_[account.index];
@@ -70,9 +72,9 @@ const ExchangeRecorder::Identity& ExchangeRecorder::IdentityOf(const Account& ac
   return identity;
 }
 
-void ExchangeRecorder::Tokenise(std::string_view text, std::vector<uint32_t>* out) const {
+void ExchangeRecorder::Tokenise(const text::TokenHasher& hasher, std::string_view text, std::vector<uint32_t>* out) {
   Gather gather(out);
-  text::Tokenizer tokenizer(hasher_);
+  text::Tokenizer tokenizer(hasher);
   tokenizer.Feed(text, &gather);
   tokenizer.Finish(&gather);
 }
@@ -82,7 +84,7 @@ const std::vector<uint32_t>& ExchangeRecorder::TokensOf(std::string_view text, u
   if (kept.hash != hash) {
     kept.hash = hash;
     kept.tokens.clear();
-    Tokenise(text, &kept.tokens);
+    Tokenise(hasher_, text, &kept.tokens);
   }
   return kept.tokens;
 }
@@ -93,7 +95,7 @@ void ExchangeRecorder::Append(Part part, std::string_view text, uint64_t hash) {
     const auto& tokens = TokensOf(text, hash);
     parts_[p].insert(parts_[p].end(), tokens.begin(), tokens.end());
   } else {  // seldom comes again: not worth a place
-    Tokenise(text, &parts_[p]);
+    Tokenise(hasher_, text, &parts_[p]);
   }
   uint64_t& whole = builder_.header().part_hash[p];
   whole = whole == 0 ? hash : Combine(whole, hash);
@@ -124,6 +126,7 @@ void ExchangeRecorder::FillRequest(const Exchanged& e) {
       const uint64_t hash = KeyedHash64(message.text, text_salt_);
       chain = Combine(chain, hash);
       Append(m == instruction ? Part::kInstruction : Part::kTail, message.text, hash);
+      for (size_t i = 0; m == instruction && i < partner_hashers_.size(); ++i) Tokenise(partner_hashers_[i], message.text, &partner_tokens_);
     }
     for (const ToolCall& call : message.calls) {
       chain = Combine(chain, KeyedHash64(call.arguments, text_salt_));
@@ -202,6 +205,7 @@ void ExchangeRecorder::FillAnswer(const Exchanged& e) {
 dataplane::ExchangeView ExchangeRecorder::Record(const Exchanged& e) {
   builder_.Reset();
   for (auto& part : parts_) part.clear();
+  partner_tokens_.clear();
   ExchangeHeader& h = builder_.header();
   const Account& account = *e.account;
   const Identity& identity = IdentityOf(account);
@@ -223,6 +227,9 @@ dataplane::ExchangeView ExchangeRecorder::Record(const Exchanged& e) {
   FillRequest(e);
   FillAnswer(e);
   for (size_t p = 0; p < dataplane::kParts; ++p) builder_.SetTokens(static_cast<Part>(p), parts_[p]);
+  // An instruction that had to be cut has its places no more: none here is so long.
+  const size_t kept = h.part_tokens[static_cast<size_t>(Part::kInstruction)] * partner_hashers_.size();
+  if (kept == partner_tokens_.size()) builder_.SetPartnerTokens(static_cast<uint32_t>(partner_hashers_.size()), partner_tokens_);
   return builder_.Finish();
 }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,8 @@ namespace stillwatch::stillgen {
 
 class ExchangeRecorder {
  public:
-  // `account_key`: as privacy.account_key; `salt`: the fleet salt.
-  ExchangeRecorder(const World& world, Salt salt, std::string account_key);
+  // `account_key`: as privacy.account_key; `salt`: the fleet salt; `partners`: under whose keys instructions are hashed too.
+  ExchangeRecorder(const World& world, Salt salt, std::string account_key, std::span<const Salt> partners = {});
 
   // All but the order key's packet number, which the writer gives. Valid until the next Record.
   dataplane::ExchangeView Record(const Exchanged& exchanged);
@@ -41,7 +42,7 @@ class ExchangeRecorder {
   static constexpr size_t kSlots = 1 << 15;
 
   const Identity& IdentityOf(const Account& account);
-  void Tokenise(std::string_view text, std::vector<uint32_t>* out) const;
+  static void Tokenise(const text::TokenHasher& hasher, std::string_view text, std::vector<uint32_t>* out);
   const std::vector<uint32_t>& TokensOf(std::string_view text, uint64_t hash);
   void Append(dataplane::Part part, std::string_view text, uint64_t hash);
   void FillRequest(const Exchanged& exchanged);
@@ -51,6 +52,8 @@ class ExchangeRecorder {
   const std::string account_key_;
   const Salt text_salt_, id_salt_, body_salt_, name_salt_;
   const text::TokenHasher hasher_;
+  std::vector<text::TokenHasher> partner_hashers_;
+  std::vector<uint32_t> partner_tokens_;
   std::vector<Identity> identities_;
   std::vector<Kept> kept_;
   std::array<std::vector<uint32_t>, dataplane::kParts> parts_;

@@ -12,7 +12,7 @@ int Usage(int status) {
   std::fputs(
       "stillgen capture --out FILE.pcap [--truth FILE.json] [WORLD] [--reorder P --dup P --loss P]\n"
       "                 [--rate-limited P] [--answer-tokens N] [--port N]\n"
-      "stillgen record  --out FILE.exchanges --account-key KEY [--salt KEY] [--truth FILE.json] [WORLD] [--sample N (accounts, 1 in N)]\n"
+      "stillgen record  --out FILE.exchanges --account-key KEY [--salt KEY] [--partner-key KEY] [--truth FILE.json] [WORLD] [--sample N (accounts, 1 in N)]\n"
       "                 [--rate-limited P] [--answer-tokens N]\n"
       "stillgen serve   --listen IP:PORT [--speed X] [--seed N] [--stats FILE] [--rate-limited P] [--answer-tokens N]\n"
       "stillgen play    --target IP:PORT --duration SECONDS [--truth FILE] [WORLD] [--source-prefix A.B.C.D/N] [--progress]\n"

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/partner_salt.h"
 #include "dataplane/llm/exchange_file.h"
 #include "tools/stillgen/commands.h"
 #include "tools/stillgen/exchange_recorder.h"
@@ -19,7 +20,7 @@ int Wrong(const std::string& message, int status) {
 
 int RunRecord(int argc, char** argv) {
   auto names = WorldOptionNames();
-  names.insert(names.end(), {"out", "truth", "rate-limited", "answer-tokens", "salt", "sample"});
+  names.insert(names.end(), {"out", "truth", "rate-limited", "answer-tokens", "salt", "partner-key", "sample"});
   auto options = Options::Parse(argc, argv, names);
   if (options.ok() && !options.value().Has("out")) options = Error{"--out FILE.exchanges is missing"};
   if (!options.ok()) return Wrong(options.message(), 64);
@@ -33,6 +34,12 @@ int RunRecord(int argc, char** argv) {
     if (!salt.ok()) return Wrong("--salt is hex:DIGITS or file:PATH, as privacy.salt", 64);
     secret = salt.value();
   }
+  std::vector<Salt> partners;
+  if (given.Has("partner-key")) {
+    auto key = ReadAccountKey(given.Text("partner-key"));
+    if (!key.ok()) return Wrong("--partner-key is hex:DIGITS or file:PATH, as in sharing.partners", 64);
+    partners.push_back(PartnerSalt(key.value()));
+  }
   World& world = *built.value().world;
   const Salt salt = SaltFromSecret(secret);
   auto opened = dataplane::ExchangeFileWriter::Open(given.Text("out"), dataplane::MarksOf(salt, built.value().account_key));
@@ -42,7 +49,7 @@ int RunRecord(int argc, char** argv) {
   responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
   responder.answer_tokens = given.Number("answer-tokens", responder.answer_tokens, 1, 100000);
   const uint32_t sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
-  ExchangeRecorder recorder(world, salt, built.value().account_key);
+  ExchangeRecorder recorder(world, salt, built.value().account_key, partners);
   const std::clock_t begin = std::clock();
   const DriveTotals totals = Drive(&world, responder, [&](const Exchanged& exchanged) {
     file.Advance(world.options.start_unix_ns + exchanged.asked_ns);

@@ -11,7 +11,7 @@ Result<Args> ParseArgs(std::span<char*> args) {
     const std::string_view word = args[i];
     const bool takes_value = word == "--config" || word == "--set" || word == "--out" || word == "--edges" ||
                              word == "--record-edges" || word == "--save" ||
-                             word == "--restore" || word == "--request-hits" || word == "--replication" || word == "--keylog";
+                             word == "--restore" || word == "--request-hits" || word == "--replication" || word == "--keylog" || word == "--import" || word == "--export";
     if (takes_value && i + 1 == args.size()) return Error{std::string(word) + " needs a value"};
     if (word == "--config") parsed.config_file = args[++i];
     else if (word == "--out") parsed.out_dir = args[++i];
@@ -23,6 +23,8 @@ Result<Args> ParseArgs(std::span<char*> args) {
     else if (word == "--replication") parsed.replication = args[++i];
     else if (word == "--set") parsed.sets.emplace_back(args[++i]);
     else if (word == "--keylog") parsed.key_log = args[++i];
+    else if (word == "--import") parsed.import_file = args[++i];
+    else if (word == "--export") parsed.export_dir = args[++i];
     else if (word == "--accept-config") parsed.accept_config = true;
     else if (word == "--start-empty") parsed.start_empty = true;
     else if (word.starts_with("--")) return Error{"unknown option " + std::string(word) + "; stillwatch --help lists them"};

@@ -1,5 +1,5 @@
 // The words behind a subcommand: --config FILE, --set KEY=VALUE..., --out DIR, --keylog FILE, replay's
-// --edges, --record-edges, --save, --restore and --request-hits FILE, run's --start-empty, and the rest.
+// --edges, --record-edges, --save, --restore, --request-hits and --import FILE, --export DIR, run's --start-empty, and the rest.
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@
 namespace stillwatch {
 
 struct Args {
-  std::string config_file, out_dir, edges_file, record_edges_file, save_file, restore_file, request_hits_file, key_log, replication = "3";
+  std::string config_file, out_dir, edges_file, record_edges_file, save_file, restore_file, request_hits_file, key_log, import_file, export_dir, replication = "3";
   bool accept_config = false, start_empty = false;
   std::vector<std::string> sets, words;
 };

@@ -16,6 +16,7 @@
 #include "pipeline/sink/json_writer.h"
 #include "tools/stillwatch/doctor.h"
 #include "tools/stillwatch/memory_table.h"
+#include "tools/stillwatch/partner_claims.h"
 #include "tools/stillwatch/skipped.h"
 
 namespace stillwatch {
@@ -65,6 +66,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return directory.error();
   daemon->directory_ = std::move(directory).value();
+  Result<std::shared_ptr<const pipeline::PublicList>> public_list = ReadPublicList(config, secrets.value());
+  if (!public_list.ok()) return public_list.error();
   Result<std::unique_ptr<gpu::Backend>> backend = MakeBackend(config, secrets.value(), &daemon->registry_, &daemon->clock_);
   if (!backend.ok()) return backend.error();
   daemon->backend_ = std::move(backend).value();
@@ -85,7 +88,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
     start->exit = kExitUnreadable;
     return Error{restored.message() + "; put the right file or secret back, or start once with --start-empty, which forgets all accounts and campaigns"};
   }
-  daemon->pipeline_->SwapDirectory(daemon->directory_);
+  daemon->pipeline_->SwapDirectory(daemon->WithIntel(daemon->directory_));
+  daemon->pipeline_->SwapPublicList(std::move(public_list).value());
   daemon->consumer_ = std::make_unique<PipelineConsumer>(daemon->pipeline_.get());
   if (Status ports = daemon->OpenPorts(); !ports.ok()) return Error{ports.message()};
   if (Status threads = daemon->StartThreads(); !threads.ok()) return Error{threads.message()};
@@ -224,6 +228,7 @@ Status Daemon::StartThreads() {
   watch_->Start();
   for (const std::string& alarm : Alarms()) Log(LogLevel::kWarning, alarm);
   outputs_->Start();
+  if (Status intake = StartIntake(); !intake.ok()) return intake;
   confirm_deadline_ = std::make_unique<Deadline>([this] { ConfirmationIsOver(); });
   Result<std::unique_ptr<config::ControlServer>> control = config::ControlServer::Start(
       config_.control.socket, [this](const config::ControlRequest& request) { return Handle(request); });
@@ -253,6 +258,7 @@ Daemon::~Daemon() {
   confirm_deadline_.reset();
   if (signal_reload_.joinable()) signal_reload_.join();
   watch_.reset();
+  intake_.reset();
 }
 
 void Daemon::HandOver() {
@@ -297,6 +303,13 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
     if (records == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
   watch_->Stop();
+  // Its last record is waiting for this thread.
+  std::thread stop_intake([this] { if (intake_ != nullptr) intake_->Stop(); });
+  while (intake_ != nullptr && !intake_->stopped()) {
+    RunRequests();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  stop_intake.join();
   const Status finished = pipeline_->Finish();
   if (!finished.ok()) Log(LogLevel::kError, finished.message());
   keeper_->Wait();
@@ -421,6 +434,8 @@ ControlAnswer Daemon::Handle(const config::ControlRequest& request) {
   if (request.command == "feedback" && request.args.size() >= 3) return Feedback(request.args, actor);
   if (request.command == "erase" && request.args.size() == 1) return Erase(request.args[0], actor);
   if (request.command == "export" && request.args.size() == 2) return Export(request.args[0], request.args[1], actor);
+  if (request.command == "import" && request.args.size() == 1) return Import(request.args[0], actor);
+  if (request.command == "imports" && request.args.empty()) return Imports();
   if (request.command == "bypass" && !request.args.empty() && request.args.size() <= 3) return Bypass(request.args, actor);
   if (request.command == "reload" && request.args.size() <= 2) {
     const bool named = !request.args.empty() && !request.args[0].empty();
@@ -490,6 +505,9 @@ std::string Daemon::StatusJson() {
                         {"restored_accounts", restored_accounts_}, {"restored_from", restored_from_}};
   if (snapshot.written_ns != 0) status["snapshot"]["age_s"] = (clock_.UnixNs() - snapshot.written_ns) / kNsPerSecond;
   AddConfirmation(&status);
+  if (intake_ != nullptr) {
+    status["intake"] = {{"records", counters["consume.records"]}, {"malformed", counters["consume.malformed"]}, {"last_error", intake_->consumer().last_error()}};
+  }
   if (const pipeline::KafkaDrain* kafka = outputs_->kafka(); kafka != nullptr) {
     const pipeline::KafkaStatus state = kafka->status();
     status["kafka"] = {{"connected", state.connected}, {"lag_records", state.lag_records},
@@ -534,14 +552,48 @@ ControlAnswer Daemon::Erase(const std::string& account, const std::string& actor
 
 ControlAnswer Daemon::Export(const std::string& id, const std::string& partner, const std::string& actor) {
   std::unique_ptr<v1::CampaignVerdict> campaign;
-  OnDetectionThread([&] { campaign = pipeline_->FindCampaign(id); });
+  Result<v1::PartnerClaim> claim = Error{"the daemon is stopping"};
+  bool of_a_partner = false;
+  OnDetectionThread([&] {
+    campaign = pipeline_->FindCampaign(id);
+    of_a_partner = pipeline_->imports().Find(id) != nullptr;
+    claim = pipeline_->ClaimFor(partner, id);
+  });
   if (campaign == nullptr) return {config::kExitRefused, "no campaign " + id + "; `stillctl campaigns` lists them", ""};
+  if (of_a_partner) return {config::kExitRefused, "campaign " + id + " is a partner's claim; what one partner says is not passed on to another", ""};
   if (campaign->state() > v1::CAMPAIGN_STATE_DORMANT) {
     return {config::kExitRefused, "campaign " + id + " is withdrawn or closed; nobody is told of it", ""};
   }
-  PostAudit(actor, "export", id, "for partner " + partner + ", " + std::to_string(campaign->accounts_size()) + " accounts, as a number");
-  const json answer{{"box", config().box.name}, {"time", FormatTime(clock_.UnixNs())}, {"campaign", json::parse(JsonOf(*campaign))}};
+  if (claim.ok()) SignClaim(clock_.UnixNs() + config().sharing.valid_days * 24 * kNsPerHour, secrets_, &claim.value());
+  PostAudit(actor, "export", id, "for partner " + partner + ", " + std::to_string(campaign->accounts_size()) + " accounts, as a number; " +
+                                     (claim.ok() ? "with its prompt cores under the key of the pair, until " + claim.value().valid_until() : "without sketches: " + claim.message()));
+  const json answer{{"box", config().box.name}, {"time", FormatTime(clock_.UnixNs())}, {"campaign", json::parse(JsonOf(*campaign))},
+                    {"claim", claim.ok() ? json::parse(JsonOf(claim.value())) : json()}, {"why_no_claim", claim.ok() ? "" : claim.message()}};
   return {config::kExitOk, "", answer.dump()};
+}
+
+ControlAnswer Daemon::Import(const std::string& text, const std::string& actor) {
+  const Result<v1::PartnerClaim> claim = ReadClaim(text, secrets_);
+  if (!claim.ok()) {
+    PostAudit(actor, "import_refused", "a claim", claim.message());
+    return {config::kExitRefused, claim.message(), ""};
+  }
+  Result<std::string> taken = Error{"the daemon is stopping"};
+  OnDetectionThread([&] { taken = pipeline_->TakeClaim(claim.value(), actor, clock_.UnixNs()); });
+  if (!taken.ok()) return {config::kExitRefused, taken.message(), ""};
+  return {config::kExitOk, "", json{{"campaign", taken.value()}, {"partner", claim.value().partner()}, {"valid_until", claim.value().valid_until()}}.dump()};
+}
+
+ControlAnswer Daemon::Imports() {
+  json list = json::array();
+  OnDetectionThread([&] {
+    for (const pipeline::Import& import : pipeline_->imports().imports()) {
+      list.push_back({{"campaign", import.id}, {"partner", import.partner}, {"campaign_there", import.claim.campaign_id}, {"state_there", import.claim.state},
+                      {"cores", import.claim.pattern.cores.size()}, {"accounts_here", import.matches.size()}, {"rejected", import.rejected},
+                      {"found_as", import.superseded_by}, {"valid_until", FormatTime(import.claim.valid_until_s * kNsPerSecond)}});
+    }
+  });
+  return {config::kExitOk, "", list.dump()};
 }
 
 ControlAnswer Daemon::Bypass(const std::vector<std::string>& words, const std::string& actor) {
@@ -635,6 +687,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& confirm
   if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(next.value(), secrets_);
   if (!directory.ok()) return refuse(config::kExitBadFile, directory.message());
+  if (const auto list = ReadPublicList(next.value(), secrets_); !list.ok()) return refuse(config::kExitBadFile, list.message());
   const Result<uint64_t> number = store_.Next();
   if (!number.ok()) return refuse(config::kExitRefused, number.message());
   const uint64_t generation = number.value(), before_generation = generation_.load();
@@ -685,8 +738,11 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& confirm
 
 void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeline::AccountDirectory> directory,
                       uint64_t generation) {
-  Post([this, config, directory, generation] {
-    pipeline_->SwapDirectory(directory);  // before the policy, whose advice rests on who owns what
+  const Result<std::shared_ptr<const pipeline::PublicList>> list = ReadPublicList(config, secrets_);
+  if (!list.ok()) Log(LogLevel::kError, list.message() + "; the list of before stays");  // it was readable a moment ago
+  Post([this, config, directory, generation, list] {
+    if (list.ok()) pipeline_->SwapPublicList(list.value());
+    pipeline_->SwapDirectory(WithIntel(directory));  // before the policy, whose advice rests on who owns what
     pipeline_->SwapPolicy(PolicyOptionsOf(config, secrets_), generation);
     pipeline_->SetTunables(TunablesOf(config));
     pipeline_->SetTopics(config.detect.request_sketches, config.detect.account_profiles);

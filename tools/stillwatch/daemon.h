@@ -25,6 +25,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/inline_pair.h"
 #include "dataplane/engine/engine.h"
+#include "pipeline/kafka/topic_intake.h"
 #include "pipeline/snapshot/snapshot_keeper.h"
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/deadline.h"
@@ -110,11 +111,22 @@ class Daemon {
   // confirm, reject or split, a campaign, a reason ("": none), accounts of a split.
   config::ControlAnswer Erase(const std::string& account, const std::string& actor);
   config::ControlAnswer Feedback(const std::vector<std::string>& words, const std::string& actor);
+  // A claim of a partner, as JSON.
+  config::ControlAnswer Import(const std::string& claim, const std::string& actor);
+  config::ControlAnswer Imports();
   // A live campaign for a named partner; audited.
   config::ControlAnswer Export(const std::string& id, const std::string& partner, const std::string& actor);
   // What keeps the box from looking at all or from forwarding, a sentence each; any thread.
   std::vector<std::string> Alarms() const;
   std::string StatusJson();
+  // daemon_intake.cc: topics that others write, on the intake's thread.
+  Status StartIntake();
+  pipeline::TopicIntake::Outcome TakeRecord(const pipeline::ConsumedRecord& record);
+  pipeline::TopicIntake::Outcome TakeIntel(const pipeline::ConsumedRecord& record);
+  // The directory with what topic intel says on top, into detection, when something new was said.
+  void MergeIntel();
+  // The same for a directory that a start or a reload read from its file.
+  std::shared_ptr<const pipeline::AccountDirectory> WithIntel(std::shared_ptr<const pipeline::AccountDirectory> base);
   // Publishes and waits until every thread has passed; after 2 s, which ones did not.
   std::vector<const Quiescent::Slot*> PublishAndWait(uint64_t generation);
   nlohmann::json ThreadGenerations() const;
@@ -163,6 +175,11 @@ class Daemon {
   std::unique_ptr<dataplane::KeyFeed> keys_;  // null: nothing is decrypted
   std::unique_ptr<dataplane::Engine> engine_;
   std::unique_ptr<PortWatch> watch_;
+  std::mutex intel_mutex_;
+  std::map<std::string, v1::DirectoryEntry> intel_entries_;  // by key_id; at most kIntelEntriesMax
+  std::shared_ptr<const pipeline::AccountDirectory> base_directory_;  // the file's
+  bool intel_changed_ = false;
+  std::unique_ptr<pipeline::TopicIntake> intake_;  // null: no topic is read
 
   std::mutex requests_mutex_, running_mutex_;
   mutable std::mutex bypass_mutex_;  // the operator's switch and its reason belong together

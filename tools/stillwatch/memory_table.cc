@@ -11,6 +11,7 @@
 #include "dataplane/packet/fragment_joiner.h"
 #include "gpu/backend.h"
 #include "pipeline/policy/tunables.h"
+#include "pipeline/sharing/partner_fragments.h"
 #include "dataplane/worker.h"
 #include "dataplane/tls/tls_connection.h"
 #include "tools/stillwatch/settings.h"
@@ -138,6 +139,10 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "the oldest id or conversation has no owner any more"});
   table.push_back({"pairs with migrations", "", kMigrationPairBytes, tunables.migration_rows_max / 16, "migration.pairs_dropped",
                    "the pair that was quiet longest is forgotten"});
+  if (!config.sharing.partners.empty()) {
+    table.push_back({"fragments under partners' keys", "", pipeline::PartnerFragments::kRowBytes, pipeline::PartnerFragments::kRows, "",
+                     "a core that was quiet longest is not exported"});
+  }
   if (live && config.snapshot.interval_s != 0) {
     table.push_back({"accounts in a snapshot", "detect.profiles_max", kProfileBytes, Of(config.detect.profiles_max),
                      "snapshot.deferred", "nothing: a copy that lives until it is written"});

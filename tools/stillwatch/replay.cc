@@ -9,6 +9,7 @@
 #include "tools/stillwatch/args.h"
 #include "tools/stillwatch/memory_table.h"
 #include "tools/stillwatch/pipeline_consumer.h"
+#include "tools/stillwatch/replay_bundles.h"
 #include "tools/stillwatch/replay_outputs.h"
 #include "tools/stillwatch/replay_source.h"
 #include "tools/stillwatch/request_hits.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr char kUsage[] =
     "replay --config FILE [--set KEY=VALUE]... --out DIR ([--keylog FILE] [--request-hits FILE] [--record-edges FILE | [--restore FILE] [--save FILE]]"
+    " [--import BUNDLE] [--export DIR]"
     " CAPTURE|EXCHANGES... | --edges FILE)";
 
 std::string Thousands(uint64_t number) {
@@ -119,6 +121,8 @@ int Replay(const config::Config& config, const Args& given) {
   if (!secrets.ok()) return Complain(kExitUnreadable, secrets.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
   if (!directory.ok()) return Complain(kExitUnreadable, directory.message());
+  Result<std::shared_ptr<const pipeline::PublicList>> public_list = ReadPublicList(config, secrets.value());
+  if (!public_list.ok()) return Complain(kExitUnreadable, public_list.message());
   Result<std::unique_ptr<ReplaySource>> source = OpenReplaySource(config, secrets.value(), given.words, given.key_log);
   if (!source.ok()) return Complain(kExitUnreadable, source.message());
   CounterRegistry registry;
@@ -146,7 +150,11 @@ int Replay(const config::Config& config, const Args& given) {
   }
   const std::shared_ptr<const pipeline::AccountDirectory> names = directory.value();
   pipeline.SwapDirectory(std::move(directory).value());
+  pipeline.SwapPublicList(std::move(public_list).value());
   PipelineConsumer consumer(&pipeline);
+  if (!given.import_file.empty()) {
+    if (Status taken = ImportBundle(given.import_file, secrets.value(), &pipeline); !taken.ok()) return Complain(kExitUnreadable, taken.message());
+  }
   source.value()->RegisterCounters(&registry);
   if (Status fed = source.value()->Feed(&consumer); !fed.ok()) {
     return Complain(source.value()->exit_on_error(), fed.message());
@@ -154,6 +162,7 @@ int Replay(const config::Config& config, const Args& given) {
   // What is saved goes on later: nothing is judged or told as at an end.
   Status finished = given.save_file.empty() ? pipeline.Finish() : pipeline.Suspend();
   if (finished.ok() && !given.save_file.empty()) finished = SaveTo(given.save_file, seal_key, pipeline);
+  if (finished.ok() && !given.export_dir.empty()) finished = ExportBundles(given.export_dir, config, secrets.value(), pipeline);
   if (finished.ok() && !given.request_hits_file.empty()) {
     finished = WriteRequestHits(given.request_hits_file, names.get(), pipeline.profiles());
   }
@@ -180,7 +189,7 @@ int ReplayMain(std::span<char*> words) {
   const bool from_edges = !given.edges_file.empty();
   const bool stops_or_goes_on = !given.save_file.empty() || !given.restore_file.empty();
   if (given.config_file.empty() || given.out_dir.empty() || given.words.empty() != from_edges ||
-      (from_edges && (!given.record_edges_file.empty() || !given.request_hits_file.empty())) || (stops_or_goes_on && (from_edges || !given.record_edges_file.empty()))) {
+      (from_edges && (!given.import_file.empty() || !given.export_dir.empty() || !given.record_edges_file.empty() || !given.request_hits_file.empty())) || (stops_or_goes_on && (from_edges || !given.record_edges_file.empty()))) {
     return Complain(kExitBadUsage, kUsage);
   }
   const Result<config::Config> config = config::LoadConfig(given.config_file, given.sets);

@@ -4,9 +4,11 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/partner_salt.h"
 #include "base/text/token_hash.h"
 #include "config/allowed_owner.h"
 #include "config/load.h"
+#include "config/partner.h"
 #include "dataplane/engine/mirror_worker.h"
 #include "dataplane/packet/flow_hash.h"
 
@@ -61,7 +63,24 @@ Result<Secrets> ReadSecrets(const config::Config& config) {
   if (!key.ok()) return key.error();
   Result<std::string> salt = config::ReadSecret("privacy.salt", config.privacy.salt);
   if (!salt.ok()) return salt.error();
-  return Secrets{key.value(), SaltFromSecret(salt.value())};
+  Secrets secrets{key.value(), SaltFromSecret(salt.value()), {}};
+  for (const std::string& text : config.sharing.partners) {
+    constexpr size_t kPartnerKeyBytesMin = 16;
+    const Result<config::PartnerText> partner = config::ParsePartner(text);
+    if (!partner.ok()) return Error{"sharing.partners: " + partner.message()};
+    const auto& [name, value] = partner.value();
+    Result<std::string> secret = config::ReadSecret("sharing.partners, " + name, value);
+    if (!secret.ok()) return secret.error();
+    const auto refuse = [&](const char* why) { return Error{"sharing.partners, " + name + ": " + why + "; make a key of the pair with `openssl rand -hex 32`"}; };
+    if (secret.value().size() < kPartnerKeyBytesMin) return refuse("the key has fewer than 16 bytes");
+    if (secret.value() == salt.value() || secret.value() == key.value()) return refuse("the key is one of this fleet's own secrets");
+    for (const PartnerSecret& other : secrets.partners) {
+      if (other.name == name) return refuse("stands twice");
+      if (other.key == secret.value()) return refuse("the key is another partner's too");
+    }
+    secrets.partners.push_back({name, secret.value()});
+  }
+  return secrets;
 }
 
 dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets) {
@@ -99,6 +118,7 @@ dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& 
   dataplane::LlmOptions options;
   options.account_key = secrets.account_key;
   options.salt = secrets.salt;
+  for (const PartnerSecret& partner : secrets.partners) options.partner_salts.push_back(PartnerSalt(partner.key));
   options.body_bytes_max = As<uint64_t>(config.llm.body_kib << 10);
   options.body_pool_bytes = As<uint64_t>(config.llm.body_pool_mib << 20) / As<uint64_t>(workers);
   options.trusted_hops = As<int>(config.llm.trusted_hops);
@@ -143,6 +163,8 @@ Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, 
   return backend;
 }
 
+uint64_t PartnerKeyId(const std::string& key) { return KeyedHash64("key of a pair", PartnerSalt(key)); }
+
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets) {
   pipeline::PolicyOptions options;
   options.version = config.policy.version;
@@ -171,6 +193,11 @@ Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const co
   return pipeline::AccountDirectory::Load(config.detect.directory_file, secrets.salt);
 }
 
+Result<std::shared_ptr<const pipeline::PublicList>> ReadPublicList(const config::Config& config, const Secrets& secrets) {
+  if (config.detect.public_cores.empty()) return pipeline::PublicList::BuiltIn(secrets.salt);
+  return pipeline::PublicList::Load(config.detect.public_cores, secrets.salt);
+}
+
 pipeline::Tunables TunablesOf(const config::Config& config) {
   pipeline::Tunables tunables;
   tunables.profiles_max = As<uint32_t>(config.detect.profiles_max);
@@ -189,6 +216,7 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   options.token_hash = [hasher = text::TokenHasher(secrets.salt)](std::string_view token) {
     return hasher.Hash(reinterpret_cast<const uint8_t*>(token.data()), token.size());
   };
+  for (const PartnerSecret& partner : secrets.partners) options.partners.push_back({partner.name, PartnerKeyId(partner.key)});
   options.write_request_sketches = config.detect.request_sketches;
   options.write_account_profiles = config.detect.account_profiles;
   options.policy = PolicyOptionsOf(config, secrets);

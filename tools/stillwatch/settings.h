@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/counters.h"
 #include "base/hash.h"
@@ -19,9 +20,13 @@
 namespace stillwatch {
 
 // What is secret in the configuration, read once.
+struct PartnerSecret {
+  std::string name, key;
+};
 struct Secrets {
   std::string account_key;
   Salt salt;
+  std::vector<PartnerSecret> partners;
 };
 Result<Secrets> ReadSecrets(const config::Config& config);
 
@@ -33,9 +38,12 @@ gpu::BackendOptions BackendOptionsOf(const config::Config& config, const Secrets
 // live box, where what the CPU cannot join after a GPU's failure is skipped; null: nothing ever is.
 Result<std::unique_ptr<gpu::Backend>> MakeBackend(const config::Config& config, const Secrets& secrets,
                                                   CounterRegistry* registry, const Clock* clock);
+// Tells keys of partners apart and gives none away.
+uint64_t PartnerKeyId(const std::string& key);
 pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secrets& secrets);
 // nullptr where none is named.
 Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets);
+Result<std::shared_ptr<const pipeline::PublicList>> ReadPublicList(const config::Config& config, const Secrets& secrets);
 pipeline::Tunables TunablesOf(const config::Config& config);
 pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
                                             uint64_t generation);

@@ -40,6 +40,24 @@ TEST(ExchangeBuilder, LaysOutWhatTheViewReads) {
   EXPECT_EQ(view.block().size(), ExchangeBytes(view.header()));
 }
 
+TEST(ExchangeBuilder, TokensUnderPartnersKeysStandBeforeTheModel) {
+  ExchangeBuilder builder;
+  builder.Reset();
+  const uint32_t instruction[] = {1, 2, 3}, output[] = {7, 8}, theirs[] = {11, 12, 13, 21, 22, 23};
+  builder.SetTokens(Part::kInstruction, instruction);
+  builder.SetTokens(Part::kOutput, output);
+  builder.SetPartnerTokens(2, theirs);
+  builder.SetModel("m");
+  const ExchangeView view = builder.Finish();
+  EXPECT_THAT(view.tokens(Part::kInstruction), ElementsAre(1, 2, 3));
+  EXPECT_THAT(view.tokens(Part::kOutput), ElementsAre(7, 8));
+  EXPECT_THAT(view.partner_tokens(0), ElementsAre(11, 12, 13));
+  EXPECT_THAT(view.partner_tokens(1), ElementsAre(21, 22, 23));
+  EXPECT_EQ(view.model(), "m");
+  builder.Reset();
+  EXPECT_EQ(builder.Finish().header().partners, 0u);
+}
+
 TEST(ExchangeBuilder, CutsALongPartToItsEnds) {
   std::vector<uint32_t> tokens(kPartTokensMax + 5);
   std::iota(tokens.begin(), tokens.end(), 0u);

@@ -191,6 +191,30 @@ TEST(RequestDigest, LongPartsKeepTheirEnds) {
   }
 }
 
+// Also of a text that is cut: what one box calls its third word is the third word under a partner's key.
+TEST(RequestDigest, PartnersGetTheInstructionUnderTheirKeysPlaceByPlace) {
+  const Salt partners[] = {{11}, {12}};
+  std::string cut;
+  while (cut.size() < 300'000) cut += "word" + std::to_string(cut.size() * 7919 % 1000) + ", ";
+  for (const std::string& text : {std::string("Explain the tides to a child"), std::string(), cut}) {
+    RequestView view;
+    Add(&view, "system", "You are terse");
+    Add(&view, "user", text);
+    RequestDigest digest(Salt{5}, partners);
+    ExchangeHeader h;
+    digest.Digest(view, &h);
+    ASSERT_EQ(h.partners, 2u);
+    for (uint32_t p = 0; p < 2; ++p) {
+      RequestDigest alone(partners[p]);
+      ExchangeHeader other;
+      alone.Digest(view, &other);
+      const auto tokens = digest.partner_tokens(p);
+      ASSERT_EQ(std::vector<uint32_t>(tokens.begin(), tokens.end()), Tokens(alone, Part::kInstruction));
+      ASSERT_EQ(tokens.size(), digest.tokens(Part::kInstruction).size());
+    }
+  }
+}
+
 TEST(RequestDigest, PartHashesAreExact) {
   RequestDigest digest(Salt{5});
   const auto hash_of = [&](std::string_view text) {

@@ -170,5 +170,56 @@ TEST_F(FeedbackTest, WhatIsUnknownIsRefusedAndChangesNothing) {
   EXPECT_EQ(pipeline_->FindCampaign(known)->accounts_size(), static_cast<int>(members_.size()));
 }
 
+v1::Feedback RecordOf(const std::string& id, const std::string& campaign, v1::FeedbackWord word) {
+  v1::Feedback record;
+  record.set_feedback_id(id);
+  record.set_campaign_id(campaign);
+  record.set_word(word);
+  record.set_actor("desk 4");
+  record.set_reason("ticket 17");
+  return record;
+}
+
+// A record that comes again, also after a restart, is taken once.
+TEST_F(FeedbackTest, ARecordOfTheTopicIsTakenOnce) {
+  PlayUntilAdvised();
+  const v1::Feedback record = RecordOf("f-1", id_, v1::FEEDBACK_WORD_REJECT);
+  ASSERT_TRUE(pipeline_->TakeFeedbackRecord(record, 5).ok());
+  EXPECT_EQ(pipeline_->FindCampaign(id_)->state(), v1::CAMPAIGN_STATE_WITHDRAWN);
+  const auto audits = sink_.Records<v1::Audit>();
+  EXPECT_EQ(audits.back()->actor() + " " + audits.back()->action(), "topic feedback: desk 4 feedback_reject");
+  const size_t before = sink_.events().size();
+  ASSERT_TRUE(pipeline_->TakeFeedbackRecord(record, 6).ok());
+  EXPECT_EQ(sink_.events().size(), before);
+  Restart();
+  ASSERT_TRUE(pipeline_->TakeFeedbackRecord(record, 7).ok());
+  EXPECT_EQ(sink_.events().size(), before);
+}
+
+TEST_F(FeedbackTest, ARecordThatIsNoneIsAnErrorAndAnUnknownCampaignIsNot) {
+  const auto why = [&](auto change) {
+    v1::Feedback record = RecordOf("f-2", "0123", v1::FEEDBACK_WORD_CONFIRM);
+    change(&record);
+    const Status taken = pipeline_->TakeFeedbackRecord(record, 5);
+    return taken.ok() ? "taken" : taken.message();
+  };
+  EXPECT_THAT(why([](auto* r) { r->clear_feedback_id(); }), HasSubstr("feedback_id"));
+  EXPECT_THAT(why([](auto* r) { r->set_feedback_id(std::string(65, 'x')); }), HasSubstr("feedback_id"));
+  EXPECT_THAT(why([](auto* r) { r->set_word(v1::FEEDBACK_WORD_UNSPECIFIED); }), HasSubstr("none of confirm"));
+  EXPECT_THAT(why([](auto* r) { r->set_word(static_cast<v1::FeedbackWord>(9)); }), HasSubstr("none of confirm"));
+  EXPECT_THAT(why([](auto* r) { r->set_word(v1::FEEDBACK_WORD_SPLIT); }), HasSubstr("a split names accounts"));
+  EXPECT_THAT(why([](auto* r) { r->add_accounts("a"); }), HasSubstr("a split names accounts"));
+  EXPECT_THAT(why([](auto* r) { r->set_reason(std::string(401, 'x')); }), HasSubstr("reason"));
+  EXPECT_THAT(why([](auto* r) {
+                r->set_word(v1::FEEDBACK_WORD_SPLIT);
+                for (int i = 0; i < 2'049; ++i) r->add_accounts("a");
+              }),
+              HasSubstr("2,048"));
+  EXPECT_TRUE(sink_.events().empty());
+  EXPECT_EQ(why([](auto*) {}), "taken");
+  ASSERT_FALSE(sink_.events().empty());
+  EXPECT_EQ(sink_.Records<v1::Audit>().back()->action(), "feedback_confirm_refused");
+}
+
 }  // namespace
 }  // namespace stillwatch::pipeline

@@ -87,5 +87,27 @@ TEST_F(AccountDirectoryTest, OneBadLineRefusesTheFile) {
   EXPECT_THAT(missing.message(), HasSubstr("cannot be read"));
 }
 
+// Records of topic intel take the place of lines of the file, or stand beside them.
+TEST_F(AccountDirectoryTest, RecordsStandOverTheFile) {
+  const auto base = Load("{\"key_id\":\"" + kKeyA + "\",\"account\":\"alice\",\"organisation\":\"o1\"}\n{\"key_id\":\"" + kKeyB + "\",\"account\":\"bob\"}\n").value();
+  v1::DirectoryEntry records[2];
+  records[0].set_key_id(kKeyB);
+  records[0].set_account("robert");
+  records[0].set_organisation("o1");
+  records[1].set_key_id(kKeyC);
+  const auto both = AccountDirectory::With(base.get(), records, kSalt);
+  ASSERT_TRUE(both.ok()) << both.message();
+  const AccountDirectory& directory = *both.value();
+  EXPECT_EQ(directory.entries().size(), 3u);
+  EXPECT_EQ(directory.NameOf(directory.Find(Id(kKeyA))->account), "alice");
+  EXPECT_EQ(directory.NameOf(directory.Find(Id(kKeyB))->account), "robert");
+  EXPECT_EQ(directory.Find(Id(kKeyB))->organisation, base->Find(Id(kKeyA))->organisation);
+  EXPECT_EQ(directory.NameOf(directory.Find(Id(kKeyC))->account), "");
+  EXPECT_EQ(base->NameOf(base->Find(Id(kKeyB))->account), "bob");
+  records[1].set_key_id("short");
+  EXPECT_THAT(AccountDirectory::With(base.get(), records, kSalt).message(), HasSubstr("key_id short"));
+  EXPECT_EQ(AccountDirectory::With(nullptr, {records, 1}, kSalt).value()->entries().size(), 1u);
+}
+
 }  // namespace
 }  // namespace stillwatch::pipeline

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "config/control.h"
-#include "tests/tools/stillctl/a_campaign.h"
+#include "tests/tools/stix/a_campaign.h"
 #include "tests/tools/program.h"
 
 namespace stillwatch {
@@ -31,8 +31,10 @@ class StillctlTest : public ::testing::Test {
                   return ControlAnswer{0, "", said + "\""};
                 }
                 if (request.command == "export" && request.args.at(1) == "other lab") {
-                  return ControlAnswer{0, "", nlohmann::json{{"box", "b1"}, {"time", "2026-01-03T00:00:00.000000000Z"}, {"campaign", stillctl::ACampaign()}}.dump()};
+                  return ControlAnswer{0, "", nlohmann::json{{"box", "b1"}, {"time", "2026-01-03T00:00:00.000000000Z"}, {"campaign", stix::ACampaign()}, {"claim", stix::AClaim()}, {"why_no_claim", ""}}.dump()};
                 }
+                if (request.command == "import") return ControlAnswer{0, "", nlohmann::json(request.args.at(0)).dump()};
+                if (request.command == "imports") return ControlAnswer{0, "", "[]"};
                 if (request.command == "reload") return ControlAnswer{config::kExitBusy, "another reload runs", ""};
                 return ControlAnswer{config::kExitRefused, "no campaign " + request.args.at(0), ""};
               }).value();
@@ -74,6 +76,20 @@ TEST_F(StillctlTest, ExportPrintsABundleForANamedPartner) {
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(nlohmann::json::parse(ran.output)["type"], "bundle");
   EXPECT_EQ(Ctl({"export", "known"}).exit, config::kExitUsage) << "for whom?";
+}
+
+TEST_F(StillctlTest, ImportSendsTheClaimOfAnExportedBundle) {
+  const std::string path = folder_ / "bundle.json";
+  std::ofstream(path) << Ctl({"export", "known", "--partner", "other lab"}).output;
+  const Ran ran = Ctl({"import", path});
+  EXPECT_EQ(ran.exit, 0) << ran.output;
+  EXPECT_EQ(nlohmann::json::parse(ran.output)["mac"], stix::AClaim()["mac"]);
+  EXPECT_THAT(Ctl({"imports"}).output, HasSubstr("nothing imported"));
+  std::ofstream(path) << "{}";
+  const Ran bad = Ctl({"import", path});
+  EXPECT_EQ(bad.exit, config::kExitBadFile);
+  EXPECT_THAT(bad.output, HasSubstr("bundle.json: this is no STIX bundle"));
+  EXPECT_EQ(Ctl({"import"}).exit, config::kExitUsage);
 }
 
 TEST_F(StillctlTest, CheckSaysFileLineAndMend) {

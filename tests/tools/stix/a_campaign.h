@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace stillwatch::stillctl {
+namespace stillwatch::stix {
 
 inline nlohmann::json ACampaign() {
   nlohmann::json campaign = nlohmann::json::parse(R"json(
@@ -133,4 +133,11 @@ inline nlohmann::json ACampaign() {
   return campaign;
 }
 
-}  // namespace stillwatch::stillctl
+// What its box says of it to a partner, as signed.
+inline nlohmann::json AClaim() {
+  return {{"partner", "other-lab"}, {"campaign_id", "6f1c0b7a92d84e33a5510c9ce07b4d18"}, {"state", "confirmed"}, {"accounts", 2}, {"distillation_like", 64880},
+          {"valid_until", "2026-02-02T00:00:00.000Z"}, {"pattern", "stillwatch-fragments/1 0123456789abcdef: 2 of 00aa11bb 22cc33dd 44ee55ff"},
+          {"mac", "00112233445566778899aabbccddeeff"}};
+}
+
+}  // namespace stillwatch::stix
