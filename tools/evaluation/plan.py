@@ -105,8 +105,11 @@ def evasions(seeds, _=1):
 
 
 def without(seeds, _=1):
-    """What the exchanges lose, or whose they are: shortcuts show here."""
-    return jobs(["t1", "t4", "demo"], seeds) + [job for r in REWRITES for job in jobs(["t1", "t4", "demo"], seeds, r, rewrite=r)]
+    """What the exchanges lose, or whose they are: shortcuts show here. A shuffle says more where a campaign's accounts are few among others who
+    ask as much: "alike"."""
+    alike = ["--mix", "chat=2500,polyglot=200,agent=300,backend=20,batch=10,t1=1x40", "--hours", "24", "--harvest-a-day", "8"]
+    return (jobs(["t1", "t4", "demo"], seeds) + [job for r in REWRITES for job in jobs(["t1", "t4", "demo"], seeds, r, rewrite=r)] +
+            jobs(["alike"], seeds, "", alike) + jobs(["alike"], seeds, "shuffle", alike, "shuffle"))
 
 
 def headline(seeds, size=1):

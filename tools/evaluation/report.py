@@ -173,12 +173,20 @@ def variants(results, policy):
 
 
 def shuffled(results, policy):
-    runs = [r for r in results if r["variant"] == "shuffle"]
-    if not runs:
+    worlds = {}
+    for r in results:
+        if r["variant"] == "shuffle":
+            worlds.setdefault(r["scenario"], []).append(r)
+    if not worlds:
         return ""
+    return ("## Exchanges shuffled among accounts\n\nFlagged at step-up, within strata of dialect, language and volume that hold both.\n" +
+            "".join(shuffled_world(scenario, runs, policy) for scenario, runs in worlds.items()))
+
+
+def shuffled_world(scenario, runs, policy):
     campaign, others = summary.alike_cells(runs, policy)
     recall, held_against = metrics.share(campaign), summary.alike_share(campaign, others)
-    text = "## Exchanges shuffled among accounts\n\nWithin strata of dialect, language and volume that hold both, flagged at step-up: campaign accounts " + rated(campaign) + "; others " + rated(others)
+    text = f"\n{scenario}: campaign accounts " + rated(campaign) + "; others " + rated(others)
     if recall is None:
         return text + ".\n"
     said = lambda rate: "holds" if recall < 2 * rate or recall == 0 else "is missed"
