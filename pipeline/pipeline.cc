@@ -554,7 +554,7 @@ AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
   return AdviceOf(campaign, IsLive(campaign) && OwnersKnown(campaign));
 }
 
-// The milder of what the last two looks say.
+// The milder of what the last two looks say, once enough looks agree.
 AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) const {
   if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
   const auto advise = [&](const Judgement& judgement) {
@@ -564,7 +564,7 @@ AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) cons
   if (advice.rung == Rung::kObserve) return advice;
   if (campaign.judgement.said != Said::kConfirmed) {
     const AdviceGiven before = Stands(campaign, options_.tunables) ? advise(campaign.before) : AdviceGiven{};
-    if (before.rung < advice.rung) advice = before, advice.reason_code = "one_look";
+    if (before.rung < advice.rung) advice = before, advice.reason_code = campaign.relapses == 0 ? "one_look" : "unsteady";
   }
   if (advice.rung < Rung::kThrottle) return advice;
   advice.budget_exchanges = campaign.budget_exchanges, advice.budget_tokens = campaign.budget_tokens;

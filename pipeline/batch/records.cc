@@ -144,9 +144,12 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
     out->add_counter_evidence("a person rejected a group like this when it was smaller; it has grown well beyond that");
   }
   if (!Stands(campaign, *context.tunables)) {
-    out->add_counter_evidence("found by one look so far; nothing is advised before the next one finds it again");
+    out->add_counter_evidence(Count(campaign.agreed) + " looks in a row speak for it; nothing is advised before " + Count(LooksNeeded(campaign)) +
+                              " do and find its accounts again" +
+                              (campaign.relapses == 0 ? "" : ": looks took it back " + Count(campaign.relapses) + " times"));
   } else if (!campaign.waiting.empty()) {
-    out->add_counter_evidence(Count(campaign.waiting.size()) + " accounts were found by the last look only; nothing is advised against them before the next one finds them again");
+    out->add_counter_evidence(Count(campaign.waiting.size()) +
+                              " accounts were found by the last look only; nothing is advised against them before the next one finds them again");
   }
   if (c.continuity.compared == 0) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
   if (c.benign_requests < 1000) {

@@ -25,6 +25,16 @@ bool LooksConfirmed(const Judgement& judgement) {
   return !judgement.explained && judgement.families >= 2 && judgement.distillation_like >= 62'259;
 }
 
+// More likely than not: less is what a look-alike or a missing family leaves.
+bool SpeaksForCampaign(const Judgement& judgement) {
+  return !judgement.explained && judgement.families >= 2 && judgement.distillation_like > 32'768;
+}
+
+void CountLook(bool speaks_for_it, Campaign* campaign) {
+  if (!speaks_for_it && campaign->agreed != 0 && !MutantIs("detect.relapses_forgotten")) ++campaign->relapses;
+  campaign->agreed = speaks_for_it ? campaign->agreed + 1 : 0;
+}
+
 bool Silent(const Campaign& campaign, int64_t now_s, const Tunables& tunables) {
   return now_s - campaign.evidence_s > tunables.dormant_after_days * kSecondsPerDay;
 }
@@ -44,8 +54,14 @@ void Exclude(const std::vector<AccountId>& out, std::vector<AccountId>* from) {
 
 }  // namespace
 
+uint32_t LooksNeeded(const Campaign& campaign) {
+  constexpr uint32_t kRelapsesMax = 8;  // what is found for weeks is not held back for ever
+  return 2 + std::min(campaign.relapses, kRelapsesMax);
+}
+
 bool Stands(const Campaign& campaign, const Tunables& tunables) {
-  return campaign.judgement.said == Said::kConfirmed || MembersNotWaiting(campaign).size() >= tunables.group_accounts_min;
+  if (campaign.judgement.said == Said::kConfirmed) return true;
+  return campaign.agreed >= LooksNeeded(campaign) && MembersNotWaiting(campaign).size() >= tunables.group_accounts_min;
 }
 
 std::vector<AccountId> MembersNotWaiting(const Campaign& campaign) {
@@ -172,7 +188,9 @@ void CampaignBook::LookBack(const std::vector<Confirmed>& confirmed, const Group
   campaign->before = campaign->found ? std::move(campaign->judgement) : Judgement{};
   for (const Confirmed& other : confirmed) {
     Exclude(other.members, &campaign->waiting);
-    if (!campaign->found && Common(ids, other.members) * 2 > ids.size()) campaign->before = other.judgement;  // it is a part of that one
+    if (!campaign->found && Common(ids, other.members) * 2 > ids.size()) {  // it is a part of that one
+      campaign->before = other.judgement, campaign->agreed = other.agreed;
+    }
   }
   if (MutantIs("detect.nobody_waits")) campaign->waiting.clear();
   campaign->found = true;
@@ -181,6 +199,7 @@ void CampaignBook::LookBack(const std::vector<Confirmed>& confirmed, const Group
 void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables) {
   campaign->group = std::move(group);
   campaign->judgement = std::move(judgement);
+  CountLook(SpeaksForCampaign(campaign->judgement), campaign);
   for (const GroupMember& member : campaign->group.members) {
     campaign->evidence_s = std::max<int64_t>(campaign->evidence_s, member.last_s);
   }
@@ -213,7 +232,7 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
   const std::vector<Campaign*> matches = Match(groups);
   std::vector<Confirmed> confirmed;
   for (const auto& campaign : campaigns_) {
-    if (campaign->stage == Stage::kConfirmed) confirmed.push_back({MembersNotWaiting(*campaign), campaign->judgement});
+    if (campaign->stage == Stage::kConfirmed) confirmed.push_back({MembersNotWaiting(*campaign), campaign->judgement, campaign->agreed});
   }
   std::vector<Campaign*> taken;
   for (size_t i = 0; i < groups.size(); ++i) {
@@ -240,6 +259,7 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
   for (const auto& campaign : campaigns_) {
     if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
     campaign->found = false;
+    CountLook(false, campaign.get());
     if (campaign->stage == Stage::kClosed || campaign->stage == Stage::kWithdrawn) continue;
     // Not proposed any more. Its members may have gone to another campaign, fallen silent, or been wrong.
     const std::vector<AccountId> before = MemberIds(campaign->group);

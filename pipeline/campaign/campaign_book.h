@@ -1,7 +1,8 @@
 // Campaigns over time. Each evaluation gives groups anew; the book says which of them is which campaign
 // of before (by members in common), keeps a campaign's id while it grows, and says what changed: what must
-// be written. One look may err: who is found first waits, and a campaign is confirmed, when the next look says so too.
-// Bounded; batch thread only. Plain data, so that a snapshot is a copy.
+// be written. One look may err: who is found first waits, and nothing is advised, until the next look says so too; of a
+// campaign that looks took back before, more looks must agree. Bounded; batch thread only. Plain data, so that a
+// snapshot is a copy.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,8 @@ struct Campaign {
   Judgement judgement;
   Judgement before;             // of the look before; where that did not find it: one that says nothing
   bool found = false;           // by the last look
+  uint32_t agreed = 0;          // looks in a row, up to the last one, that spoke for a campaign
+  uint32_t relapses = 0;        // times that one which did not came after one which did
   std::vector<AccountId> waiting;  // members, sorted, whom the look before found neither here nor in a confirmed campaign
   std::vector<AccountId> joined, left;  // since the last record
   std::vector<AccountId> members_written;  // sorted
@@ -43,7 +46,10 @@ struct Campaign {
 
 inline bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
 
-// Whether it rests on more than one look: enough of its members were found by two in a row, or a person confirmed it.
+// Looks in a row that must speak for a campaign before anything is advised: two, and one more for each relapse.
+uint32_t LooksNeeded(const Campaign& campaign);
+
+// Whether so many do, and enough of its members were found by the last two; or a person confirmed it.
 bool Stands(const Campaign& campaign, const Tunables& tunables);
 
 std::vector<AccountId> MembersNotWaiting(const Campaign& campaign);  // sorted
@@ -80,6 +86,7 @@ class CampaignBook {
   struct Confirmed {  // a campaign that was, as the last look left it
     std::vector<AccountId> members;
     Judgement judgement;
+    uint32_t agreed;
   };
 
   std::string IdOf(uint32_t anchor) const;

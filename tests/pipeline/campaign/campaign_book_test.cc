@@ -10,10 +10,8 @@ namespace {
 
 class CampaignBookTest : public ::testing::Test {
  protected:
-  // One look that finds these groups, all of them strong.
-  void Look(std::vector<Group> groups, Said said = Said::kNothing) {
-    Judgement judgement = Strong();
-    judgement.said = said;
+  // One look that finds these groups and says this of each.
+  void Look(std::vector<Group> groups, const Judgement& judgement = Strong()) {
     const std::vector<Judgement> judgements(groups.size(), judgement);
     uint64_t dropped = 0;
     book_.Update(std::move(groups), judgements, 1'000, tunables_, &dropped);
@@ -21,10 +19,10 @@ class CampaignBookTest : public ::testing::Test {
       campaign->written = true, campaign->members_written = MemberIds(campaign->group), campaign->stage_written = campaign->stage;
     }
   }
-  void Look(Group group) {
+  void Look(Group group, const Judgement& judgement = Strong()) {
     std::vector<Group> groups;
     groups.push_back(std::move(group));
-    Look(std::move(groups));
+    Look(std::move(groups), judgement);
   }
   void LookAtNothing() { Look(std::vector<Group>{}); }
   const Campaign& campaign(size_t i = 0) const { return *book_.campaigns().at(i); }
@@ -83,8 +81,31 @@ TEST_F(CampaignBookTest, ALookThatDoesNotFindItBeginsAnew) {
   Look(GroupOf(0, 20, 7));
   EXPECT_FALSE(Stands(campaign(), tunables_));
   EXPECT_EQ(campaign().before.distillation_like, 0u);
-  Look(GroupOf(0, 20, 7));
+  Look(GroupOf(0, 20, 7)), Look(GroupOf(0, 20, 7));
   EXPECT_TRUE(Stands(campaign(), tunables_));
+}
+
+TEST_F(CampaignBookTest, EachTimeThatALookTakesItBackOneMoreMustAgree) {
+  const auto weak = [] {
+    Judgement judgement = Strong();
+    judgement.explained = true;
+    return judgement;
+  };
+  for (uint32_t relapse = 0; relapse < 3; ++relapse) {
+    for (uint32_t look = 1; look < 2 + relapse; ++look) {
+      Look(GroupOf(0, 20, 7));
+      EXPECT_FALSE(Stands(campaign(), tunables_)) << relapse << " relapses, look " << look;
+      EXPECT_EQ(campaign().stage, Stage::kSuspected);
+    }
+    Look(GroupOf(0, 20, 7));
+    EXPECT_TRUE(Stands(campaign(), tunables_));
+    EXPECT_EQ(campaign().stage, Stage::kConfirmed);
+    if (relapse == 1) LookAtNothing();
+    else Look(GroupOf(0, 20, 7), weak());
+    EXPECT_FALSE(Stands(campaign(), tunables_));
+  }
+  for (int i = 0; i < 10; ++i) Look(GroupOf(0, 20, 7), weak());
+  EXPECT_EQ(campaign().relapses, 3u) << "looks that say nothing take nothing back";
 }
 
 TEST_F(CampaignBookTest, WhoWasInAConfirmedCampaignNeedNotWaitInAnother) {
@@ -113,9 +134,9 @@ TEST_F(CampaignBookTest, APartOfAConfirmedCampaignIsConfirmedAtOnce) {
 }
 
 TEST_F(CampaignBookTest, APersonsWordNeedsNoSecondLook) {
-  std::vector<Group> groups;
-  groups.push_back(GroupOf(0, 20, 7));
-  Look(std::move(groups), Said::kConfirmed);
+  Judgement said = Strong();
+  said.said = Said::kConfirmed;
+  Look(GroupOf(0, 20, 7), said);
   EXPECT_TRUE(Stands(campaign(), tunables_));
   EXPECT_EQ(campaign().stage, Stage::kConfirmed);
 }
