@@ -178,6 +178,7 @@ class Pipeline {
   void ForgetOld();
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);
+  std::vector<AccountId> MembersShown(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign, bool owners_known) const;
   // Verdicts that changed, then the advice that follows from all.
