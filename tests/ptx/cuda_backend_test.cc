@@ -178,6 +178,7 @@ TEST(CudaBackend, LanesDoNotMixTheirTrips) {
       EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(Sketch)), 0);
       EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kTextsSketched), kTexts);
       EXPECT_EQ(CounterOf(*made.value(), GpuCounter::kFallbackRows), fails ? kTexts - 1'024 : 0u);
+      EXPECT_EQ(made.value()->Info().degraded, fails);
       EXPECT_EQ(script.fault, "");
     }
   }
