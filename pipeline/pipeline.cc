@@ -544,8 +544,13 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const bool known = OwnersKnown(campaign);
   const RecordContext context = Context();
   v1::CampaignVerdict verdict;
-  FillVerdict(campaign, AdviceOf(campaign, known), known, context, &verdict);
-  AddClaims(campaign, &verdict);
+  const AdviceGiven advice = AdviceOf(campaign, known);
+  const auto fill = [&](const Campaign& told) {
+    FillVerdict(told, advice, known, context, &verdict);
+    AddClaims(told, &verdict);
+  };
+  if (advice.rung >= Rung::kStepUp) fill(WithoutWaiting(campaign));
+  else fill(campaign);
   return verdict;
 }
 
@@ -553,12 +558,26 @@ AdviceGiven Pipeline::AdviceOf(const Campaign& campaign) const {
   return AdviceOf(campaign, IsLive(campaign) && OwnersKnown(campaign));
 }
 
+// The milder of what the last two looks say.
 AdviceGiven Pipeline::AdviceOf(const Campaign& campaign, bool owners_known) const {
   if (!IsLive(campaign)) return {Rung::kObserve, false, true, "revoked"};
-  AdviceGiven advice = Advise(campaign.judgement, campaign.group.members.size(), owners_known, options_.policy);
+  const auto advise = [&](const Judgement& judgement) {
+    return Advise(judgement, campaign.group.members.size(), owners_known, options_.policy);
+  };
+  AdviceGiven advice = advise(campaign.judgement);
+  if (advice.rung == Rung::kObserve) return advice;
+  if (campaign.judgement.said != Said::kConfirmed) {
+    const AdviceGiven before = Stands(campaign, options_.tunables) ? advise(campaign.before) : AdviceGiven{};
+    if (before.rung < advice.rung) advice = before, advice.reason_code = "one_look";
+  }
   if (advice.rung < Rung::kThrottle) return advice;
   advice.budget_exchanges = campaign.budget_exchanges, advice.budget_tokens = campaign.budget_tokens;
   return advice;
+}
+
+// Where nothing is advised an analyst sees those who wait, too.
+std::vector<AccountId> Pipeline::MembersShown(const Campaign& campaign) const {
+  return AdviceOf(campaign).rung >= Rung::kStepUp ? MembersNotWaiting(campaign) : MemberIds(campaign.group);
 }
 
 void Pipeline::WriteCampaigns() {
@@ -603,7 +622,7 @@ void Pipeline::WriteCampaign(Campaign* campaign) {
   }
   books_changed_ = true;
   campaign->rung_written = static_cast<uint8_t>(whole.advice().action());
-  campaign->members_written = MemberIds(campaign->group);
+  campaign->members_written = MembersShown(*campaign);
   campaign->stage_written = campaign->stage;
   campaign->written = true;
   campaign->changed = false;
@@ -621,6 +640,7 @@ void Pipeline::WriteAdvice() {
                                campaign->evidence_s * kNsPerSecond};
     if (advice.given.rung < Rung::kStepUp) continue;
     for (const GroupMember& member : campaign->group.members) {
+      if (std::binary_search(campaign->waiting.begin(), campaign->waiting.end(), member.id)) continue;
       const AllowedOwner* allowed = AllowedAs(member.id);
       const bool in_force = allowed != nullptr && newest_ns_ < allowed->until_ns;
       if (!in_force) advice_.Propose(AccountText(directory_.get(), member.id), advice);
@@ -731,7 +751,7 @@ Status Pipeline::Finish() {
   if (!block_at_.empty()) CloseBatch();
   if (remembered_ != 0) Evaluate();
   for (const auto& campaign : book_.campaigns()) {
-    const bool moved = MemberIds(campaign->group) != campaign->members_written;
+    const bool moved = MembersShown(*campaign) != campaign->members_written;
     if (campaign->written && moved && campaign->stage_written == campaign->stage) {
       campaign->why = "end";
       WriteCampaign(campaign.get());

@@ -205,6 +205,7 @@ class Pipeline {
   Status RejectImport(const std::string& id, const std::string& actor, const std::string& reason, int64_t time_ns);
   void MarkHits();
   void WriteEdges(std::span<const EdgeRecord> edges);
+  std::vector<AccountId> MembersShown(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign, bool owners_known) const;
   // Verdicts that changed, then the advice that follows from all.

@@ -177,7 +177,7 @@ struct Twin {
   RarityTable rarity = Take(RarityTable::BuiltIn(salt));
   EmbeddingTable embedding = Take(EmbeddingTable::BuiltIn());
   SketchTables tables{MakeSketchSeeds(salt), rarity.view(), embedding.view(), {}};
-  SimdScratch* scratch = NewSimdScratch(tables.seeds.probe);
+  SimdScratch* scratch = NewSimdScratch(tables.seeds);
 
   template <class T>
   static T Take(Result<T> made) {

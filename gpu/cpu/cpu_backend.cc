@@ -153,7 +153,7 @@ Result<std::unique_ptr<CpuBackend>> CpuBackend::Make(const BackendOptions& optio
     const SimdChoice choice = ChooseSketchRowSimd();
     backend->simd_row_ = choice.row;
     backend->name_ = std::string("cpu-") + choice.name;
-    backend->scratch_.reset(NewSimdScratch(tables.seeds.probe));
+    backend->scratch_.reset(NewSimdScratch(tables.seeds));
   }
   backend->memory_bytes_ = backend->rarity_.bytes() + backend->embedding_.bytes() +
                            backend->representatives_.memory_bytes() +

@@ -26,7 +26,7 @@ struct SketchTables {
 void SketchRowScalar(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
                      uint32_t cut, Sketch* out);
 
-// Intermediate arrays of the vectorised sketch; about 40 KiB.
+// Intermediate arrays of the vectorised sketch; about 10 KiB.
 struct SimdScratch;
 using SketchRowSimd = void (*)(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
                                uint32_t cut, SimdScratch* scratch, Sketch* out);
@@ -39,7 +39,7 @@ struct SimdChoice {
 enum class SketchPart { kAll, kOph, kSimHash, kEmbedding };
 SimdChoice ChooseSketchRowSimd(SketchPart part = SketchPart::kAll);
 
-SimdScratch* NewSimdScratch(uint32_t probe_seed);
+SimdScratch* NewSimdScratch(const SketchSeeds& seeds);
 void DeleteSimdScratch(SimdScratch* scratch);
 
 }  // namespace stillwatch::gpu

@@ -1,12 +1,11 @@
 // The vectorised sketch, compiled once for each instruction set (Highway picks at run time).
-// OPH: shingle hashes a vector at a time; densification with AVX-512 by walking the probe sequences of
-//   32 bins side by side, the full bins being 128 bits of a register; elsewhere by solving each empty
-//   bin's probe sequence for the attempt that reaches each full bin, and taking the least.
+// OPH: oph_simd.h.
 // SimHash: counters are bit slices: tokens of equal weight go through carry-save adders (Harley and
 //   Seal; Mula, Kurz, Lemire 2018), whose outputs ripple into 20 planes; the comparison with half
 //   of all weights runs on the planes, so no counter is ever unpacked.
 // Embedding: rows of equal weight are summed in int16 (at most 256 of them), then shifted into
 // int32.
+#define HWY_WANT_AVX3_DL  // VBMI
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpu/cpu/sketch_simd.cc"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -15,8 +14,8 @@
 #include <bit>
 #include <cstring>
 
+#include "gpu/cpu/oph_simd.h"
 #include "gpu/cpu/sketch_row.h"
-#include "gpu/sketch/oph.h"
 #include "gpu/sketch/simhash.h"
 
 #ifndef STILLWATCH_GPU_CPU_SKETCH_SIMD_ONCE
@@ -28,18 +27,12 @@ inline constexpr uint32_t kPad = 16;           // whole vectors may be stored pa
 inline constexpr uint32_t kPlanes = 20;        // weights of a text sum to at most 2^19
 
 struct alignas(64) SimdScratch {
-  // Bin i is reached from full bin j at attempt (j - first) / step mod 128; j * mul + add, modulo
-  // 2^16, is that attempt in the upper 7 bits and j in the lower ones.
-  uint16_t donor_mul[kOphBins];
-  uint16_t donor_add[kOphBins];
-  uint16_t donors[kOphBins];
-  uint16_t probe_first[kOphBins];  // ProbesOf each bin
-  uint16_t probe_step[kOphBins];
-  uint32_t bins[kOphBins];
-  uint32_t hashes[kChunkTokens + kPad];
-  uint32_t by_weight[kWeightShifts][kChunkTokens + kPad];
-  uint32_t planes[kPlanes][kSimHashWords32];
-  int32_t sums[kEmbeddingDims];
+  OphScratch oph;
+  uint32_t by_weight[kWeightShifts][kChunkTokens + kPad] = {};
+  uint32_t planes[kPlanes][kSimHashWords32] = {};
+  int32_t sums[kEmbeddingDims] = {};
+
+  explicit SimdScratch(const SketchSeeds& seeds) : oph(seeds.probe, seeds.band) {}
 };
 
 }  // namespace stillwatch::gpu
@@ -48,186 +41,6 @@ struct alignas(64) SimdScratch {
 HWY_BEFORE_NAMESPACE();
 namespace stillwatch::gpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D32 = hn::CappedTag<uint32_t, 16>;
-using V32 = hn::Vec<D32>;
-constexpr size_t kLanes = hn::MaxLanes(D32());
-
-HWY_INLINE V32 MixLanes(V32 x) {
-  const D32 d;
-  x = hn::Xor(x, hn::ShiftRight<16>(x));
-  x = hn::Mul(x, hn::Set(d, 0x85ebca6bu));
-  x = hn::Xor(x, hn::ShiftRight<13>(x));
-  x = hn::Mul(x, hn::Set(d, 0xc2b2ae35u));
-  return hn::Xor(x, hn::ShiftRight<16>(x));
-}
-
-// ---- OPH
-
-HWY_INLINE void TakeMinimum(uint32_t hash, uint32_t* bins) {
-  uint32_t& bin = bins[BinOf(hash)];
-  bin = hash < bin ? hash : bin;
-}
-
-HWY_INLINE void AddSegment(const SketchTables& tables, const uint32_t* tokens, uint32_t begin,
-                           uint32_t end, SimdScratch* scratch) {
-  const D32 d;
-  const uint32_t seed = tables.seeds.shingle;
-  const V32 base = hn::Set(d, seed + kShingleTokens * kPrime4);
-  const V32 prime1 = hn::Set(d, kPrime1);
-  const V32 prime2 = hn::Set(d, kPrime2);
-  const V32 prime3 = hn::Set(d, kPrime3);
-  const V32 hash_max = hn::Set(d, kShingleHashMax);
-  const uint32_t shingles = ShinglesOf(end - begin);
-  const uint32_t in_vectors = shingles / kLanes * kLanes;  // 0 when the only shingle is short
-  uint32_t* hashes = scratch->hashes;
-  for (uint32_t done = 0; done < in_vectors;) {
-    const uint32_t count = HWY_MIN(in_vectors - done, kChunkTokens);
-    const uint32_t* at = tokens + begin + done;
-    for (uint32_t i = 0; i < count; i += kLanes) {
-      V32 sum = hn::Add(base, hn::Mul(hn::LoadU(d, at + i), prime1));
-      sum = hn::Add(sum, hn::Mul(hn::LoadU(d, at + i + 1), prime2));
-      sum = hn::Add(sum, hn::Mul(hn::LoadU(d, at + i + 2), prime3));
-      hn::Store(hn::Min(MixLanes(sum), hash_max), d, hashes + i);
-    }
-    for (uint32_t i = 0; i < count; ++i) TakeMinimum(hashes[i], scratch->bins);
-    done += count;
-  }
-  for (uint32_t i = in_vectors; i < shingles; ++i) {
-    TakeMinimum(ShingleHash(tokens, begin + i, end, seed), scratch->bins);
-  }
-}
-
-#if HWY_TARGET <= HWY_AVX3
-
-// Walks the probe sequences of 32 empty bins side by side. full: bit b % 16 of word b / 16 is set when
-// bin b is full; empty: the lanes that look for a donor. At least one bin is full.
-HWY_INLINE __m512i WalkProbes(__m512i first, __m512i step, __m512i full, __mmask32 empty) {
-  const __m512i ones = _mm512_set1_epi16(1);
-  const __m512i bin_mask = _mm512_set1_epi16(kOphBins - 1);
-  const __m512i bit_mask = _mm512_set1_epi16(15);
-  __m512i bin = first;
-  for (;;) {
-    const __m512i word = _mm512_permutexvar_epi16(_mm512_srli_epi16(bin, 4), full);
-    const __m512i bit = _mm512_sllv_epi16(ones, _mm512_and_si512(bin, bit_mask));
-    empty &= _mm512_testn_epi16_mask(word, bit);
-    if (empty == 0) return bin;
-    bin = _mm512_mask_add_epi16(bin, empty, bin, step);
-    bin = _mm512_and_si512(bin, bin_mask);
-  }
-}
-
-// Sixteen of the 128 bins, which lie in eight registers.
-HWY_INLINE __m512i LookUpBins(const __m512i* bins, __m512i at) {
-  const __m512i low = _mm512_permutex2var_epi32(bins[0], at, bins[1]);
-  const __m512i second = _mm512_permutex2var_epi32(bins[2], at, bins[3]);
-  const __m512i third = _mm512_permutex2var_epi32(bins[4], at, bins[5]);
-  const __m512i high = _mm512_permutex2var_epi32(bins[6], at, bins[7]);
-  const __mmask16 odd = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
-  const __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(64));
-  return _mm512_mask_blend_epi32(upper, _mm512_mask_blend_epi32(odd, low, second),
-                                 _mm512_mask_blend_epi32(odd, third, high));
-}
-
-HWY_INLINE void Densify(const SketchTables& /*tables*/, SimdScratch* scratch, uint32_t* values) {
-  const __m512i empty_bin = _mm512_set1_epi32(-1);
-  const __m512i bins[8] = {
-      _mm512_load_si512(scratch->bins),      _mm512_load_si512(scratch->bins + 16),
-      _mm512_load_si512(scratch->bins + 32), _mm512_load_si512(scratch->bins + 48),
-      _mm512_load_si512(scratch->bins + 64), _mm512_load_si512(scratch->bins + 80),
-      _mm512_load_si512(scratch->bins + 96), _mm512_load_si512(scratch->bins + 112)};
-  alignas(16) uint16_t words[8];
-  for (size_t i = 0; i < 8; ++i) {
-    words[i] = static_cast<uint16_t>(_mm512_cmpneq_epi32_mask(bins[i], empty_bin));
-  }
-  const __m512i full = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(words)));
-  for (size_t i = 0; i < 4; ++i) {
-    const __mmask32 empty = ~(static_cast<uint32_t>(words[2 * i + 1]) << 16 | words[2 * i]);
-    const __m512i donors = WalkProbes(_mm512_load_si512(scratch->probe_first + 32 * i),
-                                      _mm512_load_si512(scratch->probe_step + 32 * i), full, empty);
-    const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(donors));
-    const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(donors, 1));
-    _mm512_store_si512(values + 32 * i, _mm512_mask_mov_epi32(bins[2 * i], static_cast<__mmask16>(empty),
-                                                              LookUpBins(bins, low)));
-    _mm512_store_si512(values + 32 * i + 16,
-                       _mm512_mask_mov_epi32(bins[2 * i + 1], static_cast<__mmask16>(empty >> 16),
-                                             LookUpBins(bins, high)));
-  }
-}
-
-#else
-
-// Above this many full bins, probing the few empty ones is cheaper than solving for all.
-constexpr uint32_t kFullBinsToProbe = 100;
-
-// donors[i] = the full bin that bin i takes its value from, for every i.
-HWY_INLINE void SolveDonors(const uint16_t* full, uint32_t full_count, SimdScratch* scratch) {
-  const hn::CappedTag<uint16_t, 32> d;
-  constexpr size_t kLanes16 = hn::MaxLanes(d);
-  constexpr size_t kGroup = 4;  // vectors in registers at once
-  static_assert(kOphBins % (kGroup * kLanes16) == 0);
-  using V = hn::Vec<decltype(d)>;
-  for (size_t at = 0; at < kOphBins; at += kGroup * kLanes16) {
-    V mul[kGroup], add[kGroup], least[kGroup];
-    for (size_t g = 0; g < kGroup; ++g) {
-      mul[g] = hn::Load(d, scratch->donor_mul + at + g * kLanes16);
-      add[g] = hn::Load(d, scratch->donor_add + at + g * kLanes16);
-      least[g] = hn::Set(d, 0xffff);
-    }
-    for (uint32_t k = 0; k < full_count; ++k) {
-      const V j = hn::Set(d, full[k]);
-      for (size_t g = 0; g < kGroup; ++g) {
-        least[g] = hn::Min(least[g], hn::Add(hn::Mul(j, mul[g]), add[g]));
-      }
-    }
-    for (size_t g = 0; g < kGroup; ++g) {
-      hn::Store(hn::And(least[g], hn::Set(d, kOphBins - 1)), d,
-                scratch->donors + at + g * kLanes16);
-    }
-  }
-}
-
-HWY_INLINE void Densify(const SketchTables& tables, SimdScratch* scratch, uint32_t* values) {
-  uint16_t full[kOphBins];
-  uint32_t full_count = 0;
-  for (uint32_t i = 0; i < kOphBins; ++i) {
-    full[full_count] = static_cast<uint16_t>(i);
-    full_count += scratch->bins[i] != kEmptyBin ? 1 : 0;
-  }
-  std::memcpy(values, scratch->bins, sizeof scratch->bins);
-  if (full_count == kOphBins) return;
-  if (full_count >= kFullBinsToProbe) {
-    for (uint32_t i = 0; i < kOphBins; ++i) {
-      if (scratch->bins[i] == kEmptyBin) {
-        values[i] = scratch->bins[DonorOf(i, scratch->bins, tables.seeds.probe)];
-      }
-    }
-    return;
-  }
-  SolveDonors(full, full_count, scratch);
-  for (uint32_t i = 0; i < kOphBins; ++i) {
-    const uint32_t taken = scratch->bins[scratch->donors[i]];
-    values[i] = scratch->bins[i] != kEmptyBin ? scratch->bins[i] : taken;
-  }
-}
-
-#endif
-
-HWY_INLINE void Oph(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
-                    uint32_t cut, SimdScratch* scratch, Sketch* out) {
-  std::memset(scratch->bins, 0xff, sizeof scratch->bins);
-  const uint32_t first_end = SegmentsOf(count, cut).first_end;
-  AddSegment(tables, tokens, 0, first_end, scratch);
-  AddSegment(tables, tokens, first_end, count, scratch);
-
-  alignas(64) uint32_t values[kOphBins];
-  Densify(tables, scratch, values);
-  for (uint32_t b = 0; b < kBands; ++b) out->bands[b] = BandKey(values, b, tables.seeds.band);
-  for (uint32_t i = 0; i < kOphBins / 2; ++i) {
-    out->oph[i] =
-        static_cast<uint8_t>(BinNibble(values[2 * i]) | BinNibble(values[2 * i + 1]) << 4);
-  }
-}
 
 // ---- Tokens of a chunk by weight
 
@@ -490,11 +303,13 @@ HWY_INLINE void SumTokens(const SketchTables& tables, const uint32_t* tokens, ui
 template <bool kOph, bool kSimHash, bool kEmbedding>
 HWY_INLINE void SketchParts(const SketchTables& tables, const uint32_t* tokens, uint32_t count,
                             uint32_t cut, SimdScratch* scratch, Sketch* out) {
-  std::memset(static_cast<void*>(out), 0, sizeof *out);
+  const hn::CappedTag<uint8_t, 64> d;
+  auto* bytes = reinterpret_cast<uint8_t*>(out);  // by stores: the compiler would take `rep stos`
+  for (size_t i = 0; i < sizeof *out; i += hn::MaxLanes(d)) hn::Store(hn::Zero(d), d, bytes + i);
   out->versions = tables.versions;
   out->tokens = count;
   if (count == 0) return;
-  if constexpr (kOph) Oph(tables, tokens, count, cut, scratch, out);
+  if constexpr (kOph) Oph(tables, tokens, count, cut, &scratch->oph, out);
   if constexpr (kSimHash || kEmbedding) {
     SumTokens<kSimHash, kEmbedding>(tables, tokens, count, scratch, out);
   }
@@ -548,18 +363,8 @@ SimdChoice ChooseSketchRowSimd(SketchPart part) {
   return {&HWY_DYNAMIC_DISPATCH(SketchRow), name};
 }
 
-SimdScratch* NewSimdScratch(uint32_t probe_seed) {
-  auto* scratch = new SimdScratch();
-  for (uint32_t i = 0; i < kOphBins; ++i) {
-    const ProbeSequence probes = ProbesOf(i, probe_seed);
-    scratch->probe_first[i] = static_cast<uint16_t>(probes.first);
-    scratch->probe_step[i] = static_cast<uint16_t>(probes.step);
-    uint32_t inverse = 1;
-    while (inverse * probes.step % kOphBins != 1) inverse += 2;
-    scratch->donor_mul[i] = static_cast<uint16_t>((inverse << 9) + 1);
-    scratch->donor_add[i] = static_cast<uint16_t>((0u - probes.first * inverse) << 9);
-  }
-  return scratch;
+SimdScratch* NewSimdScratch(const SketchSeeds& seeds) {
+  return new SimdScratch(seeds);
 }
 
 void DeleteSimdScratch(SimdScratch* scratch) { delete scratch; }

@@ -59,14 +59,30 @@ void Avx2Convolve(const uint32_t* words, uint32_t count, const FlowFilters& filt
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw")
 
+// How products of bytes are summed by fours: with BW in two steps, the first into 16 bits, which hold them.
+struct BwProducts {
+  [[gnu::always_inline]] static __m512i Add(__m512i pairs, __m512i steps, __m512i weights) {
+    return _mm512_add_epi16(pairs, _mm512_maddubs_epi16(steps, weights));
+  }
+  [[gnu::always_inline]] static __m512i Sums(__m512i pairs) { return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)); }
+};
+// With VNNI in one. By name, since the rest of the loop is compiled for both.
+struct VnniProducts {
+  [[gnu::always_inline]] static __m512i Add(__m512i sums, __m512i steps, __m512i weights) {
+    asm("vpdpbusd %[weights], %[steps], %[sums]" : [sums] "+v"(sums) : [steps] "v"(steps), [weights] "v"(weights));
+    return sums;
+  }
+  [[gnu::always_inline]] static __m512i Sums(__m512i sums) { return sums; }
+};
+
 // The lanes of `step` .. `step` + 15 that are steps of the flow.
 [[gnu::always_inline]] inline __mmask16 Used(uint32_t count, uint32_t step) {
   return static_cast<__mmask16>(count - step >= 16 ? 0xffff : (1u << (count - step)) - 1);
 }
 
+template <typename Products>
 void Avx512Convolve(const uint32_t* words, uint32_t count, const FlowFilters& filters,
                     int32_t* maxima, int32_t* totals) {
-  const __m512i ones = _mm512_set1_epi16(1);
   for (uint32_t f = 0; f < kFlowFilters; ++f) {
     const uint32_t group = f / kFlowGroupFilters;
     __m512i weights[kFlowTaps];
@@ -75,12 +91,12 @@ void Avx512Convolve(const uint32_t* words, uint32_t count, const FlowFilters& fi
     }
     __m512i greatest = _mm512_set1_epi32(INT32_MIN), total = _mm512_setzero_si512();
     for (uint32_t step = 0; step < count; step += 16) {
-      __m512i pairs = _mm512_setzero_si512();
+      __m512i products = _mm512_setzero_si512();
       for (uint32_t tap = 0; tap < kFlowTaps; ++tap) {
         const uint32_t* at = words + static_cast<int32_t>(step) + TapOffset(group, tap);
-        pairs = _mm512_add_epi16(pairs, _mm512_maddubs_epi16(_mm512_loadu_si512(at), weights[tap]));
+        products = Products::Add(products, _mm512_loadu_si512(at), weights[tap]);
       }
-      const __m512i sums = _mm512_madd_epi16(pairs, ones);
+      const __m512i sums = Products::Sums(products);
       const __mmask16 used = Used(count, step);
       greatest = _mm512_mask_max_epi32(greatest, used, greatest, sums);
       total = _mm512_mask_add_epi32(total, used, total, sums);
@@ -89,41 +105,16 @@ void Avx512Convolve(const uint32_t* words, uint32_t count, const FlowFilters& fi
     totals[f] = _mm512_reduce_add_epi32(total);
   }
 }
-#pragma GCC pop_options
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vnni")
-
-void VnniConvolve(const uint32_t* words, uint32_t count, const FlowFilters& filters,
-                  int32_t* maxima, int32_t* totals) {
-  for (uint32_t f = 0; f < kFlowFilters; ++f) {
-    const uint32_t group = f / kFlowGroupFilters;
-    __m512i weights[kFlowTaps];
-    for (uint32_t tap = 0; tap < kFlowTaps; ++tap) {
-      weights[tap] = _mm512_set1_epi32(WeightsOf(filters, f, tap));
-    }
-    __m512i greatest = _mm512_set1_epi32(INT32_MIN), total = _mm512_setzero_si512();
-    for (uint32_t step = 0; step < count; step += 16) {
-      __m512i sums = _mm512_setzero_si512();
-      for (uint32_t tap = 0; tap < kFlowTaps; ++tap) {
-        const uint32_t* at = words + static_cast<int32_t>(step) + TapOffset(group, tap);
-        sums = _mm512_dpbusd_epi32(sums, _mm512_loadu_si512(at), weights[tap]);
-      }
-      const __mmask16 used = Used(count, step);
-      greatest = _mm512_mask_max_epi32(greatest, used, greatest, sums);
-      total = _mm512_mask_add_epi32(total, used, total, sums);
-    }
-    maxima[f] = _mm512_reduce_max_epi32(greatest);
-    totals[f] = _mm512_reduce_add_epi32(total);
-  }
-}
+constexpr auto* kBwConvolve = &Avx512Convolve<BwProducts>;
+constexpr auto* kVnniConvolve = &Avx512Convolve<VnniProducts>;
 #pragma GCC pop_options
 
 }  // namespace
 
 FlowKernel FlowKernelX86(const CpuFeatures& features) {
-  if (features.avx512 && features.vnni) return {"avx512-vnni", VnniConvolve};
-  if (features.avx512) return {"avx512", Avx512Convolve};
+  if (features.avx512 && features.vnni) return {"avx512-vnni", kVnniConvolve};
+  if (features.avx512) return {"avx512", kBwConvolve};
   if (features.avx2) return {"avx2", Avx2Convolve};
   return {"scalar", nullptr};
 }

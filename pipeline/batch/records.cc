@@ -143,6 +143,11 @@ void FillCounterEvidence(const Campaign& campaign, bool owners_known, const Reco
   if (campaign.judgement.said == Said::kRejectedWhenSmaller) {
     out->add_counter_evidence("a person rejected a group like this when it was smaller; it has grown well beyond that");
   }
+  if (!Stands(campaign, *context.tunables)) {
+    out->add_counter_evidence("found by one look so far; nothing is advised before the next one finds it again");
+  } else if (!campaign.waiting.empty()) {
+    out->add_counter_evidence(Count(campaign.waiting.size()) + " accounts were found by the last look only; nothing is advised against them before the next one finds them again");
+  }
   if (c.continuity.compared == 0) out->add_counter_evidence("too few payload words to say whether accounts keep subjects of their own");
   if (c.benign_requests < 1000) {
     out->add_counter_evidence("only " + Count(c.benign_requests) + " requests outside the group to compare with");

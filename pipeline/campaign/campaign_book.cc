@@ -21,6 +21,10 @@ bool Observable(const Judgement& judgement) {
   return judgement.pooled >= kObservable || judgement.distillation_like >= kObservable;
 }
 
+bool LooksConfirmed(const Judgement& judgement) {
+  return !judgement.explained && judgement.families >= 2 && judgement.distillation_like >= 62'259;
+}
+
 bool Silent(const Campaign& campaign, int64_t now_s, const Tunables& tunables) {
   return now_s - campaign.evidence_s > tunables.dormant_after_days * kSecondsPerDay;
 }
@@ -34,7 +38,29 @@ size_t Common(const std::vector<AccountId>& a, const std::vector<AccountId>& b) 
   return common;
 }
 
+void Exclude(const std::vector<AccountId>& out, std::vector<AccountId>* from) {
+  std::erase_if(*from, [&](const AccountId& id) { return std::binary_search(out.begin(), out.end(), id); });
+}
+
 }  // namespace
+
+bool Stands(const Campaign& campaign, const Tunables& tunables) {
+  return campaign.judgement.said == Said::kConfirmed || MembersNotWaiting(campaign).size() >= tunables.group_accounts_min;
+}
+
+std::vector<AccountId> MembersNotWaiting(const Campaign& campaign) {
+  std::vector<AccountId> ids = MemberIds(campaign.group);
+  Exclude(campaign.waiting, &ids);
+  return ids;
+}
+
+Campaign WithoutWaiting(Campaign campaign) {
+  std::erase_if(campaign.group.members, [&](const GroupMember& m) {
+    return std::binary_search(campaign.waiting.begin(), campaign.waiting.end(), m.id);
+  });
+  Exclude(campaign.waiting, &campaign.joined);
+  return campaign;
+}
 
 std::vector<AccountId> MemberIds(const Group& group) {
   std::vector<AccountId> ids;
@@ -80,7 +106,7 @@ size_t CampaignBook::Erase(const AccountId& id) {
     const auto is_it = [&](const GroupMember& member) { return member.id == id; };
     size_t named = std::erase_if(group.borrowers, is_it);
     if (std::any_of(group.members.begin(), group.members.end(), is_it)) ++named, RemoveMembers({id}, &group);
-    for (std::vector<AccountId>* list : {&campaign->joined, &campaign->left, &campaign->members_written}) named += std::erase(*list, id);
+    for (std::vector<AccountId>* list : {&campaign->joined, &campaign->left, &campaign->members_written, &campaign->waiting}) named += std::erase(*list, id);
     if (named == 0) continue;
     ++held;
     campaign->joined.clear(), campaign->left.clear();
@@ -138,6 +164,20 @@ std::vector<Campaign*> CampaignBook::Match(const std::vector<Group>& groups) con
   return result;
 }
 
+// What the look before said of these accounts, here or where they stood confirmed.
+void CampaignBook::LookBack(const std::vector<Confirmed>& confirmed, const Group& group, Campaign* campaign) {
+  const std::vector<AccountId> ids = MemberIds(group);
+  campaign->waiting = ids;
+  if (campaign->found) Exclude(MemberIds(campaign->group), &campaign->waiting);
+  campaign->before = campaign->found ? std::move(campaign->judgement) : Judgement{};
+  for (const Confirmed& other : confirmed) {
+    Exclude(other.members, &campaign->waiting);
+    if (!campaign->found && Common(ids, other.members) * 2 > ids.size()) campaign->before = other.judgement;  // it is a part of that one
+  }
+  if (MutantIs("detect.nobody_waits")) campaign->waiting.clear();
+  campaign->found = true;
+}
+
 void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables) {
   campaign->group = std::move(group);
   campaign->judgement = std::move(judgement);
@@ -148,7 +188,7 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
   if (!Observable(j)) campaign->stage = Stage::kWithdrawn;
   else if (Silent(*campaign, now_s, tunables)) campaign->stage = Stage::kDormant;
   else if (j.said == Said::kConfirmed) campaign->stage = Stage::kConfirmed;
-  else if (!j.explained && j.families >= 2 && j.distillation_like >= 62'259) campaign->stage = Stage::kConfirmed;
+  else if (Stands(*campaign, tunables) && LooksConfirmed(j) && LooksConfirmed(campaign->before)) campaign->stage = Stage::kConfirmed;
   else campaign->stage = Stage::kSuspected;
   if (!campaign->written) campaign->exposure = campaign->group.counts.hits;
 
@@ -158,7 +198,9 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
                       std::back_inserter(campaign->joined));
   std::set_difference(campaign->members_written.begin(), campaign->members_written.end(), ids.begin(), ids.end(),
                       std::back_inserter(campaign->left));
-  const size_t moved = campaign->joined.size() + campaign->left.size();
+  std::vector<AccountId> told = campaign->joined;
+  Exclude(campaign->waiting, &told);
+  const size_t moved = told.size() + campaign->left.size();
   if (!campaign->written) campaign->changed = Observable(j), campaign->why = "new";
   else if (campaign->stage != campaign->stage_written) campaign->changed = true, campaign->why = "state";
   else if (moved * 100 >= campaign->members_written.size() * tunables.grown_percent && moved != 0) {
@@ -169,6 +211,10 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
 void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judgements, int64_t now_s,
                           const Tunables& tunables, uint64_t* dropped) {
   const std::vector<Campaign*> matches = Match(groups);
+  std::vector<Confirmed> confirmed;
+  for (const auto& campaign : campaigns_) {
+    if (campaign->stage == Stage::kConfirmed) confirmed.push_back({MembersNotWaiting(*campaign), campaign->judgement});
+  }
   std::vector<Campaign*> taken;
   for (size_t i = 0; i < groups.size(); ++i) {
     Campaign* campaign = matches[i];
@@ -188,10 +234,12 @@ void CampaignBook::Update(std::vector<Group> groups, std::vector<Judgement> judg
       }
     }
     taken.push_back(campaign);
+    LookBack(confirmed, groups[i], campaign);
     Renew(campaign, std::move(groups[i]), std::move(judgements[i]), now_s, tunables);
   }
   for (const auto& campaign : campaigns_) {
     if (std::find(taken.begin(), taken.end(), campaign.get()) != taken.end()) continue;
+    campaign->found = false;
     if (campaign->stage == Stage::kClosed || campaign->stage == Stage::kWithdrawn) continue;
     // Not proposed any more. Its members may have gone to another campaign, fallen silent, or been wrong.
     const std::vector<AccountId> before = MemberIds(campaign->group);

@@ -1,6 +1,7 @@
 // Campaigns over time. Each evaluation gives groups anew; the book says which of them is which campaign
 // of before (by members in common), keeps a campaign's id while it grows, and says what changed: what must
-// be written. Bounded; batch thread only. Plain data, so that a snapshot is a copy.
+// be written. One look may err: who is found first waits, and a campaign is confirmed, when the next look says so too.
+// Bounded; batch thread only. Plain data, so that a snapshot is a copy.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,9 @@ struct Campaign {
   Stage stage = Stage::kSuspected;
   Group group;                  // as last seen
   Judgement judgement;
+  Judgement before;             // of the look before; where that did not find it: one that says nothing
+  bool found = false;           // by the last look
+  std::vector<AccountId> waiting;  // members, sorted, whom the look before found neither here nor in a confirmed campaign
   std::vector<AccountId> joined, left;  // since the last record
   std::vector<AccountId> members_written;  // sorted
   std::string why;              // of the last change
@@ -38,6 +42,14 @@ struct Campaign {
 };
 
 inline bool IsLive(const Campaign& campaign) { return campaign.stage == Stage::kSuspected || campaign.stage == Stage::kConfirmed; }
+
+// Whether it rests on more than one look: enough of its members were found by two in a row, or a person confirmed it.
+bool Stands(const Campaign& campaign, const Tunables& tunables);
+
+std::vector<AccountId> MembersNotWaiting(const Campaign& campaign);  // sorted
+
+// The campaign without those who wait. The group's counts stay those of all that were found.
+Campaign WithoutWaiting(Campaign campaign);
 
 // Takes accounts (sorted) out of a group and counts its owners and hits again.
 void RemoveMembers(const std::vector<AccountId>& out, Group* group);
@@ -65,8 +77,14 @@ class CampaignBook {
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
+  struct Confirmed {  // a campaign that was, as the last look left it
+    std::vector<AccountId> members;
+    Judgement judgement;
+  };
+
   std::string IdOf(uint32_t anchor) const;
   std::vector<Campaign*> Match(const std::vector<Group>& groups) const;
+  static void LookBack(const std::vector<Confirmed>& confirmed, const Group& group, Campaign* campaign);
   static void Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables);
 
   const Salt salt_;

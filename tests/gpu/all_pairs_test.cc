@@ -2,49 +2,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <climits>
 #include <random>
 
 #include "gpu/cpu/cpu_backend.h"
 #include "gpu/join/representatives.h"
 #include "gpu/window/window.h"
+#include "tests/gpu/dots.h"
 #include "tests/gpu/features.h"
 
 namespace stillwatch::gpu {
 namespace {
 
-std::vector<RepresentativeMatch> BruteForce(const std::vector<int8_t>& rows, uint32_t k,
-                                            int32_t threshold) {
-  const size_t count = rows.size() / kEmbeddingDims;
-  std::vector<RepresentativeMatch> out;
-  for (size_t a = 0; a < count; ++a) {
-    std::vector<RepresentativeMatch> all;
-    for (size_t b = 0; b < count; ++b) {
-      int32_t dot = 0;
-      for (uint32_t d = 0; d < kEmbeddingDims; ++d) {
-        dot += rows[a * kEmbeddingDims + d] * rows[b * kEmbeddingDims + d];
-      }
-      if (a != b && dot > threshold) all.push_back({static_cast<uint32_t>(b), dot});
-    }
-    std::stable_sort(all.begin(), all.end(),
-                     [](const auto& x, const auto& y) { return x.dot > y.dot; });
-    all.resize(k, {UINT32_MAX, INT32_MIN});
-    out.insert(out.end(), all.begin(), all.end());
-  }
-  return out;
-}
-
-std::vector<int8_t> Values(std::mt19937_64& random, size_t rows, int range) {
-  std::vector<int8_t> values(rows * kEmbeddingDims);
-  for (int8_t& value : values) {
-    value = static_cast<int8_t>(static_cast<int>(random() % (2 * range)) - range);
-  }
-  return values;
-}
-
 void Compare(const std::vector<int8_t>& rows, uint32_t k, int32_t threshold) {
-  const std::vector<RepresentativeMatch> expected = BruteForce(rows, k, threshold);
+  const std::vector<RepresentativeMatch> expected = BruteForce(rows, rows, k, threshold, Among::kOthers);
   for (const CpuFeatures& features : FeatureSubsets()) {
     const DotKernel kernel = DotKernelFor(features);
     auto table = Representatives::Make(700, kernel);

@@ -1,5 +1,6 @@
 // Sketches: the vectorised code against the plain loop on every instruction set of this machine,
 // the plain loop's rules one by one, and what is refused.
+#define HWY_WANT_AVX3_DL  // as sketch_simd.cc: all of its instruction sets are compared
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
@@ -96,14 +97,13 @@ TEST(Sketch, ThousandsOfRandomTexts) {
   for (size_t row = 0; row < expected.size(); ++row) ASSERT_TRUE(Equal(got[row], expected[row]));
 }
 
-// Texts that end where readable memory ends.
 // bench_stages measures the parts alone: they must be what the whole does.
 TEST(Sketch, PartsAloneEqualTheWhole) {
   const auto embedding = EmbeddingTable::BuiltIn();
   const auto rarity = RarityTable::BuiltIn(Salt{});
   ASSERT_TRUE(embedding.ok() && rarity.ok());
   const SketchTables tables{MakeSketchSeeds(Salt{}), rarity.value().view(), embedding.value().view(), {}};
-  SimdScratch* scratch = NewSimdScratch(tables.seeds.probe);
+  SimdScratch* scratch = NewSimdScratch(tables.seeds);
   const auto sketch = [&](SketchPart part, const std::vector<uint32_t>& tokens) {
     Sketch out;
     ChooseSketchRowSimd(part).row(tables, tokens.data(), static_cast<uint32_t>(tokens.size()), 5, scratch, &out);
@@ -122,6 +122,7 @@ TEST(Sketch, PartsAloneEqualTheWhole) {
   DeleteSimdScratch(scratch);
 }
 
+// Texts that end where readable memory ends.
 TEST(Sketch, ReadsNothingPastTheText) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   void* memory =

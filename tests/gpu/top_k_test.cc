@@ -2,11 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <climits>
 #include <random>
+#include <set>
 
 #include "gpu/join/representatives.h"
+#include "tests/gpu/dots.h"
 #include "tests/gpu/features.h"
 
 namespace stillwatch::gpu {
@@ -18,35 +19,6 @@ std::vector<DotKernel> Kernels() {
     if (kernel.tile != nullptr) kernels.push_back(kernel);
   }
   return kernels;
-}
-
-std::vector<RepresentativeMatch> BruteForce(const std::vector<int8_t>& rows,
-                                            const std::vector<int8_t>& queries, uint32_t k) {
-  std::vector<RepresentativeMatch> out;
-  for (size_t q = 0; q < queries.size(); q += kEmbeddingDims) {
-    std::vector<RepresentativeMatch> all;
-    for (size_t r = 0; r < rows.size(); r += kEmbeddingDims) {
-      int32_t dot = 0;
-      for (uint32_t d = 0; d < kEmbeddingDims; ++d) dot += rows[r + d] * queries[q + d];
-      all.push_back({static_cast<uint32_t>(r / kEmbeddingDims), dot});
-    }
-    std::stable_sort(all.begin(), all.end(),
-                     [](const auto& a, const auto& b) { return a.dot > b.dot; });
-    all.resize(k, {UINT32_MAX, INT32_MIN});
-    out.insert(out.end(), all.begin(), all.end());
-  }
-  return out;
-}
-
-// range: values in -range..range (128: all of int8), so that a small range makes many ties.
-std::vector<int8_t> Values(std::mt19937_64& random, size_t rows, int range) {
-  std::vector<int8_t> values(rows * kEmbeddingDims);
-  for (int8_t& value : values) {
-    value = range == 128
-                ? static_cast<int8_t>(random())
-                : static_cast<int8_t>(static_cast<int>(random() % (2 * range + 1)) - range);
-  }
-  return values;
 }
 
 void Compare(const std::vector<int8_t>& rows, const std::vector<int8_t>& queries, uint32_t k) {

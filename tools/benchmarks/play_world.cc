@@ -2,12 +2,16 @@
 // tens of millions of exchanges and populations of hundreds of thousands, and for how fast one core does all that comes after sketches.
 //
 //   play_world --config FILE --out DIR --mix chat=20000,t1=1x25000 --exact --days 44 --harvest-a-day 26 [--sample 10] [--with-answers]
-//              [--profiles-max N] [--evaluate-every-s N]     # the keys of [detect]
+//              [--profiles-max N] [--evaluate-every-s N]     # the keys of [detect]; more by --set KEY=VALUE[;KEY=VALUE...]
+//              [--request-hits FILE] [--owners-unknown] [--only-generate]
 //
 // Prompts are put together as everywhere in stillgen and hashed at once; what a model answers has a length, an id and no words unless
 // --with-answers, so later turns of a conversation are shorter and fewer are long enough to be known again when they move between accounts
-// (layer 2). Detection reads nothing else of an answer's words. DIR gets the topics, truth.json and accounts.directory. --sample N: one account in N, with
-// all it asked. Processor time of this one thread; the generator's and detection's apart.
+// (layer 2). Detection reads nothing else of an answer's words. --sample N: one account in N, with all it asked.
+// DIR gets the topics, truth.json, accounts.directory, played.json (what was played, how fast, in how much memory) and asked.bin: of every exchange
+// of a campaign's account when it was asked (int64, ns), by which account (uint32, truth.json's number) and whether it was harvest (uint32).
+// Processor time of this one thread; the generator's and detection's apart. --only-generate: token hashes are made and nobody judges them.
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdio>
@@ -16,6 +20,7 @@
 #include <fstream>
 #include <queue>
 #include <set>
+#include <sstream>
 
 #include "base/clock.h"
 #include "base/time_format.h"
@@ -25,6 +30,7 @@
 #include "tools/stillgen/exchange_recorder.h"
 #include "tools/stillgen/truth.h"
 #include "tools/stillgen/world_options.h"
+#include "tools/stillwatch/request_hits.h"
 #include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
@@ -34,6 +40,12 @@ double ProcessorSeconds() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+int64_t PeakKib() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return used.ru_maxrss;
 }
 
 int Wrong(const std::string& message) {
@@ -120,7 +132,42 @@ std::vector<std::string> SetsFor(const stillgen::World& world, const std::string
   if (!allowed.empty()) sets.push_back("policy.allow_owners=[" + allowed + "]");
   if (given.Has("profiles-max")) sets.push_back("detect.profiles_max=" + given.Text("profiles-max"));
   if (given.Has("evaluate-every-s")) sets.push_back("detect.evaluate_every_s=" + given.Text("evaluate-every-s"));
+  std::istringstream more(given.Text("set"));
+  for (std::string pair; std::getline(more, pair, ';');) sets.push_back(pair);
+  if (given.Has("owners-unknown")) std::erase_if(sets, [](const std::string& pair) { return pair.starts_with("detect.directory_file="); });
   return sets;
+}
+
+// When campaigns' accounts asked, for exposure; nothing of the text.
+class AskedFile {
+ public:
+  explicit AskedFile(const std::string& path, int64_t start_ns) : file_(path, std::ios::binary | std::ios::trunc), start_ns_(start_ns) {}
+  void Add(const stillgen::Exchanged& exchanged) {
+    if (exchanged.account->campaign < 0) return;
+    const Row row{start_ns_ + exchanged.asked_ns, exchanged.account->index, exchanged.harvest ? 1u : 0u};
+    file_.write(reinterpret_cast<const char*>(&row), sizeof row);
+  }
+
+ private:
+  struct Row {
+    int64_t asked_ns;
+    uint32_t account, harvest;
+  };
+  static_assert(sizeof(Row) == 16);
+  std::ofstream file_;
+  const int64_t start_ns_;
+};
+
+// How fast a world is made into exchanges, token hashes and all, where nobody judges them.
+int Generate(stillgen::World* world, const std::string& mix, const stillgen::Responder::Options& responder, Salt salt, const std::string& account_key) {
+  stillgen::ExchangeRecorder recorder(*world, salt, account_key);
+  uint64_t bytes = 0;
+  const double begin = ProcessorSeconds();
+  const stillgen::DriveTotals totals = stillgen::Drive(world, responder, [&](const stillgen::Exchanged& e) { bytes += recorder.Record(e).block().size(); });
+  const double seconds = ProcessorSeconds() - begin;
+  std::printf("%s: %llu exchanges made, %llu bytes each, %.1f s, %.0f exchanges/s a core\n", mix.c_str(), static_cast<unsigned long long>(totals.exchanges),
+              static_cast<unsigned long long>(bytes / std::max<uint64_t>(totals.exchanges, 1)), seconds, static_cast<double>(totals.exchanges) / seconds);
+  return 0;
 }
 
 int Play(const stillgen::Options& given) {
@@ -140,6 +187,14 @@ int Play(const stillgen::Options& given) {
   if (secrets.value().account_key != built.value().account_key) return Wrong("--account-key is not the configuration's privacy.account_key");
   auto owners = ReadDirectory(config.value(), secrets.value());
   if (!owners.ok()) return Wrong(owners.message());
+  auto public_list = ReadPublicList(config.value(), secrets.value());
+  if (!public_list.ok()) return Wrong(public_list.message());
+  stillgen::Responder::Options responder;
+  responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
+  responder.words = given.Has("with-answers");
+  if (given.Has("only-generate")) return Generate(&world, built.value().mix, responder, secrets.value().salt, secrets.value().account_key);
+  const std::shared_ptr<const pipeline::AccountDirectory> names = owners.value();
+  const int64_t world_kib = PeakKib();
   const SystemClock clock;
   pipeline::NdjsonOptions ndjson;
   ndjson.dir = out;
@@ -151,17 +206,18 @@ int Play(const stillgen::Options& given) {
   CounterRegistry registry;
   pipeline::Pipeline pipeline(std::move(options), nullptr, sink.value().get(), &registry);
   pipeline.SwapDirectory(std::move(owners).value());
+  pipeline.SwapPublicList(std::move(public_list).value());
 
-  stillgen::Responder::Options responder;
-  responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
-  responder.words = given.Has("with-answers");
   const auto sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
   stillgen::ExchangeRecorder recorder(world, secrets.value().salt, secrets.value().account_key);
   Feed feed(&pipeline);
+  AskedFile asked(out + "/asked.bin", world.options.start_unix_ns);
   const double begin = ProcessorSeconds();
   const stillgen::DriveTotals totals = stillgen::Drive(&world, responder, [&](const stillgen::Exchanged& exchanged) {
     feed.Advance(world.options.start_unix_ns + exchanged.asked_ns);
-    if (exchanged.account->index % sample == 0) feed.Add(recorder.Record(exchanged));
+    if (exchanged.account->index % sample != 0) return;
+    feed.Add(recorder.Record(exchanged));
+    asked.Add(exchanged);
   });
   feed.Advance(INT64_MAX);
   feed.Hand();
@@ -174,6 +230,9 @@ int Play(const stillgen::Options& given) {
   }
   auto truth = stillgen::TruthOf(world, built.value().mix, built.value().account_key);
   if (Status written = stillgen::WriteTruth(out + "/truth.json", truth); !written.ok()) return Wrong(written.message());
+  if (given.Has("request-hits")) {
+    if (Status written = WriteRequestHits(given.Text("request-hits"), names.get(), pipeline.profiles()); !written.ok()) return Wrong(written.message());
+  }
   const auto counters = registry.Snapshot();
   const auto of = [](uint64_t n, double seconds) { return static_cast<double>(n) / seconds; };
   std::printf("%s: %llu exchanges played, %llu judged (one account in %u), %u accounts, %llu looks at groups\n", built.value().mix.c_str(),
@@ -181,12 +240,17 @@ int Play(const stillgen::Options& given) {
               static_cast<unsigned long long>(counters.at("pipeline.evaluations")));
   std::printf("generator: %.1f s, %.0f exchanges/s a core; detection after sketches: %.1f s, %.0f exchanges/s a core\n", generator,
               of(totals.exchanges, generator), detection, of(feed.handed(), detection));
+  nlohmann::ordered_json played{{"mix", built.value().mix}, {"hours", world.hours()}, {"played", totals.exchanges}, {"judged", feed.handed()}, {"sample", sample},
+                                {"accounts", pipeline.profiles().size()}, {"looks", counters.at("pipeline.evaluations")}, {"generator_s", generator},
+                                {"detection_s", detection}, {"world_kib", world_kib}, {"peak_kib", PeakKib()}};
+  for (const char* name : {"profile.evicted", "shingle.evicted", "shingle.doorkeeper_replaced"}) played["counters"][name] = counters.at(name);
+  std::ofstream(out + "/played.json") << played.dump(1) << "\n";
   return 0;
 }
 
 int Main(int argc, char** argv) {
   auto names = stillgen::WorldOptionNames();
-  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!"});
+  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!", "set", "request-hits", "owners-unknown!", "only-generate!"});
   auto options = stillgen::Options::Parse(argc, argv, names);
   if (options.ok() && (!options.value().Has("out") || !options.value().Has("config"))) options = Error{"--config FILE --out DIR are needed"};
   if (!options.ok()) return Wrong(options.message());

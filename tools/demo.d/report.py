@@ -27,6 +27,16 @@ def verdicts(path):
     return [v for v in merged if v["state"] not in ("withdrawn",)]
 
 
+def ever_advised(path):
+    """Accounts that any verdict of the run advised step-up or more against, taken back later or not."""
+    ever = set()
+    for line in open(path):
+        record = json.loads(line)
+        if RUNGS.index(record["advice"]["action"]) >= 1:
+            ever.update(a["id"] for a in record["accounts"])
+    return ever
+
+
 def rule(title):
     print(f"\n\033[1m{title}\033[0m\n" + "-" * len(title))
 
@@ -48,29 +58,44 @@ def passed(folder):
           f"{totals.get('accounts', len(truth['accounts'])):,}")
 
 
+def truth_of(members, owner):
+    kinds = {}
+    for member in members:
+        row = owner.get(member)
+        kind = "?" if row is None else row["campaign"] or row["kind"] + " (benign)"
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return ", ".join(f"{n} {k}" for k, n in sorted(kinds.items(), key=lambda p: -p[1]))
+
+
+def print_whole(verdict, owner):
+    members = [a["id"] for a in verdict["accounts"]]
+    print(f"campaign {verdict['campaign_id']} ({verdict['state']}): {len(members)} accounts, "
+          f"{verdict['blast_radius']['exchanges']:,} exchanges in the last day")
+    print(f"  pooled {verdict['labels']['pooled'] / 655.36:.1f} %, distillation_like "
+          f"{verdict['labels']['distillation_like'] / 655.36:.1f} %; advice: {verdict['advice']['action']} "
+          f"({verdict['advice']['reason_code']})")
+    for evidence in verdict["evidence"]:
+        if evidence["weight"] > 0:
+            print(f"    {evidence['weight'] / 256:5.1f} nat  {evidence['text']}")
+    for text in verdict["counter_evidence"][:3]:
+        print(f"      against: {text}")
+    print("  truth says: " + truth_of(members, owner))
+    print("  first accounts: " + ", ".join(m[:12] for m in members[:5]) + " ...")
+
+
 def judged(folder, name):
     truth = load(f"{folder}/{name}.truth.json")
-    found = verdicts(f"{folder}/{name}/campaign-verdict.ndjson")
+    found = sorted(verdicts(f"{folder}/{name}/campaign-verdict.ndjson"), key=lambda v: -v["labels"]["distillation_like"])
     owner = {a["key_id"]: a for a in truth["accounts"]}
-    for verdict in sorted(found, key=lambda v: -v["labels"]["distillation_like"]):
-        members = [a["id"] for a in verdict["accounts"]]
-        print(f"campaign {verdict['campaign_id']} ({verdict['state']}): {len(members)} accounts, "
-              f"{verdict['blast_radius']['exchanges']:,} exchanges in the last day")
-        print(f"  pooled {verdict['labels']['pooled'] / 655.36:.1f} %, distillation_like "
-              f"{verdict['labels']['distillation_like'] / 655.36:.1f} %; advice: {verdict['advice']['action']} "
-              f"({verdict['advice']['reason_code']})")
-        for evidence in verdict["evidence"]:
-            if evidence["weight"] > 0:
-                print(f"    {evidence['weight'] / 256:5.1f} nat  {evidence['text']}")
-        for text in verdict["counter_evidence"][:3]:
-            print(f"      against: {text}")
-        kinds = {}
-        for member in members:
-            row = owner.get(member)
-            kind = "?" if row is None else row["campaign"] or row["kind"] + " (benign)"
-            kinds[kind] = kinds.get(kind, 0) + 1
-        print("  truth says: " + ", ".join(f"{n} {k}" for k, n in sorted(kinds.items(), key=lambda p: -p[1])))
-        print("  first accounts: " + ", ".join(m[:12] for m in members[:5]) + " ...")
+    watched = [v for v in found if v["advice"]["action"] == "observe"]
+    for verdict in found:
+        if verdict not in watched:
+            print_whole(verdict, owner)
+    if watched:
+        print("Groups that were looked at, and nothing is advised against:")
+    for verdict in watched:
+        against = verdict["counter_evidence"][-1] if verdict["counter_evidence"] else verdict["advice"]["reason_code"]
+        print(f"  {verdict['campaign_id'][:8]} ({verdict['state']}): truth says {truth_of([a['id'] for a in verdict['accounts']], owner)}; {against}")
     print(f"\n{'truth: campaign':<18}{'accounts':>9}{'found at observe':>18}{'at step-up or above':>21}")
     advised = {}
     for verdict in found:
@@ -90,6 +115,8 @@ def judged(folder, name):
     flagged = sum(1 for r in advised.values() if r >= 1)
     print(f"benign accounts   {len(benign):>9}{'':>18}{len(hit):>15} flagged"
           + (f" ({', '.join(sorted(set(a['kind'] for a in hit)))})" if hit else ""))
+    ever = ever_advised(f"{folder}/{name}/campaign-verdict.ndjson")
+    print(f"  at any time     {'':>9}{'':>18}{sum(1 for a in benign if a['key_id'] in ever):>15} flagged")
     if flagged:
         print(f"precision of what was flagged at step-up or above: {100 * (flagged - len(hit)) / flagged:.1f} %")
 

@@ -80,18 +80,50 @@ def freeze(results, policy, command):
     return kept
 
 
-def left_out(results, policy):
-    """Leave one kind out: {kind: (threshold chosen without it, its [accounts, flagged] under that threshold)} at 1e-3."""
-    kinds = sorted({kind for r in results for kind, campaign, *_ in r["accounts"].values() if not campaign and not kind.endswith("(allow-listed)")})
-    found = {}
+def flagged_at(result, policy, permille, accounts):
+    """How many of the accounts stand in a live verdict for step-up from so much probability on."""
+    scores = result["policies"][policy]["scores"]
+    return sum(a in scores and scores[a][0] >= 1 and permille is not None and int(scores[a][1] * 1000) >= permille for a in accounts)
+
+
+def benign_at(results, policy, permille, kind=None):
+    """Cells [(flagged, accounts)], one for each kind of each run."""
+    cells = []
+    for result in results:
+        kinds = {}
+        for a in benign(result):
+            kinds.setdefault(result["accounts"][a][0], []).append(a)
+        cells += [(flagged_at(result, policy, permille, accounts), len(accounts)) for k, accounts in sorted(kinds.items()) if kind in (None, k)]
+    return cells
+
+
+def recall_at(results, policy, permille, kind=None):
+    """Cells [(flagged, accounts)], one for each campaign."""
+    cells = []
+    for result in results:
+        campaigns = {}
+        for a, (of, name, *_) in result["accounts"].items():
+            if name and kind in (None, of):
+                campaigns.setdefault(name, []).append(a)
+        cells += [(flagged_at(result, policy, permille, accounts), len(accounts)) for _, accounts in sorted(campaigns.items())]
+    return cells
+
+
+def types_of(result):
+    return {kind for kind, campaign, *_ in result["accounts"].values() if campaign}
+
+
+def left_out(chosen, judged, policy, rate):
+    """Leave one kind out: [(kind, whether it is a campaign's, threshold chosen without it, cells of its own accounts, cells of innocents in its runs)].
+    `chosen`: runs that the threshold is read off; without a campaign's kind means without its runs. `judged`: others."""
+    kinds = sorted({result["accounts"][a][0] for result in judged for a in benign(result)})
+    types = sorted(set().union(*(types_of(result) for result in judged)), key=lambda t: (len(t), t))
+    rows = []
     for kind in kinds:
-        permille = permille_of(results, policy, "step_up", 1e-3, kind)
-        count = [0, 0]
-        for result in results:
-            scores = result["policies"][policy]["scores"]
-            for a in benign(result):
-                if result["accounts"][a][0] == kind:
-                    count[0] += 1
-                    count[1] += a in scores and scores[a][0] >= 1 and permille is not None and int(scores[a][1] * 1000) >= permille
-        found[kind] = (permille, count)
-    return found
+        permille = permille_of(chosen, policy, "step_up", rate, kind)
+        rows.append((kind, False, permille, benign_at(judged, policy, permille, kind), benign_at(judged, policy, permille)))
+    for kind in types:
+        permille = permille_of([r for r in chosen if kind not in types_of(r)], policy, "step_up", rate)
+        runs = [r for r in judged if kind in types_of(r)]
+        rows.append((kind, True, permille, recall_at(runs, policy, permille, kind), benign_at(runs, policy, permille)))
+    return rows

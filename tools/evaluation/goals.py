@@ -1,9 +1,11 @@
 """The goals set for detection, held against results: met, missed, or not shown where the sample cannot prove it."""
 import metrics
 import summary
+from verdicts import RUNGS
 
 MET, MISSED, NOT_SHOWN = "met", "missed", "not shown"
 ENOUGH = 20  # campaigns, before a comparison of them is shown
+QUIET_ACCOUNTS = 290_000  # of 300,000, not every one asks in a day
 HARD = {"t2": "paraphrase", "t8": "languages"}
 
 
@@ -89,12 +91,14 @@ def exposure_goal(results, policy, low, high, goal):
 
 
 def quiet_goal(results, policy, point):
+    """Groups at any time, of the largest population without a campaign."""
     runs = [r for r in results if not r["policies"][policy]["campaigns"]]
-    accounts = sum(r["totals"]["accounts"] for r in runs)
     if not runs:
         return "not run", NOT_SHOWN
-    count = len(summary.groups(runs, policy, point))
-    return f"{count} groups at {point.replace('_', '-')}, {accounts} accounts in {len(runs)} runs", MISSED if count else MET if accounts >= 300_000 else NOT_SHOWN
+    accounts = max(r["totals"]["accounts"] for r in runs)
+    largest = [r["policies"][policy] for r in runs if r["totals"]["accounts"] == accounts]
+    ever, last = sum(p["groups_ever"][point] for p in largest), sum(g["rung"] >= RUNGS.index(point) for p in largest for g in p["groups"])
+    return f"{ever} groups at {point.replace('_', '-')} at any time ({last} at the end), {accounts} accounts", MISSED if ever else MET if accounts >= QUIET_ACCOUNTS else NOT_SHOWN
 
 
 def look_alike_goal(results, policy):
@@ -127,7 +131,7 @@ def robustness_goal(results, policy, kind, goal):
 def table(results, policy):
     """[(what, goal, measured, verdict)]: "at least" and "the aim"."""
     no_cover = lambda r, c: covered(r, c) < 0.01
-    twenty = lambda r, c: covered(r, c) >= 15 and per_account(r, c) * (1 + covered(r, c)) <= 330
+    twenty = lambda r, c: 15 <= covered(r, c) < 40 and per_account(r, c) * (1 + covered(r, c)) <= 330
     slow = lambda r, c: c["type"] == "t6" and c["accounts"] >= 2000
     rows = [
         ("account recall, no cover", "90 % at FPR 1e-3", *recall_at(results, policy, 0.9, 1e-3, no_cover)),
@@ -141,7 +145,7 @@ def table(results, policy):
         ("exposure at the first verdict, about 100,000 exchanges", "10 %", *exposure_goal(results, policy, 50_000, 200_000, 0.1)),
         ("... the aim", "5 %", *exposure_goal(results, policy, 50_000, 200_000, 0.05)),
         ("... of 28.8 million", "0.5 %", *exposure_goal(results, policy, 20_000_000, 10**12, 0.005)),
-        ("quiet population of 300,000 accounts", "0 groups at throttle", *quiet_goal(results, policy, "throttle")),
+        ("quiet population of 300,000 accounts", "0 groups at throttle, at any time", *quiet_goal(results, policy, "throttle")),
         ("... the aim", "0 at step-up", *quiet_goal(results, policy, "step_up")),
         ("each look-alike kind at throttle", "FPR 1e-3", *look_alike_goal(results, policy)),
     ]

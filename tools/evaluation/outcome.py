@@ -4,6 +4,7 @@ import collections
 import csv
 
 import metrics
+from truth import language_of
 from verdicts import POINTS, Verdicts
 
 ACT = "step_up"  # flagged: advice of step-up verification or higher
@@ -38,7 +39,7 @@ def strata(truth, flagged, shared=None):
         if row.get("allowed"):
             continue
         mine = {"age": age_of(row, last), "dialect": row.get("api", "unknown"),
-                "language": "other than English" if "polyglot" in row["kind"] or row["kind"] == "t8" else "English, or as the kind has it"}
+                "language": language_of(row["kind"])}
         if shared is not None:
             mine["address"] = "shared by several owners" if key_id in shared else "own"
         for what, stratum in mine.items():
@@ -113,16 +114,11 @@ def request_rates(path, truth, asked):
     """Of the remembered requests, by type of campaign and kind: {"harvest": {type: [n, hits]}, "cover": ..., "benign": {kind: ...}}. A
     second in which an account asked both is left out."""
     rates = {"harvest": {}, "cover": {}, "benign": {}}
-    of_second = {}
-    for key_id, marks in asked.harvest.items():
-        seconds = of_second.setdefault(key_id, {})
-        for t, mark in zip(asked.times[key_id], marks):
-            seconds.setdefault(t // 10**9, set()).add(mark)
     with open(path, newline="") as file:
         for line in csv.DictReader(file):
             row = truth.accounts.get(line["account"])
-            marks = of_second.get(line["account"], {}).get(int(line["time_s"]))
-            if row is None or marks is None or len(marks) != 1:
+            marks = asked.marks(line["account"], int(line["time_s"])) if row else None
+            if marks is None or len(marks) != 1:
                 continue
             if row["campaign"] is None:
                 count = rates["benign"].setdefault(kind_of(row), [0, 0])
@@ -143,6 +139,7 @@ def judge(folder, truth, asked, hits_file=None, shared=None):
         "strata": strata(truth, flagged[ACT], shared),
         "campaigns": [campaign_row(name, truth, verdicts, flagged, ever, asked) for name in sorted(truth.campaigns)],
         "groups": [group_row(v, truth) for v in verdicts.live],
+        "groups_ever": {p: len({v.campaign_id for v in verdicts.every if v.at_least(p)}) for p in POINTS},
         "b_cubed": b_cubed(truth, verdicts, flagged[ACT]),
         "requests": request_rates(hits_file, truth, asked) if hits_file and asked else None,
         "scores": {a: [rung, round(said, 4), round(score, 2)] for a, (rung, said, score) in sorted(flagged["observe"].items())},

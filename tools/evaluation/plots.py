@@ -16,7 +16,7 @@ def bars(axes, names, series, title, log=False):
 
 
 def draw(results, path):
-    """Writes PATH-recall.png, PATH-innocents.png and PATH-calibration.png for the first policy; returns their names, or a sentence
+    """Writes PATH-recall.png, PATH-innocents.png, PATH-variants.png and PATH-calibration.png, as far as there is anything to show, for the first policy; returns their names, or a sentence
     that says why there are none."""
     try:
         import matplotlib
@@ -45,6 +45,14 @@ def draw(results, path):
     bars(axes, kinds, [(p.replace("_", "-"), [metrics.share(summary.benign_cells(results, policy, p, k)) or 0 for k in kinds]) for p in POINTS], f"share of innocent accounts flagged, policy {policy}", log=True)
     axes.axhline(1e-3, color="black", linewidth=0.8, linestyle=":")
     save(figure, "innocents")
+    sections = {key: runs for key, runs in summary.sections(results).items() if key[1] and summary.campaigns(runs, policy)}
+    if len(sections) > 2:
+        scenarios = list(dict.fromkeys(s for s, _ in sections))
+        names = list(dict.fromkeys(v for _, v in sections))
+        figure, axes = pyplot.subplots(figsize=(8, 4))
+        bars(axes, names, [(s, [metrics.share(summary.recall_cells(sections.get((s, v), []), policy)) or 0 for v in names]) for s in scenarios], f"account recall at step-up by variant, policy {policy}")
+        axes.set_ylim(0, 1.02)
+        save(figure, "variants")
     bins = metrics.calibration(summary.calibration_pairs(results, policy))
     if bins:
         figure, axes = pyplot.subplots(figsize=(4.5, 4.5))

@@ -10,6 +10,7 @@ from goals import percent, rated
 from verdicts import POINTS
 
 PREVALENCES = (1e-2, 1e-3, 1e-4)
+CONTROLS = {"vocabulary": 0.02, "no-parameters": None, "no-timing": None, "own timing": None, "own parameters,timing": None}  # how far recall may move
 TOO_EASY = 0.99  # as in features.py, which needs numpy
 NAMES = {"observe": "observe", "step_up": "step-up", "throttle": "throttle"}
 
@@ -176,8 +177,62 @@ def shuffled(results, policy):
     if not runs:
         return ""
     campaign, others = summary.alike_cells(runs, policy)
-    return ("## Exchanges shuffled among accounts\n\nWithin strata of dialect and volume that hold both, flagged at step-up: campaign accounts " + rated(campaign) + "; others " + rated(others) +
-            ". What a group rests on is whose requests they are, if the first is less than twice the second.\n")
+    recall, held_against = metrics.share(campaign), summary.alike_share(campaign, others)
+    text = "## Exchanges shuffled among accounts\n\nWithin strata of dialect, language and volume that hold both, flagged at step-up: campaign accounts " + rated(campaign) + "; others " + rated(others)
+    if recall is None:
+        return text + ".\n"
+    said = lambda rate: "holds" if recall < 2 * rate or recall == 0 else "is missed"
+    return (text + f". The control as it was asked for (recall below twice the rate of others) **{said(metrics.share(others))}**. Stratum by stratum, others weighted as campaign accounts lie in the strata, {percent(held_against)} "
+            f"of others are flagged, and it **{said(held_against)}**: where most of a stratum was a campaign's, its requests are anybody's now, and all who hold them are flagged.\n")
+
+
+def controls(results, policy):
+    """Each rewritten or disguised world of `without` and `headline` beside the same world as it is."""
+    seeds = {}
+    for r in results:
+        seeds.setdefault((r["scenario"], r["seed"]), {}).setdefault(r["variant"], []).append(r)
+    pairs = {}
+    for found in seeds.values():
+        for variant, runs in found.items() if "" in found else ():
+            if variant in CONTROLS:
+                pairs.setdefault(variant, ([], []))
+                pairs[variant][0].extend(found[""])
+                pairs[variant][1].extend(runs)
+    rows = []
+    for variant, (before, after) in pairs.items():
+        recalls = [metrics.share(summary.recall_cells(runs, policy)) for runs in (before, after)]
+        points = "-" if None in recalls else f"{100 * (recalls[1] - recalls[0]):+.1f}"
+        bound = CONTROLS[variant]
+        said = "" if bound is None or points == "-" else "**holds**" if abs(recalls[1] - recalls[0]) <= bound else "**is missed**"
+        rows.append([variant, rated(summary.recall_cells(before, policy)), rated(summary.recall_cells(after, policy)), points, rated(summary.benign_cells(before, policy)),
+                     rated(summary.benign_cells(after, policy)), said])
+    if not rows:
+        return ""
+    return ("## Controls\n\nThe same worlds and seeds as they are and changed, at step-up. *vocabulary*: every word another one, so that no list of words knows any; what is left is layers 1 to 4 and "
+            "what needs no words, and must stay within 2 points. The others say how much rests on what is cheap to vary.\n\n" +
+            table(["changed", "recall before", "after", "points", "FPR before", "after", "control"], rows))
+
+
+def in_process(results, policy):
+    """What was played without a file, how fast and in how much memory."""
+    rows = []
+    for r in results:
+        p = r.get("played", {}).get(policy)
+        if not p:
+            continue
+        judged = r["policies"][policy]
+        evicted = ", ".join(f"{n:,} {name}" for name, n in p["counters"].items() if n) or "none"
+        ever = sum(hit for hit, _ in summary.benign_cells([r], policy, "ever"))
+        rows.append([f"{r['scenario']} {r['variant']}, {r['seed']}", f"{p['judged']:,} of {p['played']:,}, " + ("whole" if p["sample"] == 1 else f"one account in {p['sample']}"),
+                     f"{p['accounts']:,}; {p['owners']:,}", f"{p['played'] / p['generator_s']:,.0f}", f"{p['judged'] / p['detection_s']:,.0f}; {p['looks']}",
+                     f"{p['owners'] * p['hours'] * 3600 / p['detection_s']:,.0f}", f"{p['peak_kib'] / 1024:,.0f}; {(p['peak_kib'] - p['world_kib']) / 1024:,.0f}",
+                     "; ".join(str(judged["groups_ever"][point]) for point in POINTS), str(ever), evicted])
+    if not rows:
+        return ""
+    return ("## Played in process\n\nExchanges go from the generator straight into detection, all that comes after sketches, in one thread; a second is one of processor time. *Owners a core*: owners times traffic time, by "
+            "detection's time: how many such owners one core follows, as far as its cost grows with owners. *Groups ever*: campaigns that stood at observe; step-up; throttle at any time.\n\n" +
+            table(["world, seed", "exchanges judged of played", "accounts; owners", "generator, exchanges/s", "detection, exchanges/s; looks", "owners a core", "peak MiB; less the world",
+                   "groups ever", "innocents at step-up ever", "forgotten for want of room"], rows))
 
 
 def baselines(results, kept):
@@ -196,9 +251,34 @@ def baselines(results, kept):
     return "## Baselines\n\nThresholds chosen for the rate on development seeds as the policies' were (tools/evaluation/frozen.json).\n\n" + table(["rate asked", "method", "account recall", "realised FPR"], rows)
 
 
-def left_out(results, policy, found):
-    rows = [[kind, str(permille or "none"), rated([(count[1], count[0])])] for kind, (permille, count) in found.items()]
-    return "## Leave one kind out\n\nThe step-up threshold (1/1000) chosen for 1e-3 without the kind, and what it then does to it.\n\n" + table(["benign kind", "threshold", "flagged"], rows)
+def left_out(chosen, judged, policy):
+    text = ("## Leave one kind out\n\nThe step-up threshold (1/1000) chosen without the kind (a campaign's: without its runs), and what it does to that kind. "
+            "A policy has no parameter of a kind, only two thresholds: nothing else can be learned of one.\n")
+    for name, rate in frozen.RATES.items():
+        rows = frozen.left_out(chosen, judged, policy, rate)
+        for campaigns, title in ((True, "campaign"), (False, "benign kind")):
+            text += f"\nFor {name}:\n\n" + table([f"{title} left out", "threshold", "its accounts flagged", "innocents flagged in its runs" if campaigns else "all innocents flagged"],
+                                             [[kind.upper() if campaigns else kind, str(permille or "none"), rated(own), rated(innocents)]
+                                              for kind, campaign, permille, own, innocents in rows if campaign == campaigns])
+    return text
+
+
+def frozen_text(kept, chosen, held_out, policy, command):
+    """What was chosen, on how much, and what it does on seeds that were not chosen on."""
+    judged = held_out or chosen
+    seeds = lambda results: ", ".join(str(s) for s in sorted({r["seed"] for r in results}))
+    rows = []
+    for name, found in kept["policies"].items():
+        for rung in ("step_up", "throttle"):
+            permille = found[f"{rung}_permille"]
+            proven = "yes" if found["enough_accounts"][rung] else "**no**: too few accounts to show the rate"
+            rows.append([name, NAMES[rung], str(permille), "yes" if found["reached"][rung] else "**no**", proven, rated(frozen.recall_at(judged, policy, permille)), rated(frozen.benign_at(judged, policy, permille))])
+    parts = ["Made by", f"\n    {command}\n", f"Chosen on seeds {seeds(chosen)}, {kept['benign_accounts']:,} innocent accounts; judged on seeds {seeds(judged)}"
+             f"{', which were not chosen on' if held_out else ' **as well: no others were run**'}. Replayed with thresholds at their lowest, so that every verdict says what it can; flagged is who stands in a verdict for "
+             "step-up with that probability at the end. The lowest threshold that keeps the rate is chosen, never below 0.501.\n",
+             "## Thresholds\n", table(["policy", "rung", "threshold, 1/1000", "rate kept on the chosen seeds", "shown by so many accounts", "account recall", "realised FPR"], rows), left_out(chosen, judged, policy),
+             baselines(judged, kept)]
+    return "\n".join(part for part in parts if part)
 
 
 def text_of(results, command, kept):
@@ -209,7 +289,8 @@ def text_of(results, command, kept):
              "(campaigns; kinds of a run); zero of n is bounded by 3/n.\n", goal_table(results), operating_points(results)]
     for policy in summary.policies(results):
         parts += [f"## Policy {policy}\n", campaign_types(results, policy), benign_kinds(results, policy), groups(results, policy), layers(results, policy), strata(results, policy)]
-    parts += [single_features(results), variants(everything, summary.policies(results)[0]), shuffled(everything, summary.policies(results)[0]), baselines(results, kept)]
+    first = summary.policies(results)[0]
+    parts += [in_process(results, first), single_features(results), variants(everything, first), controls(results, first), shuffled(everything, first), baselines(results, kept)]
     return "\n".join(part for part in parts if part)
 
 

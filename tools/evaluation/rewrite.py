@@ -1,17 +1,18 @@
 #!/usr/bin/python3
 """Changes a file of recorded exchanges (docs/recorded-exchanges.md) for a protocol of the evaluation.
 
-  tools/evaluation/rewrite.py shuffle|vocabulary|no-parameters IN OUT [--seed N]
+  tools/evaluation/rewrite.py shuffle|vocabulary|no-parameters|no-timing IN OUT [--seed N] [--truth FILE.json]
 
-shuffle        exchanges change hands among accounts of one dialect and about as many exchanges: whatever ties a campaign's requests to its
-               accounts is gone, each account keeps its client, address and number of exchanges
+shuffle        exchanges change hands among accounts of one dialect, language (of --truth) and about as many exchanges: whatever ties a
+               campaign's requests to its accounts is gone, each account keeps its client, address and number of exchanges
 vocabulary     every token hash becomes another one, the same wherever it stands: no list of words knows any
 no-parameters  sampling parameters and output options were never sent; the model's name stays
+no-timing      the moments of a day at which anybody asked are dealt out at random among that day's exchanges, each account's in their order:
+               whoever asks, asks at everybody's hours
 
 Deterministic by seed. The output is as confidential as the input: mode 0600.
 """
 import argparse
-import math
 import os
 import random
 import struct
@@ -21,6 +22,7 @@ try:
     import xxhash
 
     import exchanges
+    import truth
 except ImportError as missing:
     sys.exit(f"rewrite.py: {missing}; tools/install-packages test installs what it needs, and this runs with /usr/bin/python3")
 
@@ -31,7 +33,7 @@ def at(field):
     return exchanges.HEADER.fields[field][1]
 
 
-FLAGS, DIALECT, IDENTITY, IDENTITY_END = at("flags"), at("dialect"), at("key_id"), at("status")
+ORDER, START, FLAGS, DIALECT, IDENTITY, IDENTITY_END = at("order"), at("request_start_ns"), at("flags"), at("dialect"), at("key_id"), at("status")
 LOGIT_BIAS_COUNT, SAMPLING, SAMPLING_END, LOGIT_BIAS_HASH = at("logit_bias_count"), at("temperature_milli"), at("tokens_in"), at("logit_bias_hash")
 COUNTS = at("prefix_chain_count")
 # response format, logprobs, has temperature, top p, max tokens, seed, n, reasoning asked
@@ -54,7 +56,12 @@ def write(path, head, blocks):
         file.write(struct.pack("<QQ", 0, len(blocks)))
 
 
-def shuffle(blocks, seed):
+def languages(path):
+    """{key id: language}"""
+    return {bytes.fromhex(key_id): truth.language_of(row["kind"]) for key_id, row in truth.Truth(path).accounts.items()} if path else {}
+
+
+def shuffle(blocks, seed, language):
     volume = {}
     for block in blocks:
         key = bytes(block[IDENTITY:IDENTITY + 16])
@@ -62,7 +69,7 @@ def shuffle(blocks, seed):
     alike = {}
     for block in blocks:
         key = bytes(block[IDENTITY:IDENTITY + 16])
-        alike.setdefault((block[DIALECT], int(math.log2(volume[key]))), []).append(block)
+        alike.setdefault((block[DIALECT], language.get(key, ""), truth.volume_of(volume[key])), []).append(block)
     for stratum in sorted(alike):
         identities = [bytes(block[IDENTITY:IDENTITY_END]) for block in alike[stratum]]
         random.Random(f"{seed}/{stratum}").shuffle(identities)
@@ -78,7 +85,7 @@ def mixed(token, seed):
     return token ^ token >> 16
 
 
-def vocabulary(blocks, seed):
+def vocabulary(blocks, seed, _):
     known = {}
     for block in blocks:
         chain, issued, returned, *parts = struct.unpack_from("<7I", block, COUNTS)
@@ -90,7 +97,7 @@ def vocabulary(blocks, seed):
         struct.pack_into(f"<{len(tokens)}I", block, begin, *(known[t] for t in tokens))
 
 
-def no_parameters(blocks, _):
+def no_parameters(blocks, *_):
     for block in blocks:
         struct.pack_into("<I", block, FLAGS, struct.unpack_from("<I", block, FLAGS)[0] & ~OPTIONS)
         struct.pack_into("<HH", block, LOGIT_BIAS_COUNT, 0, 0)  # and n
@@ -98,7 +105,35 @@ def no_parameters(blocks, _):
         struct.pack_into("<Q", block, LOGIT_BIAS_HASH, 0)
 
 
-CHANGES = {"shuffle": shuffle, "vocabulary": vocabulary, "no-parameters": no_parameters}
+DAY_NS = 86_400 * 10**9
+TIMES = struct.Struct("<qqqq")  # asked, asked whole, first token, answered
+
+
+def no_timing(blocks, seed, _):
+    """An exchange lasts as long as before; the file stays in the order answered, as it was written."""
+    days = {}
+    for block in blocks:
+        asked, whole, first, answered = TIMES.unpack_from(block, START)
+        days.setdefault(asked // DAY_NS, []).append((asked, whole - asked, first - asked, answered - asked, block))
+    for day in sorted(days):
+        rows = days[day]
+        moments = [row[0] for row in rows]
+        random.Random(f"{seed}/{day}").shuffle(moments)
+        of_account = {}
+        for moment, row in zip(moments, rows):
+            mine = of_account.setdefault(bytes(row[4][IDENTITY:IDENTITY + 16]), ([], []))
+            mine[0].append(moment)
+            mine[1].append(row)
+        for mine, rows in of_account.values():
+            rows.sort(key=lambda row: row[0])
+            for moment, (_, whole, first, answered, block) in zip(sorted(mine), rows):
+                TIMES.pack_into(block, START, moment, moment + whole, moment + first, moment + answered)
+    blocks.sort(key=lambda block: TIMES.unpack_from(block, START)[3])
+    for number, block in enumerate(blocks):
+        struct.pack_into("<Q", block, ORDER, number + 1)
+
+
+CHANGES = {"shuffle": shuffle, "vocabulary": vocabulary, "no-parameters": no_parameters, "no-timing": no_timing}
 
 
 def main():
@@ -107,9 +142,10 @@ def main():
     parser.add_argument("input")
     parser.add_argument("output")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--truth", help="of the recording; tells languages apart for shuffle")
     given = parser.parse_args()
     head, blocks = read(given.input)
-    CHANGES[given.change](blocks, given.seed)
+    CHANGES[given.change](blocks, given.seed, languages(given.truth))
     write(given.output, head, blocks)
 
 

@@ -1,12 +1,14 @@
-"""Makes one run: the world recorded by stillgen, replayed by stillwatch under each policy, judged, scored by baselines."""
+"""Makes one run: the world recorded by stillgen, replayed by stillwatch under each policy, judged, scored by baselines; or played straight into
+detection by play_world, once for each policy, and judged."""
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
 import sys
 
 import outcome
-from truth import Asked, Truth
+from truth import Asked, AskedInProcess, Truth
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -27,6 +29,7 @@ class Settings:
     sets: tuple = ()           # KEY=VALUE for stillwatch
     baselines: bool = False
     binaries: str = os.path.join(ROOT, "build", "bin")
+    in_process: bool = False   # no file of exchanges, where a job needs none
 
 
 def run(words):
@@ -44,7 +47,7 @@ def record(job, settings, base):
         return base + ".pcap"
     run([f"{settings.binaries}/stillgen", "record", *words, "--out", base + ".exchanges"])
     if job.rewrite:
-        run([sys.executable, f"{HERE}/rewrite.py", job.rewrite, base + ".exchanges", base + ".rewritten", "--seed", str(job.seed)])
+        run([sys.executable, f"{HERE}/rewrite.py", job.rewrite, base + ".exchanges", base + ".rewritten", "--seed", str(job.seed), "--truth", base + ".json"])
         os.replace(base + ".rewritten", base + ".exchanges")
     return base + ".exchanges"
 
@@ -85,14 +88,50 @@ def of_recording(path, truth):
     return features.alone(read, campaign_of), features.shared_addresses(read, {a: row["owner"] for a, row in truth.accounts.items()})
 
 
+def play(job, policy, settings, base):
+    """Plays the world under one policy; returns the folder of its topics and what play_world says of itself."""
+    folder = f"{base}-{policy}"
+    scenario = [] if "--mix" in job.world else ["--scenario", job.scenario]
+    answers = [] if job.in_process else ["--with-answers"]  # a job that could be a file is judged as its file would be
+    words = [f"{settings.binaries}/play_world", "--config", f"{HERE}/policies/{policy}.toml", "--account-key", ACCOUNT_KEY, "--out", folder, "--split", settings.split, "--seed", str(job.seed),
+             *scenario, *job.world, *answers, "--request-hits", folder + ".hits", *(["--set", ";".join(settings.sets)] * bool(settings.sets)), *["--owners-unknown"] * (not settings.owners)]
+    run(words)
+    with open(f"{folder}/played.json") as file:
+        return folder, json.load(file)
+
+
+def measure_in_process(job, settings):
+    """As measure; nothing is known of single features, shared addresses and baselines, which are read off a file."""
+    base = os.path.join(settings.out, f"{settings.split}-{job.name}")
+    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "policies": {}, "played": {}, "features": {}, "baselines": {}}
+    for policy in settings.policies:
+        shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
+        folder, result["played"][policy] = play(job, policy, settings, base)
+        truth = Truth(f"{folder}/truth.json")
+        result["played"][policy]["owners"] = len({row["owner"] for row in truth.accounts.values()})
+        result["policies"][policy] = outcome.judge(folder, truth, AskedInProcess(f"{folder}/asked.bin", truth), folder + ".hits")
+        for leftover in (f"{folder}/asked.bin", f"{folder}/accounts.directory", folder + ".hits"):
+            os.remove(leftover)
+    return finished(result, truth)
+
+
+def finished(result, truth):
+    result["totals"] = truth.totals
+    result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"], row["api"]]
+                          for a, row in truth.accounts.items()}
+    return result
+
+
 def measure(job, settings):
     """The outcome of one job. Leaves nothing but truth and topics in settings.out; traffic is large and made again at will."""
+    if job.in_process or settings.in_process and not (job.rewrite or settings.captures or settings.baselines):
+        return measure_in_process(job, settings)
     base = os.path.join(settings.out, f"{settings.split}-{job.name}")
     traffic = record(job, settings, base)
     truth = Truth(base + ".json")
     # After a shuffle the order of asking says nothing of what was harvest; a capture would have to be decoded.
     asked = None if settings.captures or job.rewrite == "shuffle" else Asked(traffic, truth)
-    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "totals": truth.totals, "policies": {}}
+    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "policies": {}}
     result["features"], shared = ({}, None) if settings.captures else of_recording(traffic, truth)
     for policy in settings.policies:
         shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
@@ -100,7 +139,5 @@ def measure(job, settings):
         result["policies"][policy] = outcome.judge(folder, truth, asked, hits, shared)
         os.remove(hits)
     result["baselines"] = baseline_scores(traffic) if settings.baselines and not settings.captures else {}
-    result["accounts"] = {a: [outcome.kind_of(row), row["campaign"] or "", row["owner"], row["requests"], row["harvest"], row["api"]]
-                          for a, row in truth.accounts.items()}
     os.remove(traffic)
-    return result
+    return finished(result, truth)

@@ -1,5 +1,6 @@
 """Adds outcomes up: what the report, the plots, the goals and the floors read."""
 import metrics
+from truth import language_of, volume_of
 from verdicts import RUNGS
 
 ACT = "step_up"
@@ -76,13 +77,14 @@ DIALECTS = {"messages": "anthropic", "generateContent": "gemini", "streamGenerat
 
 
 def alike_cells(results, policy):
-    """(campaign accounts, others) flagged at step-up, a cell for each stratum of a run that holds both: dialect and binary logarithm of the
-    number of exchanges, among which rewrite.py shuffles."""
+    """(campaign accounts, others) flagged at step-up, a cell for each stratum of a run that holds both: dialect, language and volume, among
+    which rewrite.py shuffles."""
     campaign, others = [], []
     for r in results:
         strata = {}
         for a, (kind, name, _, requests, _, api) in r["accounts"].items():
-            cell = strata.setdefault((DIALECTS.get(api, "openai"), requests.bit_length()), ([0, 0], [0, 0]))[0 if name else 1]
+            stratum = (DIALECTS.get(api, "openai"), language_of(kind), volume_of(requests))
+            cell = strata.setdefault(stratum, ([0, 0], [0, 0]))[0 if name else 1]
             cell[0] += r["policies"][policy]["scores"].get(a, [0])[0] >= RUNGS.index(ACT)
             cell[1] += 1
         for of_campaign, of_none in strata.values():
@@ -90,6 +92,12 @@ def alike_cells(results, policy):
                 campaign.append(tuple(of_campaign))
                 others.append(tuple(of_none))
     return campaign, others
+
+
+def alike_share(campaign, others):
+    """The share of others flagged, their strata weighted as the campaigns' accounts lie in them: what campaign accounts are held against."""
+    n = sum(cell[1] for cell in campaign)
+    return sum(mine[1] * hit / size for mine, (hit, size) in zip(campaign, others)) / n if n else None
 
 
 def verdicts_for(results, policy, exchanges):

@@ -1,8 +1,10 @@
 """What stillgen says was sent: accounts, campaigns, and, from the file of exchanges, when each was asked and which were harvest."""
+import array
 import bisect
 import hashlib
 import hmac
 import json
+import math
 import mmap
 import struct
 
@@ -13,6 +15,16 @@ _START_AT, _KEY_AT = 24, 71  # request_start_ns and key_id in ExchangeHeader (da
 def key_id_of(row, account_key=ACCOUNT_KEY):
     """The account as verdicts name it, of a row of truth.json."""
     return row.get("key_id") or hmac.new(account_key, row["key"].encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def language_of(kind):
+    """As far as a kind tells it: stillgen's truth knows no language."""
+    return "other than English" if "polyglot" in kind or kind == "t8" else "English, or as the kind has it"
+
+
+def volume_of(exchanges):
+    """Accounts that asked about as much, within a factor of 1.4, have the same."""
+    return int(2 * math.log2(exchanges))
 
 
 class Truth:
@@ -51,7 +63,7 @@ class Asked:
     number than the truth says is left out of harvest."""
 
     def __init__(self, path, truth):
-        self.times = {}
+        self.times, self._of_second = {}, {}
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             head, start, at = struct.Struct("<QQ"), struct.Struct("<q"), 32
             while True:
@@ -73,8 +85,36 @@ class Asked:
         """How many the account had asked by then."""
         return bisect.bisect_right(self.times.get(key_id, []), time_ns)
 
+    def marks(self, key_id, second):
+        """{whether it was harvest} of the account's requests of that second; None: not known."""
+        if key_id not in self._of_second:
+            seconds = self._of_second[key_id] = {}
+            for t, mark in zip(self.times[key_id], self.harvest[key_id]) if key_id in self.harvest else ():
+                seconds.setdefault(t // 10**9, set()).add(mark)
+        return self._of_second[key_id].get(second)
+
     def harvest_times(self, members):
         return sorted(t for m in members for t, is_harvest in zip(self.times.get(m, []), self.harvest.get(m, [])) if is_harvest)
+
+
+class AskedInProcess(Asked):
+    """The same of play_world's asked.bin, which has the exchanges of campaigns' accounts only: whoever else asked did not harvest."""
+
+    def __init__(self, path, truth):
+        self.times, self.harvest, self._of_second = {}, {}, {}
+        by_number = {row["account"]: key_id for key_id, row in truth.accounts.items()}
+        words = array.array("q")
+        with open(path, "rb") as file:
+            words.frombytes(file.read())
+        asked = {}
+        for time_ns, who in zip(words[0::2], words[1::2]):  # who: the account's number, and the mark 32 bits above it
+            asked.setdefault(by_number[who & 0xFFFFFFFF], []).append((time_ns, who >> 32 == 1))
+        for key_id, rows in asked.items():
+            rows.sort(key=lambda row: row[0])
+            self.times[key_id], self.harvest[key_id] = (list(column) for column in zip(*rows))
+
+    def marks(self, key_id, second):
+        return super().marks(key_id, second) if key_id in self.times else {False}
 
 
 def labels(runs, n):

@@ -11,6 +11,7 @@ import floors
 import frozen
 import goals
 import outcome
+import report
 import summary
 import truth
 import verdicts
@@ -87,6 +88,7 @@ class Run(unittest.TestCase):
         self.assertTrue(found["campaigns"][0]["found_90"])
         self.assertEqual(found["b_cubed"], {"items": 5, "precision": 1.0, "recall": 1.0})
         self.assertEqual({(g["of_it"], g["accounts"]) for g in found["groups"]}, {(4, 4), (0, 1)})
+        self.assertEqual(found["groups_ever"], {"observe": 3, "step_up": 3, "throttle": 1})  # withdrawn ones too
 
     def test_strata_hold_both_sides_and_leave_the_allow_listed_out(self):
         found = outcome.judge(self.folder.name, self.truth, self.asked, None, {key("aa"), key("ee")})["strata"]
@@ -99,6 +101,17 @@ class Run(unittest.TestCase):
         self.assertEqual(row["exposure_first"], 0.5)  # at hour 3 of harvests at 2 and 4; the verdict at observe does not count
         self.assertEqual(row["exposure_80"], 1.0)
         self.assertEqual(row["requests_when_grouped"], [2, 2, 3, 3])
+
+    def test_in_process_the_same_is_known_of_campaigns_accounts(self):
+        with open(f"{self.folder.name}/asked.bin", "wb") as file:
+            for hours in (0, 2, 4):
+                for i in range(4):
+                    file.write(struct.pack("<qII", START + hours * HOUR, i, hours > 0))
+        asked = truth.AskedInProcess(f"{self.folder.name}/asked.bin", self.truth)
+        self.assertEqual(asked.harvest, {key(n): [False, True, True] for n in CAMPAIGN})
+        self.assertEqual(outcome.judge(self.folder.name, self.truth, asked)["campaigns"], self.judged()["campaigns"])
+        second = START // 10**9
+        self.assertEqual([asked.marks(key("aa"), second), asked.marks(key("aa"), second + 7200), asked.marks(key("aa"), 1), asked.marks(key("ee"), 1)], [{False}, {True}, None, {False}])
 
     def test_request_rates(self):
         path = f"{self.folder.name}/hits"
@@ -121,7 +134,35 @@ class Run(unittest.TestCase):
         result = self.result()
         self.assertEqual(summary.alike_cells([result], "p"), ([], []))  # three exchanges each, the others one
         result["accounts"][key("ee")][3] = 2
+        self.assertEqual(summary.alike_cells([result], "p"), ([], []))  # half as often again is another stratum
+        result["accounts"][key("ee")][3] = 3
         self.assertEqual(summary.alike_cells([result], "p"), ([(4, 4)], [(0, 1)]))
+        result["accounts"][key("ee")][0] = "polyglot"
+        self.assertEqual(summary.alike_cells([result], "p"), ([], []))
+        # Nine campaign accounts where half of the others are flagged, one where none is.
+        self.assertEqual(summary.alike_share([(9, 9), (0, 1)], [(5, 10), (0, 1000)]), 0.45)
+
+    def test_a_control_says_whether_it_holds(self):
+        before, after = self.result(), self.result()
+        self.assertIn("**holds**", report.controls([before, {**after, "variant": "vocabulary"}], "p"))
+        self.write([verdict(3, "x", ["aa", "bb", "cc"], "step_up")])
+        text = report.controls([before, {**self.result(), "variant": "vocabulary"}], "p")
+        self.assertIn("-25.0", text)
+        self.assertIn("**is missed**", text)
+        shuffled = {**before, "variant": "shuffle"}
+        shuffled["accounts"][key("ee")][3] = 3
+        self.assertEqual(report.shuffled([shuffled], "p").count("**is missed**"), 2)  # all of the campaign's accounts, no other
+
+    def test_a_quiet_population_is_judged_at_any_time(self):
+        self.write([verdict(3, "x", ["ee"], "throttle"), verdict(4, "x", ["ee"], "observe", state="withdrawn")])
+        quiet = self.result()
+        quiet["policies"]["p"]["campaigns"], quiet["totals"] = [], {**quiet["totals"], "accounts": 300_000}
+        self.assertEqual(goals.quiet_goal([quiet], "p", "throttle"), ("1 groups at throttle at any time (0 at the end), 300000 accounts", goals.MISSED))
+        self.write([])
+        quiet["policies"]["p"] = {**self.judged(), "campaigns": []}
+        self.assertEqual(goals.quiet_goal([quiet], "p", "throttle")[1], goals.MET)
+        quiet["totals"]["accounts"] = 30_000
+        self.assertEqual(goals.quiet_goal([quiet], "p", "throttle")[1], goals.NOT_SHOWN)
 
     def test_floors_and_goals(self):
         values = floors.measured([self.result()], "p")
@@ -142,7 +183,15 @@ class Run(unittest.TestCase):
         self.assertEqual(frozen.permille_of([result], "p", "throttle", 1e-3), 501)  # one half is what one family may say
         self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 501)
         self.assertEqual(frozen.enough([result], 1e-3), False)  # one account shows nothing of one in a thousand
-        self.assertEqual(frozen.left_out([result], "p"), {"chat": (501, [1, 1])})
+        self.assertEqual(frozen.recall_at([result], "p", 801), [(0, 4)])
+        self.assertEqual(frozen.benign_at([result], "p", 800), [(1, 1)])
+        # Without the kind, and without the runs of the campaign's kind, nothing speaks against the lowest.
+        self.assertEqual(frozen.left_out([result], [result], "p", 1e-3), [("chat", False, 501, [(1, 1)], [(1, 1)]), ("t1", True, 501, [(0, 4)], [(1, 1)])])
+        kept = {"policies": {"1e-3": {"step_up_permille": 801, "throttle_permille": 950, "reached": {"step_up": True, "throttle": True}, "enough_accounts": {"step_up": False, "throttle": False}}},
+                "benign_accounts": 1, "baselines": {}}
+        text = report.frozen_text(kept, [result], [], "p", "tools/evaluate")
+        self.assertIn("no others were run", text)
+        self.assertIn("too few accounts", text)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,18 @@
 """A world played straight into detection is judged as its recording is: play_world against stillgen record and stillwatch replay."""
+import dataclasses
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.insert(0, os.path.join(ROOT, "tools", "evaluation"))
+import plan
+import report
+import runs
+
 KEY = ["--account-key", "hex:7374696c6c77617463682d6578616d706c65"]
 WORLD = ["--split", "dev", "--seed", "13", "--mix", "chat=200,classroom=1x20,distiller=1x4,t4=1x40", "--exact", "--hours", "6"]
 POLICY = f"{ROOT}/tools/evaluation/policies/1e-3.toml"
@@ -44,6 +51,21 @@ class PlayWorld(unittest.TestCase):
         played = verdicts(f"{self.at}/played")
         self.assertTrue(played)
         self.assertEqual(played, verdicts(f"{self.at}/replayed"))
+
+    def test_an_evaluation_in_process_counts_what_one_of_a_recording_counts(self):
+        job = plan.Job("crowd", 13, world=("--mix", "chat=150,classroom=1x20,t4=1x30", "--hours", "6"))
+        settings = runs.Settings("dev", self.at, ("1e-3",), binaries=os.path.dirname(os.environ["STILLGEN"]))
+        recorded, played = (runs.measure(job, dataclasses.replace(settings, in_process=p)) for p in (False, True))
+        self.assertTrue(recorded["policies"]["1e-3"]["campaigns"][0]["flagged"]["step_up"])
+        for what in ("campaigns", "benign", "groups", "groups_ever", "requests", "scores"):
+            self.assertEqual(played["policies"]["1e-3"][what], recorded["policies"]["1e-3"][what], what)
+        self.assertEqual(played["accounts"], recorded["accounts"])
+        self.assertEqual(played["played"]["1e-3"]["judged"], recorded["totals"]["requests"])
+        self.assertIn("whole", report.in_process([played], "1e-3"))
+
+    def test_a_generator_alone_judges_nobody(self):
+        self.assertIn("exchanges/s a core", self.play("made", "--only-generate"))
+        self.assertFalse(os.path.exists(f"{self.at}/made/campaign-verdict.ndjson"))
 
     def test_one_account_in_so_many_with_all_it_asked(self):
         self.assertIn("one account in 1)", self.play("whole"))
