@@ -2,12 +2,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <memory>
 
+#include "base/clock.h"
+#include "config/control.h"
 #include "pipeline/proto/stillwatch.pb.h"
+#include "pipeline/sharing/pattern.h"
+#include "pipeline/sink/json_writer.h"
 #include "tests/pipeline/kafka/mock_cluster.h"
 #include "tests/pipeline/kafka/topic_writer.h"
 #include "tests/tools/stillwatch/daemon_process.h"
+#include "tests/tools/stix/a_campaign.h"
+#include "tools/stillwatch/partner_claims.h"
+#include "tools/stix/bundle.h"
 
 namespace stillwatch {
 namespace {
@@ -86,6 +94,45 @@ TEST_F(DaemonIntakeTest, TakesWhatItReadsOnceAndPassesOverTheRest) {
   ASSERT_TRUE(WaitFor([&] { return daemon_->Counter("consume.committed") == 1; }));
   EXPECT_EQ(daemon_->Counter("feedback.repeated"), 1u);
   EXPECT_EQ(daemon_->Counter("feedback.unknown_campaign"), 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+// What another box signed, by hand here; the same through a whole export in replay_share_test.
+TEST_F(DaemonIntakeTest, ImportsAPartnersBundleAndRemembersIt) {
+  const std::string config = daemon_->WriteConfig("partner.toml", {"sharing.partners = [\"lab hex:0a112233445566778899aabbccddeeff\"]"});
+  Secrets secrets;
+  secrets.partners.push_back({"lab", std::string("\x0a\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16)});
+  v1::PartnerClaim claim;
+  claim.set_partner("lab");
+  claim.set_campaign_id(kCampaign);
+  claim.set_state("confirmed");
+  claim.set_accounts(90);
+  claim.set_pattern(pipeline::PatternText({PartnerKeyId(secrets.partners[0].key), {{{1, 2, 3, 4, 5}, 2}}}));
+  SignClaim(SystemClock().UnixNs() + 24 * kNsPerHour, secrets, &claim);
+  std::string text;
+  pipeline::AppendRecord(claim, &text);
+  const std::string bundle = stix::Bundle(stix::ACampaign(), json::parse(text), "fra-1", "2026-01-03T00:00:00.000000000Z").dump();
+  std::ofstream(*daemon_ / "bundle.json") << bundle;
+  std::string changed = bundle;
+  changed.replace(changed.find("00000005"), 8, "00000006");
+  std::ofstream(*daemon_ / "changed.json") << changed;
+
+  ASSERT_TRUE(daemon_->Start(config));
+  EXPECT_EQ(daemon_->Ctl({"import", *daemon_ / "changed.json"}).exit, config::kExitRefused);
+  const testing::Ran ran = daemon_->Ctl({"import", *daemon_ / "bundle.json"});
+  EXPECT_EQ(ran.exit, 0) << ran.output;
+  const json imports = daemon_->Ask({"imports"});
+  ASSERT_EQ(imports.size(), 1u);
+  EXPECT_EQ(imports[0]["partner"], "lab");
+  EXPECT_EQ(imports[0]["campaign_there"], kCampaign);
+  EXPECT_EQ(imports[0]["accounts_here"], 0);
+  EXPECT_THAT(daemon_->Ctl({"imports"}).output, HasSubstr("confirmed"));
+  EXPECT_EQ(daemon_->Ask({"campaigns"}), json::array()) << "nobody here sends it";
+  EXPECT_EQ(daemon_->Stop(), 0);
+  EXPECT_EQ(Audited("import").size(), 1u);
+  EXPECT_EQ(Audited("import_refused").size(), 1u);
+  ASSERT_TRUE(daemon_->Start(config));
+  EXPECT_EQ(daemon_->Ask({"imports"}), imports);
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
