@@ -545,8 +545,12 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
   const RecordContext context = Context();
   v1::CampaignVerdict verdict;
   const AdviceGiven advice = AdviceOf(campaign, known);
-  FillVerdict(advice.rung >= Rung::kStepUp ? WithoutWaiting(campaign) : campaign, advice, known, context, &verdict);
-  AddClaims(campaign, &verdict);
+  const auto fill = [&](const Campaign& told) {
+    FillVerdict(told, advice, known, context, &verdict);
+    AddClaims(told, &verdict);
+  };
+  if (advice.rung >= Rung::kStepUp) fill(WithoutWaiting(campaign));
+  else fill(campaign);
   return verdict;
 }
 

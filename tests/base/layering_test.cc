@@ -64,7 +64,7 @@ bool ArrowAllowed(const std::string& from, const std::string& to) {
       return Starts(to, {"dataplane/llm/exchange.h", "dataplane/llm/exchange_builder.h", "dataplane/llm/exchange_file.h"});
     }
     if (tool == "tools/stillctl/") return to.starts_with("config/");
-    if (tool == "tools/benchmarks/" && Starts(to, {"tools/stillwatch/settings.h", "tools/stillgen/"})) return true;
+    if (tool == "tools/benchmarks/" && Starts(to, {"tools/stillwatch/settings.h", "tools/stillwatch/request_hits.h", "tools/stillgen/"})) return true;
     return !to.starts_with("tools/");
   }
   if (to.starts_with(folder)) return true;

@@ -187,6 +187,8 @@ int Play(const stillgen::Options& given) {
   if (secrets.value().account_key != built.value().account_key) return Wrong("--account-key is not the configuration's privacy.account_key");
   auto owners = ReadDirectory(config.value(), secrets.value());
   if (!owners.ok()) return Wrong(owners.message());
+  auto public_list = ReadPublicList(config.value(), secrets.value());
+  if (!public_list.ok()) return Wrong(public_list.message());
   stillgen::Responder::Options responder;
   responder.rate_limited = given.Number("rate-limited", responder.rate_limited, 0, 1);
   responder.words = given.Has("with-answers");
@@ -204,6 +206,7 @@ int Play(const stillgen::Options& given) {
   CounterRegistry registry;
   pipeline::Pipeline pipeline(std::move(options), nullptr, sink.value().get(), &registry);
   pipeline.SwapDirectory(std::move(owners).value());
+  pipeline.SwapPublicList(std::move(public_list).value());
 
   const auto sample = static_cast<uint32_t>(given.Number("sample", 1, 1, 1e6));
   stillgen::ExchangeRecorder recorder(world, secrets.value().salt, secrets.value().account_key);

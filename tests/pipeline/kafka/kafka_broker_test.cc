@@ -5,14 +5,18 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <set>
 #include <thread>
 
 #include "pipeline/kafka/kafka_admin.h"
 #include "pipeline/kafka/kafka_drain.h"
+#include "pipeline/kafka/topic_intake.h"
 #include "pipeline/sink/topic_records.h"
 #include "tests/pipeline/kafka/real_broker.h"
 #include "tests/pipeline/kafka/topic_reader.h"
+#include "tests/pipeline/kafka/topic_writer.h"
 #include "tests/pipeline/store/events.h"
 
 namespace stillwatch::pipeline {
@@ -200,6 +204,58 @@ TEST(KafkaBrokerTest, MutualTlsDeliversAndRefusesStrangers) {
   EXPECT_TRUE(WaitFor([&] { return outbox.value()->stats().records == 0; }))
       << drain.value()->status().last_error;
   EXPECT_EQ(drain.value()->status().acknowledged, 500u);
+}
+
+// Topics that others write: nothing is left out though the broker is killed, and the next life of the box goes on where this one was.
+TEST(KafkaBrokerTest, WhatOthersWriteIsTakenThoughTheBrokerIsKilled) {
+  const RealBroker broker;
+  KafkaOptions options;
+  options.brokers = broker.Run("start");
+  ASSERT_NE(options.brokers, "") << "tools/kafka start failed";
+  ASSERT_TRUE(CreateKafkaTopics(options, 1, 30'000).ok());
+  const auto write = [&](int from, int to) {
+    TopicWriter writer(options.brokers);
+    for (int i = from; i < to; ++i) writer.Write("stillwatch.feedback", "k", std::to_string(i));
+  };
+  std::mutex mutex;
+  std::set<int> taken;
+  const auto start = [&] {
+    auto consumer = KafkaConsumer::Make(options, "box-a", {"feedback", "intel"});
+    CHECK(consumer.ok());
+    auto intake = std::make_unique<TopicIntake>(
+        std::move(consumer).value(),
+        [&](const ConsumedRecord& record) {
+          std::lock_guard lock(mutex);
+          taken.insert(std::stoi(record.value));
+          return TopicIntake::Outcome{};
+        },
+        kClock);
+    intake->Start();
+    return intake;
+  };
+  const auto has_all = [&](size_t count) {
+    std::lock_guard lock(mutex);
+    return taken.size() == count;
+  };
+  write(0, 20);
+  auto intake = start();
+  ASSERT_TRUE(WaitFor([&] { return has_all(20); })) << intake->consumer().last_error();
+  broker.Run("kill9");
+  ASSERT_TRUE(WaitFor([&] { return !intake->consumer().last_error().empty(); }));
+  ASSERT_EQ(broker.Run("start"), options.brokers);
+  write(20, 40);
+  ASSERT_TRUE(WaitFor([&] { return has_all(40); })) << intake->consumer().last_error();
+  const uint64_t committed = intake->consumer().counters().Get(ConsumeCounter::kCommitted);
+  ASSERT_TRUE(WaitFor([&] { return intake->consumer().counters().Get(ConsumeCounter::kCommitted) > committed || committed >= 40; }));
+  intake.reset();
+  taken.clear();
+  write(40, 41);
+  intake = start();
+  ASSERT_TRUE(WaitFor([&] {
+    std::lock_guard lock(mutex);
+    return taken.contains(40);
+  })) << intake->consumer().last_error();
+  EXPECT_FALSE(taken.contains(0)) << "the first life's positions are gone";
 }
 
 }  // namespace
