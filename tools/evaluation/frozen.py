@@ -81,30 +81,30 @@ def freeze(results, policy, command):
     return kept
 
 
-def flagged_at(result, policy, permille, accounts):
-    """How many of the accounts stand in a live verdict for step-up from so much probability on."""
+def flagged_at(result, policy, permille, accounts, rung="step_up"):
+    """How many of the accounts stand in a live verdict of the rung from so much probability on."""
     scores = result["policies"][policy]["scores"]
-    return sum(a in scores and scores[a][0] >= 1 and permille is not None and int(scores[a][1] * 1000) >= permille for a in accounts)
+    return sum(a in scores and scores[a][0] >= RUNGS.index(rung) and permille is not None and int(scores[a][1] * 1000) >= permille for a in accounts)
 
 
-def ever_at(result, policy, permille, accounts):
+def ever_at(result, policy, permille, accounts, rung="step_up"):
     """How many stood in such a verdict at any time."""
     ever = result["policies"][policy]["ever_said"]
-    return sum(permille is not None and int(ever.get(a, (0, 0))[0] * 1000) >= permille for a in accounts)
+    return sum(permille is not None and int(ever.get(a, (0, 0))[RUNGS.index(rung) - 1] * 1000) >= permille for a in accounts)
 
 
-def benign_at(results, policy, permille, kind=None, count=ever_at):
+def benign_at(results, policy, permille, kind=None, count=ever_at, rung="step_up"):
     """Cells [(flagged, accounts)], one for each kind of each run: at any time, or with `count` flagged_at at the end."""
     cells = []
     for result in results:
         kinds = {}
         for a in benign(result):
             kinds.setdefault(result["accounts"][a][0], []).append(a)
-        cells += [(count(result, policy, permille, accounts), len(accounts)) for k, accounts in sorted(kinds.items()) if kind in (None, k)]
+        cells += [(count(result, policy, permille, accounts, rung), len(accounts)) for k, accounts in sorted(kinds.items()) if kind in (None, k)]
     return cells
 
 
-def recall_at(results, policy, permille, kind=None):
+def recall_at(results, policy, permille, kind=None, rung="step_up"):
     """Cells [(flagged, accounts)], one for each campaign."""
     cells = []
     for result in results:
@@ -112,7 +112,7 @@ def recall_at(results, policy, permille, kind=None):
         for a, (of, name, *_) in result["accounts"].items():
             if name and kind in (None, of):
                 campaigns.setdefault(name, []).append(a)
-        cells += [(flagged_at(result, policy, permille, accounts), len(accounts)) for _, accounts in sorted(campaigns.items())]
+        cells += [(flagged_at(result, policy, permille, accounts, rung), len(accounts)) for _, accounts in sorted(campaigns.items())]
     return cells
 
 
