@@ -26,15 +26,16 @@ def benign(result, left_out=None):
 
 
 def permille_of(results, policy, rung, rate, left_out=None):
-    """The lowest threshold in 1/1000, and above one half, under which at most `rate` of the benign accounts stand in verdicts of the rung.
-    `results` were replayed with both thresholds at their lowest. None: even 999 flags more."""
+    """The lowest threshold in 1/1000, and above one half, under which at most `rate` of the benign accounts stand in verdicts of the rung, at any
+    time: who is spared at the end was advised against meanwhile. `results` were replayed with both thresholds at their lowest. None: even 999
+    flags more."""
     said, n = [], 0
     for result in results:
-        scores = result["policies"][policy]["scores"]
+        ever = result["policies"][policy]["ever_said"]
         for account in benign(result, left_out):
             n += 1
-            if account in scores and scores[account][0] >= RUNGS.index(rung):
-                said.append(int(scores[account][1] * 1000))
+            if ever.get(account, (0, 0))[RUNGS.index(rung) - 1] > 0:
+                said.append(int(ever[account][RUNGS.index(rung) - 1] * 1000))
     allowed = int(rate * n + 1e-9)
     for permille in range(PERMILLE_MIN, 1000):
         if sum(s >= permille for s in said) <= allowed:
@@ -80,24 +81,30 @@ def freeze(results, policy, command):
     return kept
 
 
-def flagged_at(result, policy, permille, accounts):
-    """How many of the accounts stand in a live verdict for step-up from so much probability on."""
+def flagged_at(result, policy, permille, accounts, rung="step_up"):
+    """How many of the accounts stand in a live verdict of the rung from so much probability on."""
     scores = result["policies"][policy]["scores"]
-    return sum(a in scores and scores[a][0] >= 1 and permille is not None and int(scores[a][1] * 1000) >= permille for a in accounts)
+    return sum(a in scores and scores[a][0] >= RUNGS.index(rung) and permille is not None and int(scores[a][1] * 1000) >= permille for a in accounts)
 
 
-def benign_at(results, policy, permille, kind=None):
-    """Cells [(flagged, accounts)], one for each kind of each run."""
+def ever_at(result, policy, permille, accounts, rung="step_up"):
+    """How many stood in such a verdict at any time."""
+    ever = result["policies"][policy]["ever_said"]
+    return sum(permille is not None and int(ever.get(a, (0, 0))[RUNGS.index(rung) - 1] * 1000) >= permille for a in accounts)
+
+
+def benign_at(results, policy, permille, kind=None, count=ever_at, rung="step_up"):
+    """Cells [(flagged, accounts)], one for each kind of each run: at any time, or with `count` flagged_at at the end."""
     cells = []
     for result in results:
         kinds = {}
         for a in benign(result):
             kinds.setdefault(result["accounts"][a][0], []).append(a)
-        cells += [(flagged_at(result, policy, permille, accounts), len(accounts)) for k, accounts in sorted(kinds.items()) if kind in (None, k)]
+        cells += [(count(result, policy, permille, accounts, rung), len(accounts)) for k, accounts in sorted(kinds.items()) if kind in (None, k)]
     return cells
 
 
-def recall_at(results, policy, permille, kind=None):
+def recall_at(results, policy, permille, kind=None, rung="step_up"):
     """Cells [(flagged, accounts)], one for each campaign."""
     cells = []
     for result in results:
@@ -105,7 +112,7 @@ def recall_at(results, policy, permille, kind=None):
         for a, (of, name, *_) in result["accounts"].items():
             if name and kind in (None, of):
                 campaigns.setdefault(name, []).append(a)
-        cells += [(flagged_at(result, policy, permille, accounts), len(accounts)) for _, accounts in sorted(campaigns.items())]
+        cells += [(flagged_at(result, policy, permille, accounts, rung), len(accounts)) for _, accounts in sorted(campaigns.items())]
     return cells
 
 

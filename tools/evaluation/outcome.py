@@ -142,5 +142,6 @@ def judge(folder, truth, asked, hits_file=None, shared=None):
         "groups_ever": {p: len({v.campaign_id for v in verdicts.every if v.at_least(p)}) for p in POINTS},
         "b_cubed": b_cubed(truth, verdicts, flagged[ACT]),
         "requests": request_rates(hits_file, truth, asked) if hits_file and asked else None,
+        "ever_said": verdicts.ever_said(),
         "scores": {a: [rung, round(said, 4), round(score, 2)] for a, (rung, said, score) in sorted(flagged["observe"].items())},
     }

@@ -265,7 +265,9 @@ def left_out(chosen, judged, policy):
     for name, rate in frozen.RATES.items():
         rows = frozen.left_out(chosen, judged, policy, rate)
         for campaigns, title in ((True, "campaign"), (False, "benign kind")):
-            text += f"\nFor {name}:\n\n" + table([f"{title} left out", "threshold", "its accounts flagged", "innocents flagged in its runs" if campaigns else "all innocents flagged"],
+            if not any(row[1] == campaigns for row in rows):
+                continue
+            text += f"\nFor {name}:\n\n" + table([f"{title} left out", "threshold", "its accounts flagged", "innocents flagged in its runs, at any time" if campaigns else "all innocents flagged, at any time"],
                                              [[kind.upper() if campaigns else kind, str(permille or "none"), rated(own), rated(innocents)]
                                               for kind, campaign, permille, own, innocents in rows if campaign == campaigns])
     return text
@@ -280,11 +282,12 @@ def frozen_text(kept, chosen, held_out, policy, command):
         for rung in ("step_up", "throttle"):
             permille = found[f"{rung}_permille"]
             proven = "yes" if found["enough_accounts"][rung] else "**no**: too few accounts to show the rate"
-            rows.append([name, NAMES[rung], str(permille), "yes" if found["reached"][rung] else "**no**", proven, rated(frozen.recall_at(judged, policy, permille)), rated(frozen.benign_at(judged, policy, permille))])
+            rows.append([name, NAMES[rung], str(permille), "yes" if found["reached"][rung] else "**no**", proven, rated(frozen.recall_at(judged, policy, permille, rung=rung)),
+                         rated(frozen.benign_at(judged, policy, permille, rung=rung)), rated(frozen.benign_at(judged, policy, permille, count=frozen.flagged_at, rung=rung))])
     parts = ["Made by", f"\n    {command}\n", f"Chosen on seeds {seeds(chosen)}, {kept['benign_accounts']:,} innocent accounts; judged on seeds {seeds(judged)}"
-             f"{', which were not chosen on' if held_out else ' **as well: no others were run**'}. Replayed with thresholds at their lowest, so that every verdict says what it can; flagged is who stands in a verdict for "
-             "step-up with that probability at the end. The lowest threshold that keeps the rate is chosen, never below 0.501.\n",
-             "## Thresholds\n", table(["policy", "rung", "threshold, 1/1000", "rate kept on the chosen seeds", "shown by so many accounts", "account recall", "realised FPR"], rows), left_out(chosen, judged, policy),
+             f"{', which were not chosen on' if held_out else ' **as well: no others were run**'}. Replayed with thresholds at their lowest, so that every verdict says what it can; a campaign's account is flagged "
+             "when it stands in a verdict of the rung with that probability at the end, an innocent one when it did at any time. The lowest threshold that keeps the rate is chosen, never below 0.501.\n",
+             "## Thresholds\n", table(["policy", "rung", "threshold, 1/1000", "rate kept on the chosen seeds", "shown by so many accounts", "account recall", "FPR at any time", "FPR at the end"], rows), left_out(chosen, judged, policy),
              baselines(judged, kept)]
     return "\n".join(part for part in parts if part)
 

@@ -62,3 +62,12 @@ class Verdicts:
 
     def ever(self, point):
         return {a for v in self.every if v.at_least(point) for a in v.accounts}
+
+    def ever_said(self):
+        """{account: (the highest probability of any verdict written for step-up or higher that listed it, the same for throttle)}, 0 for none."""
+        found = {}
+        for v in self.every:
+            for account in v.accounts if v.at_least("step_up") else ():
+                step, throttle = found.get(account, (0.0, 0.0))
+                found[account] = (max(step, round(v.said, 4)), max(throttle, round(v.said, 4) if v.at_least("throttle") else 0.0))
+        return found

@@ -184,7 +184,15 @@ class Run(unittest.TestCase):
         self.assertEqual(frozen.permille_of([result], "p", "step_up", 1e-3, left_out="chat"), 501)
         self.assertEqual(frozen.enough([result], 1e-3), False)  # one account shows nothing of one in a thousand
         self.assertEqual(frozen.recall_at([result], "p", 801), [(0, 4)])
-        self.assertEqual(frozen.benign_at([result], "p", 800), [(1, 1)])
+        # Withdrawn by the end, and it counts: the one who was listed was asked to step up meanwhile.
+        self.write([verdict(3, "x", ["ee"], "throttle", said=0.96), verdict(4, "x", ["ee"], "observe", said=0.1, state="withdrawn")])
+        result = self.result()
+        self.assertEqual([frozen.permille_of([result], "p", rung, 1e-3) for rung in ("step_up", "throttle")], [961, 961])
+        self.assertEqual((frozen.benign_at([result], "p", 960), frozen.benign_at([result], "p", 960, count=frozen.flagged_at)), ([(1, 1)], [(0, 1)]))
+        self.write([verdict(3, "x", ["ee"], "step_up", said=0.8)])
+        result = self.result()
+        self.assertEqual(frozen.benign_at([result], "p", 799), [(1, 1)])
+        self.assertEqual(frozen.benign_at([result], "p", 799, rung="throttle"), [(0, 1)])  # said enough for it, and held at step-up
         # Without the kind, and without the runs of the campaign's kind, nothing speaks against the lowest.
         self.assertEqual(frozen.left_out([result], [result], "p", 1e-3), [("chat", False, 501, [(1, 1)], [(1, 1)]), ("t1", True, 501, [(0, 4)], [(1, 1)])])
         kept = {"policies": {"1e-3": {"step_up_permille": 801, "throttle_permille": 950, "reached": {"step_up": True, "throttle": True}, "enough_accounts": {"step_up": False, "throttle": False}}},
