@@ -81,6 +81,22 @@ bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature,
   return some.equal_pairs[feature] * 256 > bound_q8;
 }
 
+uint64_t ExpectedAsAmongOthersQ8(const OwnersOf& a, const OwnersOf& b, uint64_t together, const OwnersOf& all) {
+  // Of those without `given`, the holders of `of`, times how many more those with it are.
+  const auto one_way = [&](const OwnersOf& of, const OwnersOf& given) {
+    const uint64_t others_q8 = (of.owners - std::min(of.owners, together) + 3) * 256;
+    const uint64_t by_owners = others_q8 * given.owners / std::max<uint64_t>(all.owners - std::min(all.owners, given.owners), 1);
+    const uint64_t by_requests = others_q8 * given.requests / std::max<uint64_t>(all.requests - std::min(all.requests, given.requests), 1);
+    return std::max(by_owners, by_requests);
+  };
+  return std::max(one_way(a, b), one_way(b, a));
+}
+
+bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunables& tunables) {
+  if (MutantIs("detect.lift_hides_the_largest")) return false;
+  return together * 256 >= among_others_q8 * tunables.public_lift_min * tunables.public_lift_min;
+}
+
 void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
   for (uint32_t core : cores) {
     if (last_owner_[core] == ref.owner) continue;

@@ -8,6 +8,7 @@
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_numbers.h"
 #include "pipeline/evidence/label_propagation.h"
+#include "pipeline/evidence/public_core.h"
 
 namespace stillwatch::pipeline {
 
@@ -146,8 +147,11 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
     const uint32_t seen = together.Find(key)->owners;
     if (seen < tunables.link_owners_min) continue;
-    const uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
-    if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
+    uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
+    const uint64_t among_others_q8 = ExpectedAsAmongOthersQ8({cores.cores[a].owners, volumes.of_core[a]}, {cores.cores[b].owners, volumes.of_core[b]},
+                                                             seen, {owners, volumes.all});
+    if (TiedAgainstOthers(seen, among_others_q8, tunables)) expected_q8 = std::min(expected_q8, among_others_q8);
+    else if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
     const int32_t nats = ExcessNats(seen, expected_q8);
     if (nats >= tunables.link_nats) links.push_back({a, b, nats});
   }

@@ -410,6 +410,27 @@ TEST(PublicCores, ChanceIsCountedInLargePopulationsToo) {
 // --- Layers 3 and 5 as edges ------------------------------------------------------------------------------
 
 // A look over hand-made accounts, one owner each.
+// Of 1,000 owners of as many requests each.
+uint64_t AmongOthers(uint64_t a, uint64_t b, uint64_t together) { return ExpectedAsAmongOthersQ8({a, a * 20}, {b, b * 20}, together, {1'000, 20'000}); }
+
+TEST(PublicCores, TheLargestCampaignIsTiedAgainstOthers) {
+  const Tunables tunables;
+  // Independent use, and whatever is shared less than four times as often as among others: never tied.
+  for (uint64_t k = 10; k < 900; k += 10) {
+    EXPECT_FALSE(TiedAgainstOthers(k * k / 1'000, AmongOthers(k, k, k * k / 1'000), tunables)) << k;
+  }
+  EXPECT_FALSE(TiedAgainstOthers(180, AmongOthers(300, 300, 180), tunables));  // 60 % against 17 %: phrases of people with a subject
+  // 48 in 50 of those who hold one hold the other, a fiftieth of the others holds it: a campaign of a quarter of all, or more.
+  for (uint64_t k = 250; k <= 500; k += 50) {
+    const uint64_t both = k * 24 / 25, others = (1'000 - k) / 50;
+    EXPECT_TRUE(TiedAgainstOthers(both, AmongOthers(both + others, both + others, both), tunables)) << k;
+  }
+  // Few owners: that nobody else holds it is no proof.
+  EXPECT_FALSE(TiedAgainstOthers(10, ExpectedAsAmongOthersQ8({10, 40}, {10, 40}, 10, {40, 160}), tunables));
+  // Busy owners hold more: those who ask nine tenths of everything are expected to hold what others hold at times.
+  EXPECT_FALSE(TiedAgainstOthers(200, ExpectedAsAmongOthersQ8({220, 18'000}, {220, 18'000}, 200, {1'000, 20'000}), tunables));
+}
+
 struct Accounts {
   std::vector<Profile> profiles;
   void Ask(uint32_t account, std::vector<uint32_t> fragments, uint8_t elicitation = 0) {
