@@ -187,7 +187,7 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
   seeds.insert(seeds.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
-  const Population population = MakePopulation(profiles.all());
+  const Population population = MakePopulation(profiles.all(), tunables);
   for (const Seed& seed : seeds) {
     std::optional<Group> group = FitGroup(population, seed, tunables);
     if (!group) continue;

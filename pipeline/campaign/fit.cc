@@ -14,6 +14,22 @@ namespace {
 
 // Occurrences by owner, at most three of each: no single owner sets a rate.
 constexpr uint32_t kOwnerCap = 3;
+
+constexpr size_t kAhead = 8;  // what is fetched before its turn: requests lie all over memory
+
+// The index of who holds which fragment may have so many entries more than one search for cores: four bytes each.
+constexpr uint64_t kPostingsOver = 8;
+
+// Sorts, and keeps at most kOwnerCap of each value.
+const std::vector<uint32_t>& Capped(std::vector<uint32_t>* values) {
+  std::sort(values->begin(), values->end());
+  size_t kept = 0;
+  for (uint32_t value : *values) {
+    if (kept < kOwnerCap || (*values)[kept - kOwnerCap] != value) (*values)[kept++] = value;
+  }
+  values->resize(kept);
+  return *values;
+}
 // Outside accounts with so many hits through different cores are suspects: they do not count as benign.
 // (Counted, they would raise the bar against the campaign that they may belong to.)
 constexpr size_t kSuspectHits = 2;
@@ -44,22 +60,29 @@ class Fit {
 
  private:
   std::vector<RequestRef> LinkedRequests(const Seed& seed) {
-    for (uint32_t account : seed.accounts) is_member_[account] = was_member_[account] = true;
+    std::vector<uint32_t> firsts;  // of the accounts' requests, in the population's order
+    for (uint32_t account : seed.accounts) {
+      is_member_[account] = was_member_[account] = true;
+      if (population_.profiles[account].requests_count != 0) firsts.push_back(population_.first_of_account[account]);
+    }
+    std::sort(firsts.begin(), firsts.end());
     std::vector<RequestRef> linked;
-    for (const RequestRef& ref : population_.requests) {
-      if (!is_member_[ref.account]) continue;
-      if (!seed.requests.empty()) {
-        const RequestName name{ref.account, ref.request->time_s, ref.request->text_hash};
-        if (std::binary_search(seed.requests.begin(), seed.requests.end(), name)) linked.push_back(ref);
-        continue;
-      }
-      for (uint32_t fragment : ref.request->shingles()) {
-        if (!std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment)) continue;
-        linked.push_back(ref);
-        break;
+    for (uint32_t first : firsts) {
+      const uint32_t account = population_.requests[first].account;
+      for (uint32_t i = first; i < first + population_.profiles[account].requests_count; ++i) {
+        if (IsLinked(population_.requests[i], seed)) linked.push_back(population_.requests[i]);
       }
     }
     return linked;
+  }
+
+  static bool IsLinked(const RequestRef& ref, const Seed& seed) {
+    if (!seed.requests.empty()) {
+      return std::binary_search(seed.requests.begin(), seed.requests.end(), RequestName{ref.account, ref.request->time_s, ref.request->text_hash});
+    }
+    return std::ranges::any_of(ref.request->shingles(), [&](uint32_t fragment) {
+      return std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment);
+    });
   }
 
   void Learn(const std::vector<RequestRef>& linked) {
@@ -77,48 +100,62 @@ class Fit {
     group_with_core_.assign(n, 0);
     group_requests_ = 0;
     group_tuples_.clear(), group_models_.clear();
-    std::vector<uint32_t> held;
-    for (const RequestRef& ref : linked) {
+    for (size_t i = 0; i < linked.size(); ++i) {
       ++group_requests_;
-      ++group_tuples_[SettingsOf(*ref.request)];
-      ++group_models_[ref.request->model];
-      cores_.CoresOf(*ref.request, &held);
-      for (uint32_t core : held) ++group_with_core_[core];
+      ++group_tuples_[SettingsOf(*linked[i].request)];
+      ++group_models_[linked[i].request->model];
+      for (uint32_t core : cores_.held(i)) ++group_with_core_[core];
     }
     tuples_alike_ = MoreAlike(LikenessOf(linked), population_.likeness, ClientChoice::kSettings, tunables_);
-    outside_with_core_.assign(n, 0);
-    outside_requests_ = 0;
-    outside_tuples_.clear(), outside_models_.clear();
-    held_.clear();
-    held_start_.assign(1, 0);
-    for (const RequestRef& ref : population_.requests) {
-      cores_.AddCoresOf(*ref.request, &held_);
-      held_start_.push_back(static_cast<uint32_t>(held_.size()));
-    }
+    held_ = cores_.HeldBy(population_.postings);
     PublicCores public_cores(population_.likeness, n);
-    for (size_t i = 0; i < population_.requests.size(); ++i) public_cores.Note(population_.requests[i], Held(i));
+    for (size_t k = 0; k < held_.requests.size(); ++k) {
+      if (k + kAhead < held_.requests.size()) __builtin_prefetch(&RefOf(k + kAhead).request->model);
+      public_cores.Note(RefOf(k), held_.of(k));
+    }
     is_public_ = public_cores.Find(tunables_);
     KeepTied();
+    CountOutside();
+  }
+
+  // Requests of accounts that are neither members nor suspects: how many hold each core, and with which settings.
+  void CountOutside() {
+    const size_t n = cores_.cores.size();
+    outside_with_core_.assign(n, 0);
     std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
-    uint32_t tuple_owner = UINT32_MAX;
-    std::vector<uint32_t> seen;  // tuples of this owner
-    for (size_t i = 0; i < population_.requests.size(); ++i) {
-      const RequestRef& ref = population_.requests[i];
-      if (is_member_[ref.account] || was_member_[ref.account] || is_suspect_[ref.account]) continue;
-      ++outside_requests_;
-      if (tuple_owner != ref.owner) seen.clear(), tuple_owner = ref.owner;
-      const uint32_t tuple = SettingsOf(*ref.request);
-      if (std::count(seen.begin(), seen.end(), tuple) < kOwnerCap) {
-        seen.push_back(tuple);
-        ++outside_tuples_[tuple];
-        ++outside_models_[ref.request->model];
-      }
-      for (uint32_t core : Held(i)) {
+    for (size_t k = 0; k < held_.requests.size(); ++k) {
+      const RequestRef& ref = RefOf(k);
+      if (!IsOutside(ref.account)) continue;
+      for (uint32_t core : held_.of(k)) {
         if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
         if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
       }
     }
+    // All of the population's, less what owners with accounts inside would add, and what their other accounts still do.
+    outside_requests_ = static_cast<uint32_t>(population_.requests.size());
+    inside_tuples_.clear(), inside_models_.clear();
+    std::vector<uint32_t> owners;
+    for (uint32_t account = 0; account < is_member_.size(); ++account) {
+      if (IsOutside(account)) continue;
+      outside_requests_ -= population_.profiles[account].requests_count;
+      owners.push_back(population_.owner_of[account]);
+    }
+    std::sort(owners.begin(), owners.end());
+    owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+    std::vector<uint32_t> all, outside;
+    for (uint32_t owner : owners) {
+      all.clear(), outside.clear();
+      for (uint32_t i = population_.first_of_owner[owner]; i < population_.first_of_owner[owner + 1]; ++i) {
+        const RequestRef& ref = population_.requests[i];
+        all.push_back(SettingsOf(*ref.request));
+        if (IsOutside(ref.account)) outside.push_back(all.back());
+      }
+      for (uint32_t tuple : Capped(&all)) ++inside_tuples_[tuple], ++inside_models_[tuple >> 16];
+      for (uint32_t tuple : Capped(&outside)) --inside_tuples_[tuple], --inside_models_[tuple >> 16];
+    }
   }
+
+  bool IsOutside(uint32_t account) const { return !is_member_[account] && !was_member_[account] && !is_suspect_[account]; }
 
   // A public core whose owners share another core far beyond chance is not everybody's after all.
   void KeepTied() {
@@ -129,11 +166,11 @@ class Fit {
     for (size_t core = 0; core < n; ++core) row[core] = is_public_[core] ? rows++ : UINT32_MAX;
     if (rows == 0 || n > kCoresMax) return;
     std::vector<uint32_t> together(rows * n, 0), holders(n, 0), mine;
-    for (size_t i = 0; i < population_.requests.size();) {
-      const uint32_t owner = population_.requests[i].owner;
+    for (size_t k = 0; k < held_.requests.size();) {
+      const uint32_t owner = RefOf(k).owner;
       mine.clear();
-      for (; i < population_.requests.size() && population_.requests[i].owner == owner; ++i) {
-        mine.insert(mine.end(), Held(i).begin(), Held(i).end());
+      for (; k < held_.requests.size() && RefOf(k).owner == owner; ++k) {
+        mine.insert(mine.end(), held_.of(k).begin(), held_.of(k).end());
       }
       std::sort(mine.begin(), mine.end());
       mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
@@ -178,39 +215,38 @@ class Fit {
     const uint64_t with = Count(group_tuples_, tuple) - Count(own.tuples, tuple);
     const uint64_t of = Count(group_models_, model) - Count(own.models, model);
     const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
-                         LnRatioQ8(2ull * Count(outside_tuples_, tuple) + 1, 2ull * Count(outside_models_, model) + 2);
+                         LnRatioQ8(2ull * (population_.settings.SettingsOf(tuple) - Count(inside_tuples_, tuple)) + 1,
+                                   2ull * (population_.settings.ModelsOf(model) - Count(inside_models_, model)) + 2);
     return std::clamp(nats, -tunables_.tuple_nats_max, tunables_.tuple_nats_max);
   }
 
-  // Cores of request i of the population.
-  std::span<const uint32_t> Held(size_t i) const {
-    return {held_.data() + held_start_[i], held_start_[i + 1] - held_start_[i]};
-  }
+  // The k-th of the requests that hold a core.
+  const RequestRef& RefOf(size_t k) const { return population_.requests[held_.requests[k]]; }
 
-  // Scores the requests of one account, [begin, end) of the population's.
+  // Scores an account by those of its requests that hold a core, [begin, end) of held_.
   GroupMember Score(size_t begin, size_t end, std::vector<uint64_t>* core_masks) const {
-    const std::span<const RequestRef> mine(&population_.requests[begin], end - begin);
     GroupMember member;
-    member.account = mine.front().account, member.owner = mine.front().owner;
-    member.id = population_.profiles[member.account].id;
-    member.requests = static_cast<uint32_t>(mine.size());
+    member.account = RefOf(begin).account, member.owner = RefOf(begin).owner;
+    const Profile& profile = population_.profiles[member.account];
+    member.id = profile.id;
+    member.requests = profile.requests_count;
     core_masks->clear();
-    if (held_start_[begin] == held_start_[end]) return member;
     Own own;
     if (is_member_[member.account]) {
-      for (size_t i = begin; i < end; ++i) {
-        const RequestRef& ref = population_.requests[i];
-        if (!(in_fit_[ref.account] >> RequestIndex(ref) & 1)) continue;
+      for (uint32_t left = in_fit_[member.account]; left != 0; left &= left - 1) {
+        const RememberedRequest& request = profile.requests[std::countr_zero(left)];
         ++own.requests;
-        ++own.tuples[SettingsOf(*ref.request)];
-        ++own.models[ref.request->model];
-        for (uint32_t core : Held(i)) ++own.cores[core];
+        ++own.tuples[SettingsOf(request)];
+        ++own.models[request.model];
+      }
+      for (size_t k = begin; k < end; ++k) {
+        if (!(in_fit_[member.account] >> RequestIndex(RefOf(k)) & 1)) continue;
+        for (uint32_t core : held_.of(k)) ++own.cores[core];
       }
     }
-    for (size_t i = begin; i < end; ++i) {
-      const RequestRef& ref = population_.requests[i];
-      const std::span<const uint32_t> held = Held(i);
-      if (held.empty()) continue;
+    for (size_t k = begin; k < end; ++k) {
+      const RequestRef& ref = RefOf(k);
+      const std::span<const uint32_t> held = held_.of(k);
       Hit hit{RequestIndex(ref), 0, 0, 0, ref.request->time_s, ref.request->text_hash};
       int32_t best = 0, pairs_of_words = 0;
       for (uint32_t core : held) {
@@ -269,31 +305,29 @@ class Fit {
     owners_with_core_.assign(cores_.cores.size(), 0);
     for (size_t i = 0; i < cores_.cores.size(); ++i) owners_with_core_[i] = cores_.cores[i].owners;
 
-    struct Tested {
-      GroupMember member;
-      uint32_t first, count;  // refs
-    };
-    std::vector<Tested> tested;
+    std::vector<GroupMember> tested;
     std::vector<uint64_t> masks;
-    uint64_t outside = 0;
+    uint64_t outside = 0;  // requests
+    for (uint32_t account = 0; account < is_member_.size(); ++account) {
+      if (is_member_[account]) continue;
+      is_suspect_[account] = false;
+      if (!was_member_[account]) outside += population_.profiles[account].requests_count;
+    }
     std::vector<uint64_t> outside_hits(kHitSteps, 0);  // by the step that a hit reaches
-    const auto& refs = population_.requests;
-    for (size_t i = 0; i < refs.size();) {
-      size_t end = i;
-      while (end < refs.size() && refs[end].account == refs[i].account) ++end;
-      Tested t{Score(i, end, &masks), static_cast<uint32_t>(i), static_cast<uint32_t>(end - i)};
-      const bool holds_apart = !t.member.hits.empty() && Linked(t.member, &masks, &t.member.cores);
-      if (!is_member_[t.member.account]) {
-        is_suspect_[t.member.account] = holds_apart && t.member.hits.size() >= kSuspectHits;
-        if (!is_suspect_[t.member.account] && !was_member_[t.member.account]) {
-          outside += t.member.requests;
-          for (size_t k = 0; k < std::min<size_t>(t.member.hits.size(), kOwnerCap); ++k) {
-            ++outside_hits[StepOf(t.member.hits[k])];
-          }
+    for (size_t k = 0; k < held_.requests.size();) {
+      size_t end = k;
+      while (end < held_.requests.size() && RefOf(end).account == RefOf(k).account) ++end;
+      GroupMember member = Score(k, end, &masks);
+      k = end;
+      const bool holds_apart = !member.hits.empty() && Linked(member, &masks, &member.cores);
+      if (!is_member_[member.account]) {
+        is_suspect_[member.account] = holds_apart && member.hits.size() >= kSuspectHits;
+        if (is_suspect_[member.account] && !was_member_[member.account]) outside -= member.requests;
+        if (!is_suspect_[member.account] && !was_member_[member.account]) {
+          for (size_t h = 0; h < std::min<size_t>(member.hits.size(), kOwnerCap); ++h) ++outside_hits[StepOf(member.hits[h])];
         }
       }
-      if (holds_apart) tested.push_back(std::move(t));
-      i = end;
+      if (holds_apart) tested.push_back(std::move(member));
     }
     // The lowest bar that few enough benign requests pass; the population says where it is.
     uint32_t step = 0;
@@ -313,25 +347,20 @@ class Fit {
     linked->clear();
     borrowers_.clear();
     const int32_t bar = tunables_.request_hit_nats + static_cast<int32_t>(step) * 256;
-    for (Tested& t : tested) {
+    for (GroupMember& member : tested) {
       // By text alone first. Who passes so and fails with parameters has borrowed the prompts; he counts
       // when the group's parameters are compared, or the comparison would find what was selected.
-      std::erase_if(t.member.hits, [&](const Hit& hit) { return hit.content_nats < bar; });
-      if (!Convincing(t.member)) continue;
-      GroupMember by_text = t.member;
-      std::erase_if(t.member.hits, [&](const Hit& hit) { return StepOf(hit) < step; });
-      if (!Convincing(t.member) || !FitsTuple(t.member)) {
+      std::erase_if(member.hits, [&](const Hit& hit) { return hit.content_nats < bar; });
+      if (!Convincing(member)) continue;
+      GroupMember by_text = member;
+      std::erase_if(member.hits, [&](const Hit& hit) { return StepOf(hit) < step; });
+      if (!Convincing(member) || !FitsTuple(member)) {
         borrowers_.push_back(std::move(by_text));
         continue;
       }
-      next[t.member.account] = was_member_[t.member.account] = true;
-      for (const Hit& hit : t.member.hits) {
-        const RememberedRequest* request = &population_.profiles[t.member.account].requests[hit.request];
-        for (uint32_t k = t.first; k < t.first + t.count; ++k) {
-          if (refs[k].request == request) linked->push_back(refs[k]);
-        }
-      }
-      members_.push_back(std::move(t.member));
+      next[member.account] = was_member_[member.account] = true;
+      for (const Hit& hit : member.hits) linked->push_back(population_.requests[population_.first_of_account[member.account] + hit.request]);
+      members_.push_back(std::move(member));
     }
     size_t moved = 0;
     for (size_t i = 0; i < next.size(); ++i) moved += next[i] != is_member_[i];
@@ -413,21 +442,41 @@ class Fit {
   CoreSet cores_;
   std::vector<bool> is_public_;               // by core
   bool tuples_alike_ = false;                 // the group's owners use the same model and parameters more than others do
-  std::vector<uint32_t> held_, held_start_;   // cores by request of the population
+  HeldCores held_;                            // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
   uint32_t group_requests_ = 0, outside_requests_ = 0;
-  std::map<uint32_t, uint32_t> group_tuples_, group_models_, outside_tuples_, outside_models_;
+  std::map<uint32_t, uint32_t> group_tuples_, group_models_, inside_tuples_, inside_models_;
   std::vector<GroupMember> members_, borrowers_;
   uint32_t benign_requests_ = 0, benign_hits_ = 0, benign_ppm_ = 0;
 };
 
 }  // namespace
 
-Population MakePopulation(std::span<const Profile> profiles) {
-  Population population{profiles, {}, {}, 0, {}};
+Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables) {
+  Population population;
+  population.profiles = profiles;
   population.owner_of = OwnerIndexes(profiles, &population.owners);
   population.requests = AllRequests(profiles, population.owner_of);
   population.likeness = LikenessOf(population.requests);
+  population.postings = FragmentPostings(population.requests, tunables.core_owners_min, kPostingsOver * uint64_t{tunables.index_entries_max});
+  population.first_of_account.assign(profiles.size(), 0);
+  population.first_of_owner.assign(population.owners + 1, 0);
+  std::vector<uint32_t> mine;
+  for (uint32_t i = 0; i < population.requests.size();) {
+    const uint32_t owner = population.requests[i].owner;
+    mine.clear();
+    for (uint32_t account = UINT32_MAX; i < population.requests.size() && population.requests[i].owner == owner; ++i) {
+      const RequestRef& ref = population.requests[i];
+      if (ref.account != account) population.first_of_account[account = ref.account] = i;
+      mine.push_back(SettingsOf(*ref.request));
+    }
+    population.first_of_owner[owner + 1] = i;
+    for (uint32_t tuple : Capped(&mine)) ++population.settings.settings[tuple], ++population.settings.models[tuple >> 16];
+  }
+  // Owners without a request begin where the next one does.
+  for (size_t owner = 0; owner < population.owners; ++owner) {
+    population.first_of_owner[owner + 1] = std::max(population.first_of_owner[owner], population.first_of_owner[owner + 1]);
+  }
   return population;
 }
 

@@ -10,20 +10,40 @@
 
 #include "pipeline/campaign/group.h"
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/flat_map.h"
+#include "pipeline/evidence/fragment_postings.h"
 #include "pipeline/evidence/public_core.h"
 #include "pipeline/policy/tunables.h"
 
 namespace stillwatch::pipeline {
 
-// What all fits of one evaluation share.
+// How often the owners use which settings (model and parameters) and which model; each owner counts at most three times for
+// one setting: no single owner sets a rate.
+struct SettingsCounts {
+  FlatMap<uint32_t> settings, models;
+  uint32_t SettingsOf(uint32_t key) const { return CountIn(settings, key); }
+  uint32_t ModelsOf(uint32_t key) const { return CountIn(models, key); }
+
+ private:
+  static uint32_t CountIn(const FlatMap<uint32_t>& counts, uint32_t key) {
+    const uint32_t* count = counts.Find(key);
+    return count == nullptr ? 0 : *count;
+  }
+};
+
+// What all fits of one evaluation share, so that a fit costs what its cores' requests cost and not what everybody's do.
 struct Population {
   std::span<const Profile> profiles;
   std::vector<uint32_t> owner_of;   // by account
   std::vector<RequestRef> requests;  // sorted by owner
   uint32_t owners = 0;
   Likeness likeness;  // of its owners, by client
+  std::vector<uint32_t> first_of_account;  // its first request in `requests`; the rest follows in the profile's order
+  std::vector<uint32_t> first_of_owner;    // by owner, and the end
+  FragmentPostings postings;               // of `requests`
+  SettingsCounts settings;                 // of all owners
 };
-Population MakePopulation(std::span<const Profile> profiles);
+Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables);
 
 // A remembered request, also after it moved within its profile.
 struct RequestName {

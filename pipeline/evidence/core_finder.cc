@@ -7,6 +7,8 @@
 #include "base/mutant.h"
 #include "base/hash.h"
 #include "pipeline/evidence/flat_map.h"
+#include "pipeline/evidence/fragment_numbers.h"
+#include "pipeline/evidence/fragment_postings.h"
 
 namespace stillwatch::pipeline {
 
@@ -26,62 +28,6 @@ struct Use {
     if (texts_count == 3 || std::find(texts, texts + texts_count, text) != texts + texts_count) return;
     texts[texts_count++] = text;
   }
-};
-
-// What is used too seldom to matter stays out of the tables: small counters, shared by hash. They can only
-// count too much.
-class SmallCounters {
- public:
-  explicit SmallCounters(uint64_t expected)
-      : counts_(std::bit_ceil(std::clamp<uint64_t>(expected * 2, 1u << 12, 1u << 23))), mask_(counts_.size() - 1) {}
-  void Prefetch(uint64_t hash) const { __builtin_prefetch(&counts_[hash & mask_], 1); }
-  void Add(uint64_t hash) {
-    uint8_t& count = counts_[hash & mask_];
-    count = static_cast<uint8_t>(count + (count != 255));
-  }
-  bool Reaches(uint64_t hash, uint64_t least) const { return counts_[hash & mask_] >= std::min<uint64_t>(least, 255); }
-
- private:
-  std::vector<uint8_t> counts_;
-  const uint64_t mask_;
-};
-
-// Numbers fragments in order of first appearance: eight bytes a slot.
-class FragmentNumbers {
- public:
-  FragmentNumbers() { Grow(); }
-  void Prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)], 1); }
-  uint32_t NumberOf(uint32_t fragment) {
-    if ((fragments_.size() + 1) * 2 > slots_.size()) Grow();
-    for (size_t at = Mix32(fragment) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
-      if (slots_[at].number == UINT32_MAX) {
-        slots_[at] = {fragment, static_cast<uint32_t>(fragments_.size())};
-        fragments_.push_back(fragment);
-        return slots_[at].number;
-      }
-      if (slots_[at].fragment == fragment) return slots_[at].number;
-    }
-  }
-  const std::vector<uint32_t>& fragments() const { return fragments_; }
-
- private:
-  struct Slot {
-    uint32_t fragment = 0;
-    uint32_t number = UINT32_MAX;
-  };
-  void Grow() {
-    std::vector<Slot> old(std::max<size_t>(slots_.size() * 4, 4096));
-    old.swap(slots_);
-    for (const Slot& slot : old) {
-      if (slot.number == UINT32_MAX) continue;
-      size_t at = Mix32(slot.fragment) & (slots_.size() - 1);
-      while (slots_[at].number != UINT32_MAX) at = (at + 1) & (slots_.size() - 1);
-      slots_[at] = slot;
-    }
-  }
-
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> fragments_;
 };
 
 uint32_t RootOf(std::vector<uint32_t>* parent, uint32_t x) {
@@ -234,6 +180,45 @@ void CoreSet::AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>
     if (core != UINT32_MAX) out->push_back(core);
   }
   KeepHeld(out, from);
+}
+
+HeldCores CoreSet::HeldBy(const FragmentPostings& postings) const {
+  HeldCores held;
+  const auto close = [&](size_t request) {  // what was added to held.cores is this request's
+    if (held.cores.size() == held.start.back()) return;
+    held.requests.push_back(static_cast<uint32_t>(request));
+    held.start.push_back(static_cast<uint32_t>(held.cores.size()));
+  };
+  const std::span<const RequestRef> requests = postings.requests();
+  if (!postings.built()) {
+    for (size_t i = 0; i < requests.size(); ++i) {
+      AddCoresOf(*requests[i].request, &held.cores);
+      close(i);
+    }
+    return held;
+  }
+  std::vector<std::pair<uint32_t, uint32_t>> of_core;  // core, fragment
+  index_.ForEach([&](uint32_t fragment, uint32_t at) { of_core.push_back({core_of_[at], fragment}); });
+  std::sort(of_core.begin(), of_core.end());
+  std::vector<uint32_t> fill(requests.size() + 1, 0);
+  for (const auto& [core, fragment] : of_core) {
+    for (uint32_t request : postings.Of(fragment)) ++fill[request + 1];
+  }
+  for (size_t i = 1; i < fill.size(); ++i) fill[i] += fill[i - 1];
+  std::vector<uint32_t> all(fill.back());
+  for (const auto& [core, fragment] : of_core) {  // cores ascending, so each request's are
+    for (uint32_t request : postings.Of(fragment)) all[fill[request]++] = core;
+  }
+  for (size_t request = 0, i = 0; request < requests.size(); ++request) {
+    for (const size_t end = fill[request]; i < end;) {  // fill is now where a request ends
+      const uint32_t core = all[i];
+      uint32_t fragments = 0;
+      for (; i < end && all[i] == core; ++i) ++fragments;
+      if (fragments >= cores[core].needed) held.cores.push_back(core);
+    }
+    close(request);
+  }
+  return held;
 }
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options) {

@@ -37,6 +37,15 @@ struct Core {
   uint32_t needed = 1;     // fragments a request must hold to hold the core
 };
 
+class FragmentPostings;
+
+// Which cores the requests of a list hold: those that hold any, ascending, and the cores of each, ascending.
+struct HeldCores {
+  std::vector<uint32_t> requests;
+  std::vector<uint32_t> cores, start = {0};
+  std::span<const uint32_t> of(size_t k) const { return {cores.data() + start[k], start[k + 1] - start[k]}; }
+};
+
 class CoreSet {
  public:
   std::vector<Core> cores;
@@ -45,6 +54,8 @@ class CoreSet {
   void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
   // The same, appended to *out.
   void AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
+  // The same for every request of the list that `postings` is of.
+  HeldCores HeldBy(const FragmentPostings& postings) const;
   // Index of the core that a fragment belongs to, or UINT32_MAX.
   uint32_t CoreOfFragment(uint32_t fragment) const {
     const uint32_t at = index_.Find(fragment);

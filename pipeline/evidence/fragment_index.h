@@ -48,6 +48,14 @@ class FragmentIndex {
     }
   }
 
+  // In no order.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.value != kNone) visit(slot.fragment, slot.value);
+    }
+  }
+
  private:
   struct Slot {
     uint32_t fragment = 0;

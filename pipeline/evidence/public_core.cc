@@ -1,38 +1,52 @@
 #include "pipeline/evidence/public_core.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
+#include "base/hash.h"
 #include "base/mutant.h"
 
 namespace stillwatch::pipeline {
 
 namespace {
 
-// Pairs of equal values in a sorted list.
-uint64_t EqualPairs(std::span<const uint32_t> sorted) {
-  uint64_t pairs = 0;
-  for (size_t i = 0; i < sorted.size();) {
-    size_t end = i;
-    while (end < sorted.size() && sorted[end] == sorted[i]) ++end;
-    const uint64_t n = end - i;
-    pairs += n * (n - 1) / 2;
-    i = end;
+// Pairs of equal values, counted in a small table that is cleared by forgetting its round.
+class EqualPairs {
+ public:
+  uint64_t Of(std::span<const uint32_t> values) {
+    if (slots_.size() < values.size() * 2) slots_.assign(std::bit_ceil(values.size() * 4), Slot{}), round_ = 0;
+    ++round_;
+    uint64_t pairs = 0;
+    for (uint32_t value : values) {
+      size_t at = Mix32(value) & (slots_.size() - 1);
+      while (slots_[at].round == round_ && slots_[at].value != value) at = (at + 1) & (slots_.size() - 1);
+      Slot& slot = slots_[at];
+      if (slot.round != round_) slot = {value, 0, round_};
+      pairs += slot.count++;
+    }
+    return pairs;
   }
-  return pairs;
-}
 
-// Of choices, one an owner. `values` is scratch.
+ private:
+  struct Slot {
+    uint32_t value = 0, count = 0;
+    uint64_t round = 0;
+  };
+  std::vector<Slot> slots_;
+  uint64_t round_ = 0;
+};
+
+// Of choices, one an owner. `values` and `pairs` are scratch.
 template <typename Choices>
-Likeness Count(const Choices& choices, std::vector<uint32_t>* values) {
+Likeness Count(const Choices& choices, std::vector<uint32_t>* values, EqualPairs* pairs) {
   Likeness likeness;
   const uint64_t n = choices.size();
   likeness.pairs = n * (n - (n != 0)) / 2;
   for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
     values->clear();
     for (const auto& entry : choices) values->push_back(entry.choice.values[feature]);
-    std::sort(values->begin(), values->end());
-    likeness.equal_pairs[feature] = EqualPairs(*values);
+    likeness.equal_pairs[feature] = pairs->Of(*values);
   }
   return likeness;
 }
@@ -55,7 +69,8 @@ Likeness LikenessOf(std::span<const RequestRef> requests) {
     owners.push_back({ChoiceOf(*ref.request)});
   }
   std::vector<uint32_t> values;
-  return Count(owners, &values);
+  EqualPairs pairs;
+  return Count(owners, &values, &pairs);
 }
 
 bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables) {
@@ -64,6 +79,22 @@ bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature,
   const uint64_t expected_q8 = some.pairs * share_q16 >> 8;
   const uint64_t bound_q8 = std::max(expected_q8 * tunables.public_likeness_percent / 100, expected_q8 + 512);
   return some.equal_pairs[feature] * 256 > bound_q8;
+}
+
+uint64_t ExpectedAsAmongOthersQ8(const OwnersOf& a, const OwnersOf& b, uint64_t together, const OwnersOf& all) {
+  // Of those without `given`, the holders of `of`, times how many more those with it are.
+  const auto one_way = [&](const OwnersOf& of, const OwnersOf& given) {
+    const uint64_t others_q8 = (of.owners - std::min(of.owners, together) + 3) * 256;
+    const uint64_t by_owners = others_q8 * given.owners / std::max<uint64_t>(all.owners - std::min(all.owners, given.owners), 1);
+    const uint64_t by_requests = others_q8 * given.requests / std::max<uint64_t>(all.requests - std::min(all.requests, given.requests), 1);
+    return std::max(by_owners, by_requests);
+  };
+  return std::max(one_way(a, b), one_way(b, a));
+}
+
+bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunables& tunables) {
+  if (MutantIs("detect.lift_hides_the_largest")) return false;
+  return together * 256 >= among_others_q8 * tunables.public_lift_min * tunables.public_lift_min;
 }
 
 void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
@@ -85,10 +116,11 @@ std::vector<bool> PublicCores::Find(const Tunables& tunables) {
   std::vector<uint32_t> fill(start.begin(), start.end() - 1);
   for (const Use& use : uses_) by_core[fill[use.core]++] = use;
   std::vector<uint32_t> values;
+  EqualPairs pairs;
   for (size_t core = 0; core < is_public.size(); ++core) {
     const std::span<const Use> mine(by_core.data() + start[core], start[core + 1] - start[core]);
     if (mine.size() < tunables.public_owners_min) continue;
-    const Likeness likeness = Count(mine, &values);
+    const Likeness likeness = Count(mine, &values, &pairs);
     bool alike = false;
     for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
       alike |= MoreAlike(likeness, population_, feature, tunables);

@@ -39,6 +39,21 @@ Likeness LikenessOf(std::span<const RequestRef> requests);
 // public_likeness_percent of the population's equal pairs, and two pairs more.
 bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables);
 
+// The owners of a core, or all, and how many requests are remembered of them.
+struct OwnersOf {
+  uint64_t owners = 0, requests = 0;
+};
+
+// How many owners (in 1/256) would hold both of two cores if those who hold the one held the other as often as those who do
+// not: the larger of both ways round, by heads and by requests. Independent use of all, which counts the
+// campaign itself among "all", cannot tell the largest ones: k owners of N share two cores at most N / k times as often.
+// That none of few others holds it says little: three more count.
+uint64_t ExpectedAsAmongOthersQ8(const OwnersOf& a, const OwnersOf& b, uint64_t together, const OwnersOf& all);
+
+// So far beyond that, that something ties the two. (From public_lift_min times what independent use gives on two cores are
+// tied; this is its square, which only cores of a fifth of all owners or requests can reach without the other.)
+bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunables& tunables);
+
 // Collects who holds which core, then answers for each. Owners must come one after another.
 class PublicCores {
  public:

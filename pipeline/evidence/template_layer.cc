@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/hash.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/flat_map.h"
+#include "pipeline/evidence/fragment_numbers.h"
 #include "pipeline/evidence/label_propagation.h"
+#include "pipeline/evidence/public_core.h"
 
 namespace stillwatch::pipeline {
 
@@ -115,28 +118,40 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
     uint32_t owners = 0;
     uint32_t last_owner = UINT32_MAX;
   };
-  FlatMap<Together> together(holdings.all.size());
-  std::vector<uint64_t> keys;
-  for (const AccountCores& account : holdings.accounts) {
-    const auto mine = holdings.of(account);
-    for (size_t i = 0; i < mine.size(); ++i) {
-      for (size_t j = i + 1; j < mine.size(); ++j) {
-        if (!Apart(mine[i].requests, mine[j].requests)) continue;
-        const uint64_t key = static_cast<uint64_t>(mine[i].core) << 32 | mine[j].core;
-        Together& entry = together[key];
-        if (entry.owners == 0) keys.push_back(key);
-        if (entry.last_owner != account.owner) ++entry.owners;
-        entry.last_owner = account.owner;
+  // Of all pairs that any account holds few are held by enough: the others stay out of the table.
+  uint64_t pairs = 0;
+  for (const AccountCores& account : holdings.accounts) pairs += uint64_t{account.count} * account.count / 2;
+  SmallCounters counters(pairs / 2);
+  const auto for_pairs = [&](auto visit) {
+    for (const AccountCores& account : holdings.accounts) {
+      const auto mine = holdings.of(account);
+      for (size_t i = 0; i < mine.size(); ++i) {
+        for (size_t j = i + 1; j < mine.size(); ++j) {
+          if (Apart(mine[i].requests, mine[j].requests)) visit(account, static_cast<uint64_t>(mine[i].core) << 32 | mine[j].core);
+        }
       }
     }
-  }
+  };
+  for_pairs([&](const AccountCores&, uint64_t key) { counters.Add(Mix64(key)); });
+  FlatMap<Together> together(holdings.all.size() / 4);
+  std::vector<uint64_t> keys;
+  for_pairs([&](const AccountCores& account, uint64_t key) {
+    if (!counters.Reaches(Mix64(key), tunables.link_owners_min)) return;
+    Together& entry = together[key];
+    if (entry.owners == 0) keys.push_back(key);
+    if (entry.last_owner != account.owner) ++entry.owners;
+    entry.last_owner = account.owner;
+  });
   std::vector<WeightedEdge> links;
   for (uint64_t key : keys) {
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
     const uint32_t seen = together.Find(key)->owners;
     if (seen < tunables.link_owners_min) continue;
-    const uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
-    if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
+    uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
+    const uint64_t among_others_q8 = ExpectedAsAmongOthersQ8({cores.cores[a].owners, volumes.of_core[a]}, {cores.cores[b].owners, volumes.of_core[b]},
+                                                             seen, {owners, volumes.all});
+    if (TiedAgainstOthers(seen, among_others_q8, tunables)) expected_q8 = std::min(expected_q8, among_others_q8);
+    else if ((is_public[a] || is_public[b]) && seen * 256ull < expected_q8 * tunables.public_lift_min) continue;
     const int32_t nats = ExcessNats(seen, expected_q8);
     if (nats >= tunables.link_nats) links.push_back({a, b, nats});
   }

@@ -11,6 +11,7 @@
 #include "pipeline/evidence/core_finder.h"
 #include "pipeline/evidence/elicitation.h"
 #include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/fragment_postings.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/label_propagation.h"
@@ -181,6 +182,47 @@ TEST(CoreFinder, CopiesOfOneTextAreNoTemplate) {
     requests.store.back().text_hash = owner % 2;  // two texts in all
   }
   EXPECT_TRUE(FindCores(requests.Refs(), {.texts_min = 3}).cores.empty());
+}
+
+TEST(FragmentPostings, RequestsWithACoreEqualAWalkOverAll) {
+  std::mt19937 random(12);
+  Requests requests;
+  for (uint32_t owner = 0; owner < 80; ++owner) {
+    for (uint32_t n = 0; n < 6; ++n) {
+      std::vector<uint32_t> fragments;
+      const uint32_t sentence = random() % 8;  // in order, so that neighbours merge; each word may be missing or twice
+      for (uint32_t i = 0; i < 9 && n != 0; ++i) {
+        for (uint32_t times = std::min<uint32_t>(random() % 4, 2); times > 0; --times) fragments.push_back(Mix32(sentence * 9 + i + 1));
+      }
+      for (uint32_t i = 0; i < 6; ++i) fragments.push_back(Mix32(1'000 + random() % 4'000));
+      requests.Add(owner, fragments);
+    }
+  }
+  const std::span<const RequestRef> all = requests.Refs();
+  std::vector<RequestRef> some;  // cores are found in a part and looked for in all
+  for (const RequestRef& ref : all) {
+    if (ref.owner % 3 == 0) some.push_back(ref);
+  }
+  const CoreSet cores = FindCores(some, {});
+  const auto merged = [](const Core& core) { return core.fragments > 1; };
+  ASSERT_TRUE(std::any_of(cores.cores.begin(), cores.cores.end(), merged));
+  for (const uint64_t entries_max : {0u, 1u << 20}) {  // without and with the index
+    const FragmentPostings postings(all, 3, entries_max);
+    EXPECT_EQ(postings.built(), entries_max != 0);
+    const HeldCores held = cores.HeldBy(postings);
+    size_t next = 0;
+    std::vector<uint32_t> oracle;
+    for (uint32_t i = 0; i < all.size(); ++i) {
+      cores.CoresOf(*all[i].request, &oracle);
+      if (oracle.empty()) continue;
+      ASSERT_LT(next, held.requests.size());
+      EXPECT_EQ(held.requests[next], i);
+      EXPECT_EQ(std::vector<uint32_t>(held.of(next).begin(), held.of(next).end()), oracle);
+      ++next;
+    }
+    EXPECT_EQ(next, held.requests.size());
+    EXPECT_LT(next, all.size());
+  }
 }
 
 TEST(LabelPropagation, TwoCliquesWithAWeakBridgeStayApart) {
@@ -368,6 +410,27 @@ TEST(PublicCores, ChanceIsCountedInLargePopulationsToo) {
 // --- Layers 3 and 5 as edges ------------------------------------------------------------------------------
 
 // A look over hand-made accounts, one owner each.
+// Of 1,000 owners of as many requests each.
+uint64_t AmongOthers(uint64_t a, uint64_t b, uint64_t together) { return ExpectedAsAmongOthersQ8({a, a * 20}, {b, b * 20}, together, {1'000, 20'000}); }
+
+TEST(PublicCores, TheLargestCampaignIsTiedAgainstOthers) {
+  const Tunables tunables;
+  // Independent use, and whatever is shared less than four times as often as among others: never tied.
+  for (uint64_t k = 10; k < 900; k += 10) {
+    EXPECT_FALSE(TiedAgainstOthers(k * k / 1'000, AmongOthers(k, k, k * k / 1'000), tunables)) << k;
+  }
+  EXPECT_FALSE(TiedAgainstOthers(180, AmongOthers(300, 300, 180), tunables));  // 60 % against 17 %: phrases of people with a subject
+  // 48 in 50 of those who hold one hold the other, a fiftieth of the others holds it: a campaign of a quarter of all, or more.
+  for (uint64_t k = 250; k <= 500; k += 50) {
+    const uint64_t both = k * 24 / 25, others = (1'000 - k) / 50;
+    EXPECT_TRUE(TiedAgainstOthers(both, AmongOthers(both + others, both + others, both), tunables)) << k;
+  }
+  // Few owners: that nobody else holds it is no proof.
+  EXPECT_FALSE(TiedAgainstOthers(10, ExpectedAsAmongOthersQ8({10, 40}, {10, 40}, 10, {40, 160}), tunables));
+  // Busy owners hold more: those who ask nine tenths of everything are expected to hold what others hold at times.
+  EXPECT_FALSE(TiedAgainstOthers(200, ExpectedAsAmongOthersQ8({220, 18'000}, {220, 18'000}, 200, {1'000, 20'000}), tunables));
+}
+
 struct Accounts {
   std::vector<Profile> profiles;
   void Ask(uint32_t account, std::vector<uint32_t> fragments, uint8_t elicitation = 0) {
