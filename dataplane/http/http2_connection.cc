@@ -21,7 +21,7 @@ struct Http2Head {
   Head head;
   bool has_method = false, has_path = false, has_status = false;
   bool grpc = false;
-  std::string_view authority;
+  std::string_view authority, protocol;
   HttpAnomalies http_anomalies = 0;
   bool field_malformed = false, pseudo_malformed = false, connection_field = false;
   uint64_t pseudo_order = 0;
@@ -68,6 +68,10 @@ void TakePseudo(const HttpHeader& field, Http2Head* out) {
   if (number == 0 && once(&out->has_method)) head.method = field.value;
   if (number == 2 && out->authority.empty()) out->authority = field.value;
   if (number == 3 && once(&out->has_path)) head.target = field.value;
+  if (number == 5) {
+    if (!out->protocol.empty()) out->pseudo_malformed = true;
+    out->protocol = field.value;
+  }
   if (is_status && once(&out->has_status)) {
     const bool digits = field.value.size() == 3 && std::all_of(field.value.begin(), field.value.end(), IsDigit);
     if (!digits) out->pseudo_malformed = true;
@@ -110,6 +114,7 @@ Http2Head TakeApart(const Http2Block& block, bool is_request) {
       out.head.host = out.authority;
     }
     if (connect && !out.has_path) out.head.target = out.authority;
+    if (!out.protocol.empty() && (!connect || !out.has_path)) out.pseudo_malformed = true;  // RFC 8441, 4
     if (block.fields_lost == 0 && (!out.has_method || (!out.has_path && !connect))) out.pseudo_malformed = true;
   } else if (block.fields_lost == 0 && !out.has_status) {
     out.pseudo_malformed = true;
@@ -205,7 +210,7 @@ void Http2Connection::Tick(const StreamContext& at) {
   if (at.time_ns >= linger_until_ns_) EndLingering();
   for (Http2Stream* stream = first_; stream != nullptr;) {
     Http2Stream* const next = stream->next;
-    if (stream->halves[kRequest].done &&
+    if (stream->halves[kRequest].done && stream->websocket == nullptr &&
         at.time_ns - stream->awaited_since_ns >= core_->limits.response_timeout_ns) {
       core_->Count(HttpCounter::kTimedOut);
       TellEnd(stream, HttpEnd::kTimedOut);
@@ -218,7 +223,7 @@ void Http2Connection::Tick(const StreamContext& at) {
 int64_t Http2Connection::next_deadline_ns() const {
   int64_t next = linger_until_ns_;
   for (const Http2Stream* stream = first_; stream != nullptr; stream = stream->next) {
-    if (stream->halves[kRequest].done) {
+    if (stream->halves[kRequest].done && stream->websocket == nullptr) {
       next = std::min(next, stream->awaited_since_ns + core_->limits.response_timeout_ns);
     }
   }
@@ -258,6 +263,7 @@ Http2Stream* Http2Connection::Open(uint32_t id) {
 
 void Http2Connection::Forget(Http2Stream* stream) {
   for (Http2Stream::Half& half : stream->halves) half.body.Drop(core_);
+  delete stream->websocket;
   Http2Stream** link = &buckets_[stream->id / 2 % kBuckets];
   while (*link != stream) link = &(*link)->chain;
   *link = stream->chain;
@@ -269,6 +275,7 @@ void Http2Connection::Forget(Http2Stream* stream) {
 }
 
 void Http2Connection::TellEnd(Http2Stream* stream, HttpEnd end) {
+  if (stream->websocket != nullptr) stream->websocket->Close(*at_);
   HttpTransactionInfo& info = stream->info;
   Http2Stream::Half& request = stream->halves[kRequest];
   Http2Stream::Half& response = stream->halves[kResponse];
@@ -291,6 +298,7 @@ void Http2Connection::TellEnd(Http2Stream* stream, HttpEnd end) {
 // The message came to its end; the stream too when the other one has.
 void Http2Connection::EndHalf(Http2Stream* stream, Side side) {
   Http2Stream::Half& half = stream->halves[side];
+  if (stream->websocket != nullptr) stream->websocket->End(*at_, side == kRequest);
   half.body.End(core_);
   half.done = true;
   if (half.has_length && !half.no_body && !stream->info.gap && half.data_bytes != half.length) {
@@ -360,10 +368,11 @@ void Http2Connection::OnRequestBlock(const Http2Block& block) {
   StreamContext at = *at_;
   at.http2_hash = http2_hash();
   stream->handle = core_->observer->OnRequestHead(
-      at, stream->info.index, {parts.head.method, parts.head.target, parts.head.host, parts.head.fields, 2});
+      at, stream->info.index, {parts.head.method, parts.head.target, parts.head.host, parts.head.fields, 2, parts.protocol});
   if (parts.grpc) core_->Count(Http2Counter::kGrpc);
   BeginBody(stream, kRequest, parts.head, block.end_stream);
-  if (parts.grpc) stream->halves[kRequest].body.Start(core_, {}, false);
+  stream->asks_websocket = stream->request.connect && parts.protocol == "websocket" && !block.end_stream;
+  if (parts.grpc || stream->asks_websocket) stream->halves[kRequest].body.Start(core_, {}, false);
   if (block.end_stream) EndHalf(stream, kRequest);
 }
 
@@ -397,9 +406,25 @@ void Http2Connection::OnResponseBlock(const Http2Block& block) {
   core_->Count(HttpCounter::kResponses);
   stream->handle = core_->observer->OnResponseHead(*at_, stream->handle, stream->info.index,
                                                    {parts.head.status, parts.head.fields, 2});
+  if (!block.end_stream && SwitchToWebSocket(stream, parts.head)) return;
   BeginBody(stream, kResponse, parts.head, block.end_stream);
   if (parts.grpc) half.body.Start(core_, {}, false);
   if (block.end_stream) EndHalf(stream, kResponse);
+}
+
+// RFC 8441, 5: any 2xx accepts, without the fields of an upgrade but with those of its extensions.
+bool Http2Connection::SwitchToWebSocket(Http2Stream* stream, const Head& head) {
+  if (!stream->asks_websocket || head.status / 100 != 2 || stream->halves[kRequest].done || core_->websockets == nullptr ||
+      !core_->websockets->Wants(stream->handle)) {
+    return false;
+  }
+  WebSocketTerms terms;
+  ReadWebSocketExtensions(head.fields, &terms);
+  core_->Count(Http2Counter::kWebSockets);
+  stream->websocket = new (core_) WebSocketConnection(core_, terms, core_->websockets, stream->handle);
+  stream->handle = nullptr;
+  stream->halves[kResponse].head_seen = true;
+  return true;
 }
 
 // A second block of a message, or one that could not be read.
@@ -440,6 +465,12 @@ bool Http2Connection::OnData(bool from_client, uint32_t stream_id, Bytes* data, 
   }
   Http2Stream::Half& half = stream->halves[side];
   const size_t given = data->size();
+  if (stream->websocket != nullptr) {
+    const size_t used = stream->websocket->Feed(*at_, from_client, *data, budget);
+    *data = data->subspan(used);
+    half.data_bytes += used;
+    return data->empty();
+  }
   body_of_ = stream;
   body_side_ = side;
   const bool goes_on = half.body.Take(core_, this, data, budget);
@@ -489,7 +520,7 @@ void Http2Connection::OnReset(bool from_client, uint32_t stream_id) {
     core_->Count(Http2Counter::kStreamsReset);
   }
   // The client's reset and the server's answer may cross.
-  const bool lingers = from_client && !stream->halves[kResponse].done && lingering_ < kLingeringMax &&
+  const bool lingers = from_client && stream->websocket == nullptr && !stream->halves[kResponse].done && lingering_ < kLingeringMax &&
                        !MutantIs("http2.reset_forgets");
   if (!lingers) {
     TellEnd(stream, HttpEnd::kFlowEnded);
@@ -543,6 +574,8 @@ void Http2Connection::OnGap(bool from_client, uint32_t stream_id) {
     if (stream_id != 0 && stream->id != stream_id) continue;
     if (stream->halves[side].done) continue;
     stream->info.gap = true;
+    // How much of this stream is missing nobody says: its frames cannot be found again.
+    if (stream->websocket != nullptr) stream->websocket->Gap(*at_, from_client, UINT64_MAX);
     stream->halves[side].body.Gap(core_);
   }
 }

@@ -1,6 +1,9 @@
 // The HTTP/2 of one TCP connection: two Http2Readers, and the streams in which requests and responses meet. A stream
 // gives the same observer calls as an HTTP/1 transaction, so what stands above knows no difference.
 //
+// An extended CONNECT for WebSocket (RFC 8441) that is accepted turns its stream into a WebSocketConnection, where the observer
+// asks for it; another CONNECT is a tunnel that is not looked into.
+//
 // Bounds: streams_per_connection_max open streams with records of a bounded pool; each takes a few hundred bytes, and
 // a decompressor only while a coded body is open. A stream that is over is forgotten at once. One that the client
 // reset is read on for two seconds, for the answer that was on its way, but at most kLingeringMax of them: a rapid
@@ -9,6 +12,7 @@
 
 #include "dataplane/http/body_decoder.h"
 #include "dataplane/http/http2_reader.h"
+#include "dataplane/http/websocket.h"
 
 namespace stillwatch::dataplane {
 
@@ -30,6 +34,8 @@ struct Http2Stream {
   HttpTransactionInfo info;
   int64_t awaited_since_ns = 0;  // when the request ended
   int64_t reset_ns = 0;          // the client gave it up then; what the server had sent is still read; 0: not
+  bool asks_websocket = false;   // by an extended CONNECT
+  WebSocketConnection* websocket = nullptr;  // its own, once accepted
   Half halves[2];                // request, response
 };
 
@@ -83,6 +89,7 @@ class Http2Connection final : public HttpConnection, private Http2Events, privat
   void EndHalf(Http2Stream* stream, Side side);
   void OnRequestBlock(const Http2Block& block);
   void OnResponseBlock(const Http2Block& block);
+  bool SwitchToWebSocket(Http2Stream* stream, const Head& head);
   void OnTrailers(Http2Stream* stream, Side side, const Http2Block& block);
   bool OpensUnseen(uint32_t id) const;
   void Mark(Http2Stream* stream, Http2Counter anomaly);

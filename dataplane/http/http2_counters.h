@@ -18,6 +18,7 @@ enum class Http2Counter {
   kPushPromised,        // PUSH_PROMISE frames; pushed responses are not looked at
   kPushedFrames,        // frames of pushed streams, passed over
   kGrpc,                // gRPC requests: bodies passed over
+  kWebSockets,          // streams that became WebSocket connections (extended CONNECT, RFC 8441)
   kUnknownFrames,       // frames of types that RFC 9113 does not list, passed over
   kClosedStreamFrames,  // frames of streams that are over or are not followed, passed over
 
@@ -49,7 +50,7 @@ enum class Http2Counter {
 inline constexpr CounterNames<Http2Counter> kHttp2CounterNames{
     "http2.connections", "http2.upgrades", "http2.joined", "http2.frames", "http2.streams",
     "http2.streams_reset", "http2.goaways", "http2.push_promised", "http2.pushed_frames", "http2.grpc",
-    "http2.unknown_frames", "http2.closed_stream_frames",
+    "http2.websockets", "http2.unknown_frames", "http2.closed_stream_frames",
     "http2.field_malformed", "http2.pseudo_malformed", "http2.connection_field", "http2.length_mismatch",
     "http2.preface_malformed", "http2.frame_malformed", "http2.continuation_missing", "http2.head_too_large",
     "http2.hpack_failed", "http2.hpack_memory_empty", "http2.hpack_lost", "http2.hpack_fields_lost",

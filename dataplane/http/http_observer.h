@@ -25,6 +25,7 @@ struct HttpRequestHead {
   std::string_view method, target, host;  // host: Host header or :authority, "" when absent
   std::span<const HttpHeader> headers;  // without pseudo-header fields
   uint8_t version = 1;                  // major
+  std::string_view protocol = {};       // of an extended CONNECT (RFC 8441): what its stream is to carry
 };
 struct HttpResponseHead {
   uint16_t status = 0;

@@ -49,15 +49,19 @@ void ReadExtensions(std::string_view value, WebSocketTerms* terms) {
 
 }  // namespace
 
+void ReadWebSocketExtensions(std::span<const HttpHeader> answer, WebSocketTerms* terms) {
+  for (const HttpHeader& field : answer) {
+    if (EqualsNoCase(field.name, "sec-websocket-extensions")) ReadExtensions(field.value, terms);
+  }
+}
+
 bool ReadWebSocketTerms(std::span<const HttpHeader> answer, WebSocketTerms* terms) {
   bool upgrades = false;
   for (const HttpHeader& field : answer) {
-    if (EqualsNoCase(field.name, "upgrade")) {
-      Split(field.value, ',', [&](std::string_view word) { upgrades = upgrades || EqualsNoCase(word, "websocket"); });
-    } else if (EqualsNoCase(field.name, "sec-websocket-extensions")) {
-      ReadExtensions(field.value, terms);
-    }
+    if (!EqualsNoCase(field.name, "upgrade")) continue;
+    Split(field.value, ',', [&](std::string_view word) { upgrades = upgrades || EqualsNoCase(word, "websocket"); });
   }
+  ReadWebSocketExtensions(answer, terms);
   return upgrades;
 }
 

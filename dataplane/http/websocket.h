@@ -1,5 +1,6 @@
-// WebSocket (RFC 6455) behind an HTTP/1.1 upgrade, both directions, as a watcher; permessage-deflate (RFC 7692) with
-// and without context takeover. Made by Connection when a 101 names websocket and the observer asks for it.
+// WebSocket (RFC 6455) behind an HTTP/1.1 upgrade or in a stream of HTTP/2 (RFC 8441), both directions, as a watcher;
+// permessage-deflate (RFC 7692) with and without context takeover. Made by Connection when a 101 names websocket, and by
+// Http2Connection when an extended CONNECT for it is accepted, if the observer asks for it.
 //
 // Messages are told as they come, unmasked and decompressed, in pieces of at most kWebSocketPieceBytes; nothing of
 // them is held here. Any cut of the bytes gives the same frames and messages. Bounds: one decoder block a compressed
@@ -25,6 +26,8 @@ struct WebSocketTerms {
 };
 // False when the answer's fields do not upgrade to WebSocket.
 bool ReadWebSocketTerms(std::span<const HttpHeader> answer, WebSocketTerms* terms);
+// The same for an answer that needs no Upgrade.
+void ReadWebSocketExtensions(std::span<const HttpHeader> answer, WebSocketTerms* terms);
 
 class WebSocketConnection {
  public:

@@ -7,7 +7,7 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-constexpr uint16_t kServerName = 0, kSupportedGroups = 10, kPointFormats = 11, kSignatureAlgorithms = 13, kAlpn = 16,
+constexpr uint16_t kServerName = 0, kSupportedGroups = 10, kPointFormats = 11, kSignatureAlgorithms = 13, kAlpn = 16, kEncryptThenMac = 22,
                    kPreSharedKey = 41, kEarlyData = 42, kSupportedVersions = 43, kEncryptedClientHello = 0xfe0d,
                    kEncryptedServerName = 0xffce, kSessionTicket = 35,
                    kSignatureAlgorithmsCert = 50;
@@ -138,6 +138,7 @@ bool ParseServerHello(Bytes body, ServerHello* hello) {
   ExtensionWalk walk(hello->extensions);
   uint16_t type;
   for (Bytes extension; walk.Next(&type, &extension);) {
+    if (type == kEncryptThenMac) hello->encrypt_then_mac = true;
     if (type == kSupportedVersions && extension.size() == 2) hello->version_chosen = LoadBe16(extension.data());
     if (type == kAlpn && extension.size() > 3 && extension[2] == extension.size() - 3) {
       hello->alpn = AsText(extension.subspan(3));

@@ -71,6 +71,7 @@ struct ServerHello {
   Bytes extensions;
   std::string_view alpn;         // TLS 1.3 says it encrypted only
   bool retry = false;            // HelloRetryRequest: another ClientHello follows
+  bool encrypt_then_mac = false; // of CBC suites (RFC 7366)
   bool malformed = false;
 };
 

@@ -66,8 +66,9 @@ void DeriveTls12Keys(const Suite& suite, const uint8_t* master, const uint8_t* c
   std::memcpy(seed + kLabel.size() + 32, client_random, 32);
   // P_hash: A(i) = HMAC(A(i-1)); output HMAC(A(i) + seed).
   const size_t hash = HashBytes(suite);
-  const size_t wanted = 2u * suite.key_bytes + 2u * suite.fixed_iv_bytes;
-  uint8_t block[4 * kHashMax];
+  const size_t mac_bytes = suite.mac == Mac::kNone ? 0 : suite.tag_bytes;
+  const size_t wanted = 2 * mac_bytes + 2u * suite.key_bytes + 2u * suite.fixed_iv_bytes;
+  uint8_t block[4 * kHashMax];  // of 160 bytes at most, in whole hashes
   uint8_t chained[kHashMax + sizeof seed];
   std::memcpy(chained + hash, seed, sizeof seed);
   Hmac(suite, master, kMasterBytes, Bytes(seed, sizeof seed), chained);
@@ -79,8 +80,10 @@ void DeriveTls12Keys(const Suite& suite, const uint8_t* master, const uint8_t* c
   }
   const size_t side = of_client ? 0 : 1;
   std::memset(keys, 0, sizeof *keys);
-  std::memcpy(keys->key, block + side * suite.key_bytes, suite.key_bytes);
-  std::memcpy(keys->iv, block + 2u * suite.key_bytes + side * suite.fixed_iv_bytes, suite.fixed_iv_bytes);
+  std::memcpy(keys->secret, block + side * mac_bytes, mac_bytes);
+  const uint8_t* const cipher_keys = block + 2 * mac_bytes;
+  std::memcpy(keys->key, cipher_keys + side * suite.key_bytes, suite.key_bytes);
+  std::memcpy(keys->iv, cipher_keys + 2u * suite.key_bytes + side * suite.fixed_iv_bytes, suite.fixed_iv_bytes);
   Wipe(block, sizeof block);
   Wipe(chained, sizeof chained);
 }

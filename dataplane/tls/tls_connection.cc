@@ -302,6 +302,7 @@ void TlsConnection::ChangeCipher(int side) {
   if (suite_ != nullptr && !suite_->tls13) {
     s.stage = Stage::kProtected;
     s.keyed = false;
+    s.encrypt_then_mac = encrypt_then_mac_;
   } else if (suite_ == nullptr && !core_->decrypts() && !early_data_ && side == 1) {
     CloseSide(&s);
   }
@@ -310,7 +311,7 @@ void TlsConnection::ChangeCipher(int side) {
 TlsConnection::Outcome TlsConnection::OpenRecord(int side, Bytes fragment) {
   Side& s = side_[side];
   const int opened =
-      core_->ciphers.Open(*suite_, keys_->direction[side], s.sequence, s.header, fragment, core_->plain.data());
+      core_->ciphers.Open(*suite_, s.encrypt_then_mac, keys_->direction[side], s.sequence, s.header, fragment, core_->plain.data());
   if (opened < 0) {
     FinishRecord(&s);
     if (s.skips_left != 0) {
@@ -518,6 +519,7 @@ void TlsConnection::OnServerHello(Bytes body) {
     return;
   }
   suite_ = suite;
+  encrypt_then_mac_ = hello.encrypt_then_mac;
   if (!suite->tls13) return;
   for (Side& s : side_) {
     s.stage = Stage::kProtected;

@@ -67,6 +67,7 @@ class TlsConnection {
     bool traffic = false;     // TLS 1.3: behind the Finished
     bool opened = false;      // its record's content is in the core's memory and not yet handed on whole
     bool end_told = false;
+    bool encrypt_then_mac = false;
     bool gap_waits = false, end_waits = false;  // come behind what waits
     uint8_t header_bytes = 0;
     uint8_t header[5] = {};
@@ -109,6 +110,7 @@ class TlsConnection {
   const Suite* suite_ = nullptr;       // of the handshake at hand
   Outcome outcome_ = Outcome::kGoOn;   // why Read stopped
   bool hello_seen_ = false, early_data_ = false, decrypted_ = false, waited_ = false;
+  bool encrypt_then_mac_ = false;      // of the handshake at hand
   bool ssl2_ = false, records_seen_ = false;
   uint64_t ja4_hash_ = 0;
   Segment *wait_first_ = nullptr, *wait_last_ = nullptr;

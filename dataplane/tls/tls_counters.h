@@ -27,7 +27,7 @@ enum class TlsCounter {
   kKeyUpdates,         // TLS 1.3 key updates followed
   kRenegotiations,     // TLS 1.2 handshakes inside a connection
   kEarlyDataSkipped,   // 0-RTT records passed over: not decrypted
-  kSuiteRefused,       // connections not decrypted: protocol version or cipher suite is none of the AEAD ones
+  kSuiteRefused,       // connections not decrypted: protocol version or cipher suite is none that can be read (docs/deploy.md)
   kKeyed,              // directions that got a key
   kSecretLate,         // connections whose secret came after the records that need it
   kSecretNever,        // connections given up because no secret came within tls.secret_wait_s

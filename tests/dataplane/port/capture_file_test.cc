@@ -207,6 +207,26 @@ TEST(CaptureFileTest, OtherLinkTypesGetAnEthernetHeaderOrAreLeftOut) {
   EXPECT_NE(port->warnings()[0].find("link type 195"), std::string::npos);
 }
 
+TEST(CaptureFileTest, PppIsReadWithAndWithoutItsOptionalBytes) {
+  const std::string ip4 = "\x45 four", ip6 = "\x60 six", address = "\xff\x03";
+  CaptureBytes bytes(false);
+  bytes.Section().Interface(9).Interface(50).Interface(204);
+  bytes.Enhanced(0, 1, "\x21" + ip4).Enhanced(0, 2, address + "\x21" + ip4).Enhanced(0, 3, std::string("\0\x21", 2) + ip4);
+  bytes.Enhanced(1, 4, address + std::string("\0\x57", 2) + ip6).Enhanced(1, 5, "\x57" + ip6);
+  bytes.Enhanced(2, 6, std::string("\1", 1) + address + "\x57" + ip6).Enhanced(2, 7, std::string("\0\x57", 2) + ip6);
+  bytes.Enhanced(0, 8, "\xc0\x21 link control").Enhanced(0, 9, "\x21").Enhanced(0, 10, address).Enhanced(2, 11, "\1");
+  TempFile file(bytes.text());
+  auto port = Open({file.path()});
+  const auto packets = ReadAll(*port);
+  ASSERT_EQ(packets.size(), 7u);
+  const std::string zero(12, '\0');
+  const std::string four = zero + "\x08" + std::string(1, '\0') + ip4, six = zero + "\x86\xdd" + ip6;
+  for (const size_t i : {0, 1, 2}) EXPECT_EQ(packets[i].bytes, four) << i;
+  for (const size_t i : {3, 4, 5, 6}) EXPECT_EQ(packets[i].bytes, six) << i;
+  EXPECT_EQ(port->counters().Get(CaptureCounter::kLinkMalformed), 4u);
+  EXPECT_EQ(port->counters().Get(CaptureCounter::kLinkUnsupported), 0u);
+}
+
 TEST(CaptureFileTest, UnreadableFilesAreNamedWithTheReason) {
   const auto error = [](const std::string& path) {
     const auto port = OpenCaptures(std::vector<std::string>{path});
