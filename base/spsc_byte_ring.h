@@ -49,8 +49,8 @@ class SpscByteRing {
   // Producer: publishes what Reserve gave.
   void Commit() { tail_.store(pending_tail_, std::memory_order_release); }
 
-  // Consumer. The oldest record, valid until PopFront; empty when there is none.
-  std::span<const uint8_t> Front() {
+  // Consumer. The oldest record, the consumer's own until PopFront; empty when there is none.
+  std::span<uint8_t> Front() {
     uint64_t head = head_.load(std::memory_order_relaxed);
     for (;;) {
       if (head == tail_seen_) {

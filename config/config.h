@@ -44,7 +44,7 @@ struct Config {
     bool traffic_control;
   } fail_open;
   struct {
-    int64_t flows_max, idle_timeout_s, syn_timeout_s;
+    int64_t flows_max, fronts_max, idle_timeout_s, syn_timeout_s;
     int64_t reassembly_mib, reassembly_flow_kib;
   } flow;
   struct {

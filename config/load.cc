@@ -205,6 +205,9 @@ std::vector<Problem> CombinationProblems(const Config& config) {
   if (!power_of_two(config.threads.forwarder_ring_frames)) {
     problems.push_back({"threads.forwarder_ring_frames", "must be a power of two", ""});
   }
+  if (config.ports.queues > 1 && config.threads.workers == 0) {
+    problems.push_back({"ports.queues", "needs threads.workers of at least 1", "one thread that forwards and looks polls one queue"});
+  }
   if (config.policy.throttle_permille < config.policy.step_up_permille) {
     problems.push_back({"policy.throttle_permille", "is below policy.step_up_permille", "the ladder must rise"});
   }

@@ -40,7 +40,7 @@ const Key kSchema[] = {
          "ethdev: a NIC bound to a userspace driver, a and b are PCI addresses."),
     TEXT("ports.a", ports.a, R"("")", kAny, kRestart, "Interface (or PCI address) towards the clients."),
     TEXT("ports.b", ports.b, R"("")", kAny, kRestart, "Interface (or PCI address) towards the servers."),
-    INT("ports.queues", ports.queues, "1", "queues a port", 1, 64, kRestart, "Receive queues; one forwarder polls one queue of both ports."),
+    INT("ports.queues", ports.queues, "1", "queues a port", 1, 16, kRestart, "Receive queues of each port, as many forwarders: forwarder i polls queue i of both ports. The device must spread by addresses (RSS) and have that many."),
     INT("ports.descriptors", ports.descriptors, "2048", "frames", 64, 32768, kRestart, "Receive and transmit ring size; a power of two."),
     INT("ports.mbufs", ports.mbufs, "16383", "buffers", 1023, 8388607, kRestart, "Packet buffers in all; checked at start against rings and queues."),
     INT("ports.mtu", ports.mtu, "1500", "bytes", 576, 9216, kRestart, "Largest IP packet on both ports; refused when the driver cannot carry it whole."),
@@ -52,7 +52,7 @@ const Key kSchema[] = {
     INT("threads.workers", threads.workers, "1", "threads", 0, 64, kRestart, "Threads that decode; 0: the forwarder decodes too (one core)."),
     INT("threads.forwarder_ring_frames", threads.forwarder_ring_frames, "4096", "frames", 64, 65536, kRestart, "Ring between a forwarder and a worker; a power of two."),
     INT("threads.exchange_ring_mib", threads.exchange_ring_mib, "64", "MiB in all", 1, 4096, kRestart, "Rings between workers and the detection thread."),
-    {"threads.cpus", FIELD(threads.cpus), "[]", "", 0, 0, kAny, kRestart, "Processors to pin to: forwarder, workers, detection, in this order; empty: not pinned."},
+    {"threads.cpus", FIELD(threads.cpus), "[]", "", 0, 0, kAny, kRestart, "Processors to pin to: forwarders (one for each of ports.queues), workers, detection, in this order; empty: not pinned."},
 
     TEXT("eal.huge_pages", eal.huge_pages, R"("auto")", kHugePages, kRestart, "auto: use huge pages when they are there. off: never."),
     INT("eal.memory_mib", eal.memory_mib, "256", "MiB", 64, 65536, kRestart, "Memory given to DPDK."),
@@ -66,6 +66,7 @@ const Key kSchema[] = {
     BOOL("fail_open.traffic_control", fail_open.traffic_control, "false", kRestart, "Inline with ports.driver = \"af_packet\": the kernel forwards on traffic control when the process is gone, as it does on XDP with af_xdp. Makes a veth pair for each port. false: without the process the link is cut."),
 
     INT("flow.flows_max", flow.flows_max, "262144", "flows in all", 1024, 67108864, kRestart, "Flow table size; when full the least recently used flow is given up, counted."),
+    INT("flow.fronts_max", flow.fronts_max, "65536", "connections", 0, 16777216, kRestart, "Connections in front of a TLS terminator that are remembered, so that requests behind it can be joined with them where a box sees both sides; 0: they are not joined."),
     INT("flow.idle_timeout_s", flow.idle_timeout_s, "600", "s of traffic time", 1, 86400, kRestart, "An established flow without packets is ended after this."),
     INT("flow.syn_timeout_s", flow.syn_timeout_s, "30", "s of traffic time", 1, 3600, kRestart, "A flow that never carried data is ended after this."),
     INT("flow.reassembly_mib", flow.reassembly_mib, "64", "MiB in all", 1, 65536, kRestart, "Out-of-order TCP bytes that are held."),

@@ -46,6 +46,7 @@ struct WorkerOptions {
   int64_t response_timeout_ns = 600ll * 1'000'000'000;  // a request that waits longer is given up
   bool trust_proxy_header = false;     // a PROXY header names the client; else it is only passed over
   bool ignore_checksums = false;       // captures taken on the sending host
+  bool tell_connections = false;       // connections by ConnectionNote, so that both sides of a terminator can be joined
   Salt salt;                           // seeds flow hashes and flow ids
   TlsOptions tls;
 };

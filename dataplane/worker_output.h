@@ -2,6 +2,7 @@
 // implementation's contract says (live: never; replay: it may wait for room).
 #pragma once
 
+#include "dataplane/llm/connection_note.h"
 #include "dataplane/llm/exchange.h"
 #include "dataplane/llm/flow_record.h"
 
@@ -13,6 +14,8 @@ class WorkerOutput {
   // The view is valid during the call.
   virtual void OnExchange(const ExchangeView& exchange) = 0;
   virtual void OnFlowRecord(const FlowRecord& record) = 0;
+  // Only where WorkerOptions::tell_connections asks for it.
+  virtual void OnConnection(const ConnectionNote&) {}
 };
 
 }  // namespace stillwatch::dataplane

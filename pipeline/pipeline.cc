@@ -142,6 +142,12 @@ void Pipeline::OnWatermark(uint64_t, int64_t traffic_time_ns) {
   }
 }
 
+void Pipeline::CutBatch() {
+  if (block_at_.empty()) return;
+  counters_.Add(PipelineCounter::kBatchesCut);
+  CloseBatch();
+}
+
 void Pipeline::CloseBatch() {
   counters_.Add(PipelineCounter::kBatches);
   if (backend_ != nullptr) ComputeSketches();

@@ -65,6 +65,7 @@ struct PipelineOptions {
 enum class PipelineCounter {
   kExchanges,            // exchanges taken in
   kBatches,              // logical batches closed
+  kBatchesCut,           // of those, closed by wall time: live, 1 ms after their first exchange
   kFlowRecords,          // flow records taken in (not yet evidence)
   kNoKey,                // exchanges without a credential: no account to hold them
   kNoInstruction,        // exchanges without instruction text: counted for the account, no content evidence
@@ -85,7 +86,7 @@ enum class PipelineCounter {
   kCount
 };
 inline constexpr CounterNames<PipelineCounter> kPipelineCounterNames{
-    "pipeline.exchanges", "pipeline.batches", "pipeline.flow_records", "pipeline.no_key",
+    "pipeline.exchanges", "pipeline.batches", "pipeline.batches_cut", "pipeline.flow_records", "pipeline.no_key",
     "pipeline.no_instruction", "pipeline.one_sided", "pipeline.near_duplicates",
     "pipeline.sketch_failed", "pipeline.evaluations", "pipeline.evaluation_sampled", "pipeline.edges",
     "pipeline.edges_unknown_account", "pipeline.campaigns", "pipeline.campaigns_dropped",
@@ -103,6 +104,10 @@ class Pipeline {
   void OnExchange(const dataplane::ExchangeView& exchange);
   void OnFlowRecord(const dataplane::FlowRecord& record);
   void OnWatermark(uint64_t packet, int64_t traffic_time_ns);
+  // Live: closes the open batch, wherever it stands, so that nothing waits for traffic time to go on. Never in a replay,
+  // whose batches are cut by traffic time alone.
+  bool batch_is_open() const { return !block_at_.empty(); }
+  void CutBatch();
   // Closes the open batch, judges, writes what changed and the profiles, flushes the sink.
   Status Finish();
   // Closes the open batch and flushes the sink, and leaves the rest as it is: the run goes on in another process.

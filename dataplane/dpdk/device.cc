@@ -36,13 +36,14 @@ uint32_t AfPacketFrameSize(uint32_t mtu) {
 }
 
 // Device arguments of the virtual driver over a kernel interface.
-std::string DriverArguments(PortDriver driver, const std::string& interface, uint32_t mtu) {
-  if (driver == PortDriver::kAfXdp)
-    return "iface=" + interface + ",start_queue=0,queue_count=1,busy_budget=0";
-  const uint32_t frame = AfPacketFrameSize(mtu);
+std::string DriverArguments(const InlinePairOptions& options, const std::string& interface) {
+  const std::string queues = std::to_string(options.queues);
+  if (options.driver == PortDriver::kAfXdp)
+    return "iface=" + interface + ",start_queue=0,queue_count=" + queues + ",busy_budget=0";
+  const uint32_t frame = AfPacketFrameSize(options.mtu);
   const uint32_t count = std::max(16u * 1024 * 1024 / frame, 512u);
   return "iface=" + interface + ",framesz=" + std::to_string(frame) +
-         ",blocksz=65536,framecnt=" + std::to_string(count);
+         ",blocksz=65536,framecnt=" + std::to_string(count) + ",qpairs=" + queues;
 }
 
 Status CheckInterface(const InlinePairOptions& options, const std::string& key,
@@ -122,8 +123,8 @@ Result<Pool> MakePool(const InlinePairOptions& options) {
 }
 
 Status CheckPoolSize(const InlinePairOptions& options, size_t devices) {
-  const size_t rings = devices * 2 * std::max<size_t>(options.descriptors, 2048);
-  const size_t need = rings + options.lent_max + 2 * kCacheBuffers;
+  const size_t rings = devices * options.queues * 2 * std::max<size_t>(options.descriptors, 2048);
+  const size_t need = rings + options.lent_max + (1 + options.queues) * kCacheBuffers;
   if (options.mbufs >= need) return {};
   return Error{"ports.mbufs: " + std::to_string(options.mbufs) +
                " packet buffers are too few: the ports' rings hold " + std::to_string(rings) +
@@ -161,7 +162,7 @@ Result<std::unique_ptr<Device>> Device::Open(const InlinePairOptions& options, c
         return Error{s.message()};
       dpdk_name = (options.driver == PortDriver::kAfXdp ? "net_af_xdp_" : "net_af_packet_") +
                   std::string(1, letter);
-      arguments = DriverArguments(options.driver, device->name_, options.mtu);
+      arguments = DriverArguments(options, device->name_);
     }
     const int failed = rte_eal_hotplug_add("vdev", dpdk_name.c_str(), arguments.c_str());
     if (failed != 0)
@@ -187,17 +188,30 @@ Status Device::Configure(const InlinePairOptions& options, rte_mempool* pool) {
   if (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
     conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   sends_chains_ = conf.txmode.offloads != 0;
-  failed = rte_eth_dev_configure(id_, 1, 1, &conf);
+  if (options.queues > std::min(info.max_rx_queues, info.max_tx_queues)) {
+    return Error{"ports.queues: " + name_ + " has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
+                 " queues, fewer than " + std::to_string(options.queues) +
+                 "; ethtool -L " + name_ + " combined N gives a NIC more"};
+  }
+  if (options.queues > 1 && info.flow_type_rss_offloads != 0) {
+    // By whatever addresses and ports the device can: only load is spread by it, workers are chosen by our own hash.
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+  }
+  failed = rte_eth_dev_configure(id_, options.queues, options.queues, &conf);
   if (failed != 0) return Failed(name_, "configuring it", failed);
   uint16_t rx = options.descriptors, tx = options.descriptors;
   failed = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx);
   if (failed != 0) return Failed(name_, "adjusting its ring sizes", failed);
   const int node = rte_eth_dev_socket_id(id_);
   const auto socket = node < 0 ? static_cast<unsigned>(SOCKET_ID_ANY) : static_cast<unsigned>(node);
-  failed = rte_eth_rx_queue_setup(id_, 0, rx, socket, nullptr, pool);
-  if (failed != 0) return Failed(name_, "setting its receive queue up", failed);
-  failed = rte_eth_tx_queue_setup(id_, 0, tx, socket, nullptr);
-  if (failed != 0) return Failed(name_, "setting its transmit queue up", failed);
+  for (uint16_t queue = 0; queue < options.queues; ++queue) {
+    const std::string which = " queue " + std::to_string(queue) + " up";
+    failed = rte_eth_rx_queue_setup(id_, queue, rx, socket, nullptr, pool);
+    if (failed != 0) return Failed(name_, "setting its receive" + which, failed);
+    failed = rte_eth_tx_queue_setup(id_, queue, tx, socket, nullptr);
+    if (failed != 0) return Failed(name_, "setting its transmit" + which, failed);
+  }
   if (options.driver == PortDriver::kEthdev) {
     failed = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(options.mtu));
     if (failed != 0)

@@ -1,7 +1,7 @@
-// Two Ethernet ports as one Port: what comes in by one goes out by the other at once, inside
-// Receive, before anybody looks at it. One port, or forward = false: a mirror port, from which
-// nothing is ever sent. Polled by one thread (the forwarder). Behind it: AF_XDP on our pinned
-// programme, AF_PACKET, or any DPDK device.
+// Two Ethernet ports as one Port for each forwarder: what comes in by queue i of one goes out by queue i of the
+// other at once, inside Receive, before anybody looks at it. One port, or forward = false: a mirror port, from which
+// nothing is ever sent. Each queue is polled by one thread (its forwarder), and shares nothing with the other queues
+// but the buffers. Behind it: AF_XDP on our pinned programme, AF_PACKET, or any DPDK device.
 //
 // Buffers: a frame that is looked at holds one reference to its packet buffer until Release. All
 // changes needed to send (VLAN tag put back, chained buffers made one) come before the reference,
@@ -9,7 +9,7 @@
 // then counted and freed.
 //
 // An interface that was removed and has come back is another one to its driver: Reopen lets the polling thread close both
-// devices and open them anew once no frame is lent out. Meanwhile the heart does not beat, so that the kernel forwards.
+// devices and open them anew once no frame is lent out and every queue's thread stands aside. Meanwhile the heart does not beat, so that the kernel forwards.
 //
 // Bad input: none; frames are not interpreted. Needs a started Eal.
 #pragma once
@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -26,7 +27,6 @@
 #include "dataplane/dpdk/latency.h"
 #include "dataplane/port/heart.h"
 #include "dataplane/port/port.h"
-#include "dataplane/port/traffic_clock.h"
 
 namespace stillwatch::dataplane {
 
@@ -72,26 +72,29 @@ struct InlinePairOptions {
   uint16_t descriptors = 2048;  // of each ring; a power of two
   uint32_t mbufs = 16'383;      // 2^n - 1
   uint32_t lent_max = 4096;     // frames that workers' rings can hold together
+  uint16_t queues = 1;          // of each port, each with its forwarder; at most kForwardersMax
 };
 
-class InlinePair final : public Port {
+class PortQueue;
+
+class InlinePair {
  public:
   // The error names the configuration key that mends it. `heart` and `clock` outlive the pair.
   static Result<std::unique_ptr<InlinePair>> Open(const InlinePairOptions& options, Heart* heart,
                                                   const Clock* clock);
   // After every frame was released.
-  ~InlinePair() override;
+  ~InlinePair();
 
-  size_t Receive(std::span<Frame> frames) override;
-  void Release(std::span<const Frame> frames) override;
-  bool lossless() const override { return false; }
-  bool at_end() const override { return false; }
-  void OnPollingThread() override;
-  bool buffers_scarce() const override { return scarce_; }
+  // The receive queues, as ports of their forwarders; frame numbers of all of them are different.
+  std::vector<Port*> ports() const;
+  Port* port(size_t queue) const;
 
-  const CounterBlock<ForwardCounter>& counters() const { return counters_; }
-  const CounterBlock<DelayCounter>& delay_counters() const { return delay_; }
-  const CounterBlock<WaitCounter>& wait_counters() const { return wait_; }
+  // Of all queues together. Any thread.
+  uint64_t Count(ForwardCounter counter) const;
+  uint64_t Received(size_t queue) const;
+  LatencyCounts Delays() const;
+  LatencyCounts Waits() const;
+  void RegisterCounters(CounterRegistry* registry) const;
   // Any thread. Closes and opens once; where that fails both stay closed, the error says why, and it may be asked again. With
   // AF_XDP the programme is on both interfaces before.
   void Reopen(const std::string& a, const std::string& b);
@@ -104,37 +107,23 @@ class InlinePair final : public Port {
   const CounterBlock<DeviceCounter>& device_counters() const { return device_counters_; }
 
  private:
+  friend class PortQueue;
   struct Devices;
 
   InlinePair(const InlinePairOptions& options, std::unique_ptr<Devices> devices, Heart* heart, const Clock* clock);
   static Result<std::unique_ptr<Devices>> OpenDevices(const InlinePairOptions& options);
   void TryReopen();
   void AddDeviceCounters(uint64_t totals[3]) const;
-  size_t ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time_ns);
-  // Empties the receive rings; how many frames.
-  uint64_t Flush();
-  void WatchBuffers();
 
   InlinePairOptions options_;  // names under devices_mutex_
+  // Of an opening anew: asked for, threads of queues that stand aside for it, and how many there were.
   std::atomic<bool> reopen_{false}, open_{true};
-  uint64_t lent_ = 0;  // frames handed out and not released
+  std::atomic<uint32_t> aside_{0}, openings_{1};
   mutable std::mutex devices_mutex_;  // who opens devices and who asks for their counters; not taken for frames
   std::string reopen_error_;
   uint64_t closed_[3] = {};  // counters of devices that were closed
   std::unique_ptr<Devices> devices_;  // null: closed, and not open again
-  Heart* const heart_;
-  const Clock* const clock_;
-  TrafficClock traffic_clock_;
-  uint64_t number_ = 0;
-  uint32_t polls_ = 0;
-  bool scarce_ = false;
-  bool idle_ = true;
-  bool fresh_ = false;  // AF_PACKET just opened: what its rings hold came before it was bound to its interface
-  const LatencySteps latency_steps_;
-  uint64_t polled_ticks_[2] = {};  // end of the last poll of each side; 0: none yet
-  CounterBlock<ForwardCounter> counters_{kForwardCounterNames};
-  CounterBlock<DelayCounter> delay_{kDelayCounterNames};
-  CounterBlock<WaitCounter> wait_{kWaitCounterNames};
+  std::vector<std::unique_ptr<PortQueue>> queues_;
   CounterBlock<DeviceCounter> device_counters_{kDeviceCounterNames};
 };
 

@@ -61,6 +61,8 @@ static_assert(kLatencySteps == static_cast<size_t>(WaitCounter::kCount));
 // Upper ends, in microseconds; the last step has none.
 inline constexpr std::array<uint64_t, kLatencySteps - 1> kLatencyEndsUs{1, 2, 5, 10, 20, 50, 100, 200, 500, 1'000, 10'000};
 
+using LatencyCounts = std::array<uint64_t, kLatencySteps>;
+
 // Steps of kLatencyEndsUs in ticks of the time stamp counter.
 class LatencySteps {
  public:
@@ -79,7 +81,7 @@ class LatencySteps {
 
 // The upper end of the step in which the share `per_mille` of all frames has been counted, in microseconds. 0 without frames, none
 // where it is the last step.
-inline std::optional<uint64_t> LatencyQuantileUs(const std::array<uint64_t, kLatencySteps>& frames, uint64_t per_mille) {
+inline std::optional<uint64_t> LatencyQuantileUs(const LatencyCounts& frames, uint64_t per_mille) {
   const uint64_t all = std::accumulate(frames.begin(), frames.end(), uint64_t{0});
   if (all == 0) return 0;
   uint64_t seen = 0;
@@ -92,10 +94,14 @@ inline std::optional<uint64_t> LatencyQuantileUs(const std::array<uint64_t, kLat
 
 // Values of a block, in the order of its steps.
 template <typename Enum>
-std::array<uint64_t, kLatencySteps> LatencyOf(const CounterBlock<Enum>& block) {
-  std::array<uint64_t, kLatencySteps> frames;
+LatencyCounts LatencyOf(const CounterBlock<Enum>& block) {
+  LatencyCounts frames;
   for (size_t i = 0; i < kLatencySteps; ++i) frames[i] = block.Get(static_cast<Enum>(i));
   return frames;
+}
+
+inline void AddTo(LatencyCounts* sum, const LatencyCounts& frames) {
+  for (size_t i = 0; i < kLatencySteps; ++i) (*sum)[i] += frames[i];
 }
 
 }  // namespace stillwatch::dataplane

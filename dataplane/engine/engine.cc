@@ -18,8 +18,7 @@ constexpr int64_t kNapNs = 50'000;
 constexpr size_t kRecordBytesMin = 1u << 20;  // holds the largest exchange
 
 std::vector<std::unique_ptr<Lane>> MakeLanes(const EngineOptions& options, bool lossless,
-                                             const WorkerFactory& factory,
-                                             const std::atomic<uint64_t>* sent,
+                                             const WorkerFactory& factory, std::span<const SentUpTo> sent,
                                              const std::atomic<bool>* abandoned) {
   const size_t count = std::max<size_t>(options.workers, 1);
   std::vector<std::unique_ptr<Lane>> lanes;
@@ -35,8 +34,11 @@ std::vector<std::unique_ptr<Lane>> MakeLanes(const EngineOptions& options, bool 
   return lanes;
 }
 
-Forwarder::Options ForwarderOptions(const EngineOptions& options) {
+Forwarder::Options ForwarderOptions(const EngineOptions& options, size_t index, size_t forwarders, int64_t epoch_ns) {
   Forwarder::Options forwarder;
+  forwarder.index = index;
+  forwarder.forwarders = forwarders;
+  forwarder.epoch_ns = epoch_ns;
   forwarder.flow_hash = options.flow_hash;
   forwarder.salt = options.salt;
   forwarder.ring_frames = options.ring_frames;
@@ -45,14 +47,23 @@ Forwarder::Options ForwarderOptions(const EngineOptions& options) {
 
 }  // namespace
 
-Engine::Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory,
+Engine::Engine(const EngineOptions& options, std::span<Port* const> ports, const WorkerFactory& factory,
                const Clock* clock)
     : options_(options),
-      port_(port),
-      lanes_(MakeLanes(options, port->lossless(), factory, &sent_, &abandoned_)),
-      forwarder_(ForwarderOptions(options), port, lanes_, &sent_,
-                 clock != nullptr ? clock : &system_clock_),
-      merger_(lanes_) {}
+      ports_(ports.begin(), ports.end()),
+      lanes_(MakeLanes(options, ports[0]->lossless(), factory, std::span(sent_).first(ports.size()), &abandoned_)),
+      joiner_(options.fronts_max == 0
+                  ? nullptr
+                  : std::make_unique<SideJoiner>(options.fronts_max, options.fronts_keep_ns, options.salt)),
+      merger_(lanes_, joiner_.get()) {
+  CHECK(ports_.size() == 1 || options.workers != 0);
+  if (clock == nullptr) clock = &system_clock_;
+  const int64_t epoch_ns = clock->UnixNs();
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    forwarders_.push_back(std::make_unique<Forwarder>(ForwarderOptions(options, i, ports_.size(), epoch_ns), ports_[i],
+                                                      lanes_, &sent_[i], clock));
+  }
+}
 
 Engine::~Engine() {
   Stop();
@@ -66,19 +77,24 @@ Status Engine::Start() {
     return options_.quiescent == nullptr ? nullptr : options_.quiescent->AddSlot(name, forwarder);
   };
   // All slots exist before the first thread runs.
-  Quiescent::Slot* forwarder_slot = slot("forwarder-0", true);
-  std::vector<Quiescent::Slot*> worker_slots;
+  std::vector<Quiescent::Slot*> forwarder_slots, worker_slots;
+  for (size_t i = 0; i < ports_.size(); ++i) forwarder_slots.push_back(slot("forwarder-" + std::to_string(i), true));
   for (size_t i = 0; i < options_.workers; ++i)
     worker_slots.push_back(slot("worker-" + std::to_string(i), false));
 
   for (size_t i = 0; i < options_.workers; ++i) {
     Lane* lane = lanes_[i].get();
-    Status status = Spawn("sw-worker-" + std::to_string(i), i + 1,
+    Status status = Spawn("sw-worker-" + std::to_string(i), ports_.size() + i,
                           [this, lane, s = worker_slots[i]] { RunWorker(s, lane); });
     if (!status.ok()) return status;
   }
   Lane* own = options_.workers == 0 ? lanes_[0].get() : nullptr;
-  return Spawn("sw-forward", 0, [this, own, forwarder_slot] { RunForwarder(forwarder_slot, own); });
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    const std::string name = ports_.size() == 1 ? "sw-forward" : "sw-forward-" + std::to_string(i);
+    Status status = Spawn(name, i, [this, i, own, s = forwarder_slots[i]] { RunForwarder(i, s, own); });
+    if (!status.ok()) return status;
+  }
+  return {};
 }
 
 Status Engine::Spawn(const std::string& name, size_t cpu_index, std::function<void()> body) {
@@ -101,9 +117,11 @@ Status Engine::Spawn(const std::string& name, size_t cpu_index, std::function<vo
                "; `nproc --all` and `taskset -p 1` say which there are"};
 }
 
-void Engine::RunForwarder(Quiescent::Slot* slot, Lane* own_lane) {
-  port_->OnPollingThread();
-  const bool lossless = port_->lossless();
+void Engine::RunForwarder(size_t index, Quiescent::Slot* slot, Lane* own_lane) {
+  Port* const port = ports_[index];
+  Forwarder& forwarder = *forwarders_[index];
+  port->OnPollingThread();
+  const bool lossless = port->lossless();
   // On shared processors other work would keep a forwarder waiting until its heart counts as stale. One that rests
   // when idle may go first; one that always polls, or decodes too, would starve what else runs there.
   if (!lossless && options_.sleep_when_idle && own_lane == nullptr) {
@@ -111,15 +129,15 @@ void Engine::RunForwarder(Quiescent::Slot* slot, Lane* own_lane) {
     pthread_setschedparam(pthread_self(), SCHED_FIFO, &lowest_of_real_time);  // not permitted: as before
   }
   Rest rest(lossless || options_.sleep_when_idle ? kNapNs : 0);
-  while (!stop_.load(std::memory_order_relaxed) && !forwarder_.at_end()) {
-    bool worked = forwarder_.Step();
+  while (!stop_.load(std::memory_order_relaxed) && !forwarder.at_end()) {
+    bool worked = forwarder.Step();
     if (own_lane != nullptr) worked |= own_lane->Step();
     Pass(slot);
     rest.After(worked);
   }
-  forwarder_.End();
+  forwarder.End();
   // What is lent out comes back before the port may be closed.
-  while (!forwarder_.Reclaim() || (own_lane != nullptr && !own_lane->finished())) {
+  while (!forwarder.Reclaim() || (own_lane != nullptr && !own_lane->finished())) {
     const bool worked = own_lane != nullptr && own_lane->Step();
     Pass(slot);
     if (own_lane == nullptr) rest.After(worked);
@@ -140,9 +158,18 @@ void Engine::Drain(ExchangeConsumer* consumer) {
   while (!merger_.at_end()) rest.After(merger_.Poll(consumer) != 0);
 }
 
+uint64_t Engine::Count(ForwarderCounter counter) const {
+  uint64_t sum = 0;
+  for (const auto& forwarder : forwarders_) sum += forwarder->counters().Get(counter);
+  return sum;
+}
+
 void Engine::RegisterCounters(CounterRegistry* registry) {
-  registry->Register(forwarder_.counters());
-  registry->Register(forwarder_.fragment_counters());
+  for (const auto& forwarder : forwarders_) {
+    registry->Register(forwarder->counters());
+    registry->Register(forwarder->fragment_counters());
+  }
+  if (joiner_ != nullptr) registry->Register(joiner_->counters());
   for (const auto& lane : lanes_) lane->RegisterCounters(registry);
 }
 

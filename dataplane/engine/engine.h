@@ -1,7 +1,7 @@
-// The threads of the packet path: one forwarder and its workers (or one thread that is both), and
+// The threads of the packet path: forwarders and workers (or one thread that is both), and
 // the merger that the detection thread polls. For the daemon, replay and benchmarks.
 //
-//   Engine engine(options, port.get(), factory);
+//   Engine engine(options, port.get(), factory);     // or one port for each forwarder
 //   engine.Start();
 //   while (!engine.merger().at_end()) engine.merger().Poll(&consumer);   // or
 //   engine.Drain(&consumer)
@@ -11,8 +11,10 @@
 // then are lost.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,19 +35,24 @@ struct EngineOptions {
   FlowHashFunction flow_hash = nullptr;  // needed with two or more workers
   Salt salt;                             // seeds the flow hash
   bool sleep_when_idle = true;           // false: the forwarder always polls
-  std::vector<int> cpus;                 // forwarder, workers...; empty or shorter: not pinned
+  std::vector<int> cpus;                 // forwarders, workers...; empty or shorter: not pinned
   Quiescent* quiescent = nullptr;        // each thread passes it once a loop
+  size_t fronts_max = 0;                 // connections remembered to join both sides of a terminator; 0: not joined
+  int64_t fronts_keep_ns = 0;            // after their end
 };
 
 class Engine {
  public:
-  Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory,
+  // Each port gets a forwarder of its own. Several: wires only, with at least one worker.
+  Engine(const EngineOptions& options, std::span<Port* const> ports, const WorkerFactory& factory,
          const Clock* clock = nullptr);
+  Engine(const EngineOptions& options, Port* port, const WorkerFactory& factory, const Clock* clock = nullptr)
+      : Engine(options, std::span<Port* const>(&port, 1), factory, clock) {}
   ~Engine();
 
   // Fails when a thread cannot be pinned.
   Status Start();
-  // Asks the forwarder to stop polling; workers finish their rings, then all their flows.
+  // Asks the forwarders to stop polling; workers finish their rings, then all their flows.
   void Stop() { stop_.store(true, std::memory_order_relaxed); }
   bool running() const { return threads_running_.load(std::memory_order_acquire) != 0; }
 
@@ -54,11 +61,12 @@ class Engine {
   void Drain(ExchangeConsumer* consumer);
 
   void RegisterCounters(CounterRegistry* registry);
-  const CounterBlock<ForwarderCounter>& forwarder_counters() const { return forwarder_.counters(); }
+  // Of all forwarders together. Any thread.
+  uint64_t Count(ForwarderCounter counter) const;
   std::span<const std::unique_ptr<Lane>> lanes() const { return lanes_; }
 
  private:
-  void RunForwarder(Quiescent::Slot* slot, Lane* own_lane);
+  void RunForwarder(size_t index, Quiescent::Slot* slot, Lane* own_lane);
   void RunWorker(Quiescent::Slot* slot, Lane* lane);
   void Pass(Quiescent::Slot* slot) {
     if (slot != nullptr) options_.quiescent->Pass(slot);
@@ -67,13 +75,14 @@ class Engine {
 
   const EngineOptions options_;
   SystemClock system_clock_;
-  Port* const port_;
+  const std::vector<Port*> ports_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<size_t> threads_running_{0};
-  alignas(64) std::atomic<uint64_t> sent_{0};
+  std::array<SentUpTo, kForwardersMax> sent_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  Forwarder forwarder_;
+  std::vector<std::unique_ptr<Forwarder>> forwarders_;
+  std::unique_ptr<SideJoiner> joiner_;
   Merger merger_;
   std::vector<std::thread> threads_;
 };

@@ -28,8 +28,7 @@ bool MayBeFragment(Bytes frame) {
 }  // namespace
 
 Forwarder::Forwarder(const Options& options, Port* port,
-                     std::span<const std::unique_ptr<Lane>> lanes, std::atomic<uint64_t>* sent,
-                     const Clock* clock)
+                     std::span<const std::unique_ptr<Lane>> lanes, SentUpTo* sent, const Clock* clock)
     : options_(options),
       port_(port),
       lanes_(lanes),
@@ -39,6 +38,8 @@ Forwarder::Forwarder(const Options& options, Port* port,
   CHECK(!lanes_.empty());
   CHECK(options_.flow_hash != nullptr || lanes_.size() == 1);
   CHECK(options_.ring_frames > kBurstMax);
+  CHECK(options_.index < options_.forwarders && (options_.forwarders == 1 || !lossless_));
+  sequence_ = options_.forwarders == 1 ? 0 : options_.index;
   lent_.resize(lanes_.size());
   // The ring, and what the worker has taken out and not finished.
   for (Lent& lent : lent_) lent.frames.resize(2 * options_.ring_frames);
@@ -50,6 +51,7 @@ bool Forwarder::Step() {
   // depend on how fast a worker is.
   if (lossless_ && (joined_out_ != 0 || !RoomForABurst())) return false;
   Frame frames[kBurstMax];
+  const int64_t polled_ns = options_.forwarders == 1 ? 0 : clock_->UnixNs();
   const size_t count = port_->Receive(frames);
   const bool scarce = !lossless_ && count != 0 && port_->buffers_scarce();
   for (size_t i = 0; i < count; ++i) {
@@ -59,9 +61,8 @@ bool Forwarder::Step() {
     frame.time_ns = now_ns_;
     last_number_ = frame.number;
     if (!started_) {
-      started_ = true;
-      next_tick_ns_ = now_ns_ + options_.tick_ns;
-    } else if (now_ns_ >= next_tick_ns_) {
+      StartAt(now_ns_);
+    } else if (now_ns_ >= next_tick_ns_ && options_.index == 0) {
       SendTick(frame.number, now_ns_);
     }
     if (scarce) {
@@ -77,17 +78,22 @@ bool Forwarder::Step() {
       last_frame_wall_ns_ = clock_->MonotonicNs();
       last_frame_ns_ = now_ns_;
     } else {
-      IdleTick();
+      // With several forwarders the first one tells the time, though nothing may come by its queue.
+      if (options_.forwarders != 1) {
+        if (!started_) StartAt(polled_ns);
+        sequence_ = std::max(sequence_, PlaceOf(polled_ns));
+      }
+      if (options_.index == 0) IdleTick();
     }
   }
-  sent_->store(sequence_, std::memory_order_release);
+  sent_->sequence.store(sequence_, std::memory_order_release);
   return count != 0;
 }
 
 bool Forwarder::RoomForABurst() const {
   // Every frame of the burst, each with a tick before it.
   return std::all_of(lanes_.begin(), lanes_.end(),
-                     [](const auto& lane) { return lane->room() >= 2 * kBurstMax; });
+                     [this](const auto& lane) { return lane->room(options_.index) >= 2 * kBurstMax; });
 }
 
 size_t Forwarder::LaneOf(const Frame& frame) const {
@@ -108,10 +114,10 @@ bool Forwarder::TakeFragment(const Frame& frame) {
 void Forwarder::Hand(const Frame& frame, bool joined) {
   const size_t index = LaneOf(frame);
   Lent& lent = lent_[index];
-  while (MutantIs("forwarder_waits_for_worker") && lanes_[index]->room() == 0) Reclaim();
-  ++sequence_;
+  while (MutantIs("forwarder_waits_for_worker") && lanes_[index]->room(options_.index) == 0) Reclaim();
+  NextSequence(frame.time_ns);
   const bool has_place = lent.given - lent.returned < lent.frames.size();
-  if (!has_place || !lanes_[index]->Offer({frame, sequence_, false})) {
+  if (!has_place || !lanes_[index]->Offer({frame, sequence_, false}, options_.index)) {
     CHECK(!lossless_);
     counters_.Add(ForwarderCounter::kWorkerRingFull);
     if (joined) {
@@ -126,12 +132,33 @@ void Forwarder::Hand(const Frame& frame, bool joined) {
   joined_out_ += joined ? 1 : 0;
 }
 
+void Forwarder::StartAt(int64_t time_ns) {
+  started_ = true;
+  now_ns_ = last_frame_ns_ = time_ns;
+  last_frame_wall_ns_ = clock_->MonotonicNs();
+  next_tick_ns_ = time_ns + options_.tick_ns;
+}
+
+// Among the sequences of several forwarders: by time, and never that of another one. The frames of a burst have one time and are
+// put a nanosecond apart.
+uint64_t Forwarder::PlaceOf(int64_t time_ns) const {
+  return static_cast<uint64_t>(std::max<int64_t>(time_ns - options_.epoch_ns, 0)) * kForwardersMax + options_.index;
+}
+
+void Forwarder::NextSequence(int64_t time_ns) {
+  if (options_.forwarders == 1) {
+    ++sequence_;
+  } else {
+    sequence_ = std::max(sequence_ + kForwardersMax, PlaceOf(time_ns));
+  }
+}
+
 void Forwarder::SendTick(uint64_t packet, int64_t time_ns) {
-  ++sequence_;
+  NextSequence(time_ns);
   next_tick_ns_ = time_ns + options_.tick_ns;
   const StreamItem item{Frame{{}, 0, 0, packet, time_ns}, sequence_, true};
   for (const auto& lane : lanes_) {
-    if (lane->Offer(item)) continue;
+    if (lane->Offer(item, options_.index)) continue;
     CHECK(!lossless_);
     counters_.Add(ForwarderCounter::kTickLost);
   }
@@ -148,15 +175,15 @@ void Forwarder::IdleTick() {
 }
 
 void Forwarder::End() {
-  ++sequence_;
-  for (const auto& lane : lanes_) lane->End(last_number_ + 1, now_ns_, sequence_);
+  NextSequence(now_ns_);
+  for (const auto& lane : lanes_) lane->End(last_number_ + 1, now_ns_, sequence_, options_.index);
 }
 
 bool Forwarder::Reclaim() {
   bool all = true;
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lent& lent = lent_[i];
-    const uint64_t done = lanes_[i]->done();
+    const uint64_t done = lanes_[i]->done(options_.index);
     const uint64_t mask = lent.frames.size() - 1;
     while (lent.returned < done) {
       const uint64_t begin = lent.returned & mask;

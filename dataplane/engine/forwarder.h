@@ -44,11 +44,13 @@ class Forwarder {
     FlowHashFunction flow_hash = nullptr;  // may be null with one lane
     Salt salt;
     size_t ring_frames = 4096;  // of each lane
+    size_t index = 0, forwarders = 1;
+    int64_t epoch_ns = 0;       // with several forwarders: sequences count from here
     int64_t tick_ns = 100 * kNsPerMs;
   };
   // All outlive the forwarder.
   Forwarder(const Options& options, Port* port, std::span<const std::unique_ptr<Lane>> lanes,
-            std::atomic<uint64_t>* sent, const Clock* clock);
+            SentUpTo* sent, const Clock* clock);
 
   // One poll. True when there was work.
   bool Step();
@@ -75,13 +77,16 @@ class Forwarder {
   bool TakeFragment(const Frame& frame);
   void Hand(const Frame& frame, bool joined);
   void GiveBack(Lent* lent, std::span<const Frame> frames);
+  void StartAt(int64_t time_ns);
   void SendTick(uint64_t packet, int64_t time_ns);
   void IdleTick();
+  uint64_t PlaceOf(int64_t time_ns) const;
+  void NextSequence(int64_t time_ns);
 
   const Options options_;
   Port* const port_;
   const std::span<const std::unique_ptr<Lane>> lanes_;
-  std::atomic<uint64_t>* const sent_;
+  SentUpTo* const sent_;
   const Clock* const clock_;
   const bool lossless_;
 

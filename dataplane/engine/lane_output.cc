@@ -30,6 +30,11 @@ void LaneOutput::OnFlowRecord(const FlowRecord& record) {
   }
 }
 
+// Its place among the records of its own flow does not matter, so it is not held against their order.
+void LaneOutput::OnConnection(const ConnectionNote& note) {
+  Put(RecordKind::kConnection, {reinterpret_cast<const uint8_t*>(&note), sizeof note}, LaneCounter::kConnectionNoteDropped);
+}
+
 void LaneOutput::PutWatermark(uint64_t packet, int64_t time_ns) {
   const Watermark watermark{{packet, ~0ull, ~0ull}, time_ns};
   // On a full live ring it is left out: the next one says more.

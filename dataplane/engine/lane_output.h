@@ -23,17 +23,21 @@ enum class LaneCounter {
   kFlowRecordDropped,  // flow records lost for the same reason
   kRecordTooLarge,     // a record larger than half the ring: never fits
   kOutOfOrder,         // records that a worker gave against the order key's order
+  kOrderSkipped,       // frames looked at out of turn, because another forwarder stood still for more than 2 ms; pin
+                       // the forwarders (threads.cpus)
+  kConnectionNoteDropped,  // words of connections lost because the ring was full: sides of a terminator are joined anew from then on;
+                       // raise threads.exchange_ring_mib
   kCount
 };
 inline constexpr CounterNames<LaneCounter> kLaneCounterNames{
     "engine.looked",           "engine.exchanges",           "engine.flow_records",
     "engine.exchange_dropped", "engine.flow_record_dropped", "engine.record_too_large",
-    "engine.out_of_order"};
+    "engine.out_of_order",     "engine.order_skipped",      "engine.connection_note_dropped"};
 
-enum class RecordKind : uint32_t { kExchange, kFlowRecord, kWatermark };
+enum class RecordKind : uint32_t { kExchange, kFlowRecord, kWatermark, kConnection };
 
 // Before each record in the ring. The record's bytes follow: an exchange block; a FlowRecord
-// without its unused steps; or a Watermark.
+// without its unused steps; a Watermark; or a ConnectionNote.
 struct RecordHead {
   uint64_t sequence;
   RecordKind kind;
@@ -55,6 +59,7 @@ class LaneOutput final : public WorkerOutput {
   // Worker's thread.
   void OnExchange(const ExchangeView& exchange) override;
   void OnFlowRecord(const FlowRecord& record) override;
+  void OnConnection(const ConnectionNote& note) override;
   // What follows belongs to the item with this sequence.
   void BeginItem(uint64_t sequence) {
     sequence_ = sequence;

@@ -18,7 +18,7 @@ struct MergeKey {
 
 // Every kind of record begins with its order key.
 static_assert(offsetof(ExchangeHeader, order) == 0 && offsetof(FlowRecord, order) == 0 &&
-              offsetof(Watermark, order) == 0);
+              offsetof(Watermark, order) == 0 && offsetof(ConnectionNote, order) == 0);
 
 MergeKey KeyOf(Bytes record) {
   MergeKey key;
@@ -67,24 +67,41 @@ size_t Merger::Poll(ExchangeConsumer* consumer, size_t records_max) {
   return count;
 }
 
-void Merger::Deliver(Bytes record, ExchangeConsumer* consumer) {
+void Merger::Join(std::span<uint8_t> exchange) {
+  uint64_t lost = 0;
+  for (const auto& lane : lanes_) lost += lane->output().counters().Get(LaneCounter::kConnectionNoteDropped);
+  if (lost != notes_lost_) joiner_->Forget();
+  notes_lost_ = lost;
+  joiner_->OnExchange(reinterpret_cast<ExchangeHeader*>(exchange.data()));
+}
+
+void Merger::Deliver(std::span<uint8_t> record, ExchangeConsumer* consumer) {
   RecordHead head;
   std::memcpy(&head, record.data(), sizeof head);
-  const Bytes body = record.subspan(sizeof head);
+  const std::span<uint8_t> body = record.subspan(sizeof head);
   switch (head.kind) {
     case RecordKind::kExchange:
+      if (joiner_ != nullptr) Join(body);
       consumer->OnExchange(ExchangeView(body));
       break;
     case RecordKind::kFlowRecord:
       // Unused steps are zero, whatever the record before had there.
       std::fill_n(flow_record_.steps, flow_record_.steps_count, FlowStep{});
       std::memcpy(&flow_record_, body.data(), body.size());
+      if (joiner_ != nullptr) joiner_->OnFlowRecord(&flow_record_);
       consumer->OnFlowRecord(flow_record_);
       break;
     case RecordKind::kWatermark: {
       Watermark watermark;
       std::memcpy(&watermark, body.data(), sizeof watermark);
+      if (joiner_ != nullptr) joiner_->OnTime(watermark.time_ns);
       consumer->OnWatermark(watermark.order.packet, watermark.time_ns);
+      break;
+    }
+    case RecordKind::kConnection: {
+      ConnectionNote note;
+      std::memcpy(&note, body.data(), sizeof note);
+      if (joiner_ != nullptr) joiner_->OnNote(note);
       break;
     }
   }

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "dataplane/engine/lane.h"
+#include "dataplane/engine/side_joiner.h"
 
 namespace stillwatch::dataplane {
 
@@ -24,7 +25,9 @@ class ExchangeConsumer {
 
 class Merger {
  public:
-  explicit Merger(std::span<const std::unique_ptr<Lane>> lanes) : lanes_(lanes) {}
+  // `joiner` may be null: sides of a terminator are then not joined.
+  explicit Merger(std::span<const std::unique_ptr<Lane>> lanes, SideJoiner* joiner = nullptr)
+      : lanes_(lanes), joiner_(joiner) {}
 
   // Gives out what is ready, at most `records_max` records. Returns how many.
   size_t Poll(ExchangeConsumer* consumer, size_t records_max = 256);
@@ -33,9 +36,12 @@ class Merger {
 
  private:
   Lane* Next();
-  void Deliver(Bytes record, ExchangeConsumer* consumer);
+  void Deliver(std::span<uint8_t> record, ExchangeConsumer* consumer);
+  void Join(std::span<uint8_t> exchange);
 
   const std::span<const std::unique_ptr<Lane>> lanes_;
+  SideJoiner* const joiner_;
+  uint64_t notes_lost_ = 0;  // by all lanes
   FlowRecord flow_record_{};
 };
 

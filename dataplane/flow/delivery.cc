@@ -232,14 +232,25 @@ size_t FlowWorker::BeginProxied(Flow* flow, const ProxyHeader& header, size_t he
   flow->proxied = proxied_.Take();
   CHECK(flow->proxied != nullptr);  // as many as flows
   CHECK(header.bytes > held);       // it was not whole before
-  *flow->proxied = {header.client, header.client_port, static_cast<uint16_t>(header.bytes - held)};
+  CHECK(header.tlvs_at > held);
+  *flow->proxied = {.client = header.client,
+                    .server = header.server,
+                    .port = header.client_port,
+                    .server_port = header.server_port,
+                    .header_left = static_cast<uint16_t>(header.bytes - held),
+                    .before_tlvs = static_cast<uint16_t>(header.tlvs_at - held)};
   at_ = {};  // its client is known now
   return PassProxyHeader(flow, data, budget);
 }
 
 size_t FlowWorker::PassProxyHeader(Flow* flow, Bytes data, DecodeBudget* budget) {
-  const size_t passed = std::min<size_t>(flow->proxied->header_left, data.size());
-  flow->proxied->header_left = static_cast<uint16_t>(flow->proxied->header_left - passed);
+  ProxiedClient& proxied = *flow->proxied;
+  const size_t passed = std::min<size_t>(proxied.header_left, data.size());
+  const size_t before = std::min<size_t>(proxied.before_tlvs, passed);
+  proxied.before_tlvs = static_cast<uint16_t>(proxied.before_tlvs - before);
+  if (options_.tell_connections) proxied.tlvs.Feed(data.subspan(before, passed - before), proxy_id_salt_);
+  proxied.header_left = static_cast<uint16_t>(proxied.header_left - passed);
+  if (proxied.header_left == 0 && At(*flow).client_from_proxy) TellConnection(flow, ConnectionKind::kBehind);
   if (passed == data.size()) return passed;
   return passed + Recognise(flow, 0, data.subspan(passed), budget);
 }

@@ -8,9 +8,9 @@
 
 #include "dataplane/flow/proxy_header.h"
 #include "dataplane/flow/reassembly.h"
+#include "dataplane/flow/step_log.h"
 #include "dataplane/flow/tls_records.h"
 #include "dataplane/http/http_connection.h"
-#include "dataplane/llm/flow_record.h"
 #include "dataplane/packet/flow_hash.h"
 #include "dataplane/tls/tls_connection.h"
 
@@ -27,9 +27,11 @@ enum class Protocol : uint8_t { kUndecided, kHttp, kOther };
 
 // Of a connection that began with a PROXY header.
 struct ProxiedClient {
-  ClientAddress client;     // length 0: the header named none
-  uint16_t port = 0;
+  ClientAddress client{}, server{};  // length 0: the header named none
+  uint16_t port = 0, server_port = 0;
   uint16_t header_left = 0; // bytes of the header that have not come yet
+  uint16_t before_tlvs = 0; // so many of them are none of the TLVs
+  ProxyTlvs tlvs{};
 };
 
 struct alignas(64) Direction {
@@ -57,21 +59,18 @@ struct alignas(64) Flow {
   bool client_known : 1 = false;
   bool http_client_first : 1 = true;  // of kHttp2Joined: the side that was recognised
   HttpVersion http_version : 2 = HttpVersion::kHttp1;  // to make a parser of
+  bool told : 1 = false;        // by a ConnectionNote
+  bool mid_stream : 1 = false;  // its first bytes were not seen: the protocol is looked for at later segments too
+  uint8_t address_length = 0;
   uint64_t hash = 0;
   Flow* chain = nullptr;        // same bucket of the table
   int64_t last_ns = 0;          // of its latest packet
 
   // Used by most packets.
   std::unique_ptr<HttpConnection> http;
-  FlowRecord* record = nullptr;
-  int64_t last_step_ns = 0;
+  StepLog log;
   int64_t reset_ns = 0;         // a RST came then, and nothing since that contradicts it; 0: none
   uint64_t id = 0;
-  uint64_t record_bytes[2] = {};  // of the record, each way
-  uint16_t record_steps = 0;
-  uint8_t address_length = 0;
-  bool mid_stream = false;      // its first bytes were not seen: the protocol is looked for at later segments too
-  uint32_t rtt_us = 0;
 
   Direction direction[2];       // [0]: from the client
 
@@ -86,6 +85,7 @@ struct alignas(64) Flow {
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow
   bool restart_from_low = false;
   uint32_t restart_isn = 0;
+  uint32_t rtt_us = 0;
   int64_t restart_ns = 0;
   int64_t syn_ns = 0, syn_ack_ns = 0;
   uint64_t tcp_hash = 0;
@@ -98,7 +98,7 @@ struct alignas(64) Flow {
   uint64_t ja4_hash = 0;
 };
 static_assert(sizeof(Reassembly) <= 40 && offsetof(Direction, hole_since_ns) <= 64);
-static_assert(offsetof(Flow, http) == 64 && offsetof(Flow, direction) == 128);
+static_assert(offsetof(Flow, last_ns) == 56 && offsetof(Flow, http) == 64 && offsetof(Flow, direction) == 128);
 static_assert(sizeof(Flow) <= 512, "an idle flow costs at most 512 bytes");
 
 }  // namespace stillwatch::dataplane

@@ -1,7 +1,5 @@
 // Flow records: the sizes and times of what a flow carried.
-#include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "base/mutant.h"
 #include "dataplane/flow/flow_worker.h"
@@ -23,52 +21,27 @@ ClientAddress ToClientAddress(const uint8_t* bytes, uint8_t length) {
 
 // One payload, or one TLS record.
 void FlowWorker::NoteStep(Flow* flow, int side, uint32_t bytes) {
-  if (flow->record == nullptr) {
-    flow->record = records_.TakeRaw();
-    if (flow->record == nullptr) return Count(FlowCounter::kRecordPoolEmpty);
-    // Steps are written before they are read; what is not written is not told.
-    FlowRecord& fresh = *flow->record;
-    fresh.first_ns = now_ns_;
-    flow->record_bytes[0] = flow->record_bytes[1] = 0;
-    flow->record_steps = 0;
-    if (flow->last_step_ns == 0) flow->last_step_ns = now_ns_;
-    ArmBy(flow, now_ns_ + kRecordQuietNs);
+  switch (dataplane::NoteStep(&flow->log, &records_, side == 0, bytes, now_ns_)) {
+    case StepNoted::kNoRecord: return Count(FlowCounter::kRecordPoolEmpty);
+    case StepNoted::kBegun: return ArmBy(flow, now_ns_ + kRecordQuietNs);
+    case StepNoted::kGoesOn: return;
+    case StepNoted::kFull: return EmitRecord(flow);
   }
-  FlowStep& step = flow->record->steps[flow->record_steps++];
-  step.size_bytes = bytes;
-  step.gap_us = static_cast<uint32_t>(std::min<int64_t>((now_ns_ - flow->last_step_ns) / 1000, UINT32_MAX));
-  step.from_client = side == 0;
-  std::memset(step.reserved, 0, sizeof step.reserved);
-  flow->last_step_ns = now_ns_;
-  flow->record_bytes[side] += bytes;
-  if (flow->record_steps == kFlowRecordSteps) EmitRecord(flow);
 }
 
 // The rest of a payload that the capture cut.
 void FlowWorker::AddToLastStep(Flow* flow, int side, uint32_t bytes) {
-  if (flow->record == nullptr || flow->record_steps == 0) return;
-  FlowStep& step = flow->record->steps[flow->record_steps - 1];
+  if (flow->log.record == nullptr || flow->log.steps == 0) return;
+  FlowStep& step = flow->log.record->steps[flow->log.steps - 1];
   if ((step.from_client != 0) != (side == 0)) return;
   step.size_bytes += bytes;
-  flow->record_bytes[side] += bytes;
+  flow->log.bytes[side] += bytes;
 }
 
 void FlowWorker::EmitRecord(Flow* flow) {
-  if (flow->record == nullptr) return;
-  FlowRecord& record = *flow->record;
-  const StreamContext& at = At(*flow);
+  if (flow->log.record == nullptr) return;
+  FlowRecord& record = FillRecord(flow->log, At(*flow), packet_);
   const uint64_t exchanges = flow->http == nullptr ? flow->exchanges_done : flow->http->transactions();
-  record.order = {packet_, flow->hash, std::numeric_limits<uint64_t>::max()};  // behind the flow's exchanges
-  record.flow_id = flow->id;
-  record.client = at.client;
-  record.server = at.server;
-  record.client_port = at.client_port;
-  record.server_port = at.server_port;
-  record.last_ns = flow->last_step_ns;
-  record.bytes_from_client = flow->record_bytes[0];
-  record.bytes_from_server = flow->record_bytes[1];
-  record.steps_count = flow->record_steps;
-  record.ja4_hash = flow->ja4_hash;
   record.http2_hash = flow->http != nullptr ? flow->http->http2_hash() : 0;
   record.tcp_hash = flow->tcp_hash;
   record.rtt_us = flow->rtt_us;
@@ -76,8 +49,21 @@ void FlowWorker::EmitRecord(Flow* flow) {
   flow->exchanges_told = exchanges;
   Count(FlowCounter::kRecords);
   output_->OnFlowRecord(record);
-  records_.Give(flow->record);
-  flow->record = nullptr;
+  records_.Give(flow->log.record);
+  flow->log.record = nullptr;
+}
+
+// For joining both sides of a terminator.
+void FlowWorker::TellConnection(Flow* flow, ConnectionKind kind) {
+  if (!options_.tell_connections) return;
+  flow->told = true;
+  ConnectionNote note = NoteOf(At(*flow), packet_, now_ns_, kind);
+  if (kind == ConnectionKind::kBehind) {
+    note.server = flow->proxied->server;
+    note.server_port = flow->proxied->server_port;
+  }
+  if (flow->proxied != nullptr) note.unique_id = flow->proxied->tlvs.unique_id();
+  output_->OnConnection(note);
 }
 
 // Where the flow stands at the packet or tick at hand. Valid until the next call.

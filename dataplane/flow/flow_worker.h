@@ -115,6 +115,7 @@ class FlowWorker final : public Worker, private TlsSink {
   void GapTls(Flow* flow, int side);
   void EndTls(Flow* flow, int side);
   bool RetryTls(Flow* flow, bool last);
+  void TakeJa4(Flow* flow);
   void AfterTls(Flow* flow);
   void DropTls(Flow* flow);
   bool BeginsTlsInside(Flow* flow, int side, Bytes data);
@@ -138,13 +139,14 @@ class FlowWorker final : public Worker, private TlsSink {
   void NoteStep(Flow* flow, int side, uint32_t bytes);
   void AddToLastStep(Flow* flow, int side, uint32_t bytes);
   void EmitRecord(Flow* flow);
+  void TellConnection(Flow* flow, ConnectionKind kind);
 
   const StreamContext& At(const Flow& flow);
 
   const WorkerOptions options_;
   WorkerOutput* const output_;
   StreamObserver* const streams_;
-  const Salt flow_salt_, id_salt_, tcp_salt_;
+  const Salt flow_salt_, id_salt_, tcp_salt_, proxy_id_salt_;
   FlowTable table_;
   TimerWheel wheel_;
   SegmentPool segments_;

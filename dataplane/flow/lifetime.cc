@@ -56,6 +56,7 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
   DropTls(flow);
   DropParser(flow, reason);
   EmitRecord(flow);
+  if (flow->told) TellConnection(flow, ConnectionKind::kEnded);
   for (int side = 0; side < 2; ++side) {
     Direction& direction = flow->direction[side];
     direction.stream.Clear(&segments_);
@@ -95,7 +96,7 @@ int64_t FlowWorker::NextDeadline(const Flow& flow) const {
   int64_t next = flow.last_ns + (flow.phase == FlowPhase::kOpening ? options_.syn_idle_ns : options_.flow_idle_ns);
   if (OverButForAcks(flow)) next = std::min(next, flow.last_ns + kLingerNs);
   if (flow.reset_ns != 0) next = std::min(next, flow.reset_ns + kResetWaitNs);
-  if (flow.record != nullptr) next = std::min(next, flow.last_step_ns + kRecordQuietNs);
+  if (flow.log.record != nullptr) next = std::min(next, flow.log.last_step_ns + kRecordQuietNs);
   if (flow.http != nullptr) next = std::min(next, flow.http->next_deadline_ns());
   if (flow.tls != nullptr) next = std::min(next, flow.tls->next_deadline_ns());
   for (const Direction& direction : flow.direction) {
@@ -139,7 +140,7 @@ void FlowWorker::OnTimer(Flow* flow) {
                  (OverButForAcks(*flow) && past(flow->last_ns, kLingerNs)))) {
     return CloseFlow(flow, HttpEnd::kFlowEnded);
   }
-  if (flow->record != nullptr && past(flow->last_step_ns, kRecordQuietNs)) EmitRecord(flow);
+  if (flow->log.record != nullptr && past(flow->log.last_step_ns, kRecordQuietNs)) EmitRecord(flow);
   wheel_.Arm(flow, NextDeadline(*flow), now_ns_);
 }
 

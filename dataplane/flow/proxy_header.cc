@@ -74,13 +74,12 @@ ProxyHeader ReadLine(string_view text) {
     if (front[end - 1] != '\r') return Says(ProxyStatus::kMalformed);
     ProxyHeader header{.status = ProxyStatus::kFound, .bytes = static_cast<uint16_t>(end + 1)};
     string_view line = front.substr(begin.size(), end - 1 - begin.size());
+    header.tlvs_at = header.bytes;
     if (begin == "PROXY UNKNOWN") return line.empty() || line[0] == ' ' ? header : Says(ProxyStatus::kMalformed);
     const bool six = begin == "PROXY TCP6 ";
-    ClientAddress destination;
-    uint16_t destination_port;
     const bool well = ReadAddress(TakeWord(&line), six, &header.client) &&
-                      ReadAddress(TakeWord(&line), six, &destination) &&
-                      ReadPort(TakeWord(&line), &header.client_port) && ReadPort(line, &destination_port);
+                      ReadAddress(TakeWord(&line), six, &header.server) &&
+                      ReadPort(TakeWord(&line), &header.client_port) && ReadPort(line, &header.server_port);
     return well ? header : Says(ProxyStatus::kMalformed);
   }
   return Says(ProxyStatus::kNone);
@@ -95,6 +94,7 @@ ProxyHeader ReadBinary(Bytes head) {
   if (command != kLocal && command != kProxy) return Says(ProxyStatus::kMalformed);
   if (kFixed + length > kProxyHeaderMax) return Says(ProxyStatus::kTooLong);
   ProxyHeader header{.status = ProxyStatus::kFound, .bytes = static_cast<uint16_t>(kFixed + length)};
+  header.tlvs_at = header.bytes;
   if (command == kLocal || (family != kTcp4 && family != kTcp6)) return header;  // no address that we could use
   const uint8_t size = family == kTcp4 ? 4 : 16;
   const size_t addresses = 2 * (size + sizeof(uint16_t));
@@ -102,10 +102,36 @@ ProxyHeader ReadBinary(Bytes head) {
   if (head.size() < kFixed + addresses) return Says(ProxyStatus::kNeedMore);
   header.client = Address(&head[kFixed], size);
   header.client_port = LoadBe16(&head[kFixed + 2 * size]);
+  header.server = Address(&head[kFixed + size], size);
+  header.server_port = LoadBe16(&head[kFixed + 2 * size + sizeof(uint16_t)]);
+  header.tlvs_at = static_cast<uint16_t>(kFixed + addresses);
   return header;
 }
 
 }  // namespace
+
+void ProxyTlvs::Feed(Bytes data, Salt salt) {
+  constexpr uint8_t kUniqueId = 0x05;
+  constexpr uint16_t kUniqueIdMax = 128;
+  while (!data.empty()) {
+    if (head_bytes_ < sizeof head_) {
+      head_[head_bytes_++] = data[0];
+      data = data.subspan(1);
+      if (head_bytes_ < sizeof head_) continue;
+      left_ = LoadBe16(head_ + 1);
+      hash_ = salt.value;
+    }
+    const size_t take = std::min<size_t>(left_, data.size());
+    const uint16_t length = LoadBe16(head_ + 1);
+    const bool wanted = head_[0] == kUniqueId && length != 0 && length <= kUniqueIdMax;
+    for (size_t i = 0; wanted && i < take; ++i) hash_ = Mix64(hash_ + data[i] + 1);
+    data = data.subspan(take);
+    left_ = static_cast<uint16_t>(left_ - take);
+    if (left_ != 0) return;
+    if (wanted) unique_id_ = hash_ | 1;
+    head_bytes_ = 0;
+  }
+}
 
 ProxyHeader ReadProxyHeader(Bytes head) {
   const string_view text = AsText(head);

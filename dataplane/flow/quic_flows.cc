@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 
 #include "base/clock.h"
 
@@ -54,15 +53,15 @@ CryptoPieces& PiecesOf(uint8_t* block) { return *reinterpret_cast<CryptoPieces*>
 
 }  // namespace
 
-QuicFlows::QuicFlows(size_t flows_max, Salt salt, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output)
-    : tls_(tls), records_(records), output_(output), id_salt_(DeriveSalt(salt, "flow-id")), flows_(flows_max),
+QuicFlows::QuicFlows(size_t flows_max, Salt salt, bool tell, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output)
+    : tls_(tls), records_(records), output_(output), id_salt_(DeriveSalt(salt, "flow-id")), tell_(tell), flows_(flows_max),
       buckets_(std::bit_ceil(flows_max)) {}
 
 QuicFlows::~QuicFlows() {
   while (oldest_ != nullptr) {
     QuicFlow* const flow = oldest_;
     DropHello(flow);
-    if (flow->record != nullptr) records_->Give(flow->record);
+    if (flow->log.record != nullptr) records_->Give(flow->log.record);
     Unlink(flow);
     flows_.Give(flow);
   }
@@ -129,6 +128,7 @@ void QuicFlows::End(QuicFlow* flow, uint64_t number, int64_t now_ns) {
   packet_ = number;
   now_ns_ = now_ns;
   EmitRecord(flow);
+  if (flow->ja4_hash != 0) TellConnection(*flow, ConnectionKind::kEnded);
   DropHello(flow);
   Unlink(flow);
   flows_.Give(flow);
@@ -260,6 +260,7 @@ void QuicFlows::ReadHello(QuicFlow* flow, Bytes body) {
   if (hello.ech) Count(QuicCounter::kEch);
   const Fingerprint ja4 = tls_->fingerprinter.Ja4(hello, 'q');
   flow->ja4_hash = tls_->HashJa4(ja4.view());
+  TellConnection(*flow, ConnectionKind::kFront);
   if (tls_->observer == nullptr) return;
   const Fingerprint ja3 = tls_->fingerprinter.Ja3(hello);
   tls_->observer->OnClientHello(At(*flow), hello, ja3.view(), ja4.view());
@@ -273,44 +274,19 @@ void QuicFlows::DropHello(QuicFlow* flow) {
 // --- flow records -------------------------------------------------------------------------------
 
 void QuicFlows::NoteStep(QuicFlow* flow, bool from_client, uint32_t bytes) {
-  if (flow->record == nullptr) {
-    flow->record = records_->TakeRaw();
-    if (flow->record == nullptr) return;
-    flow->record->first_ns = now_ns_;
-    flow->record_bytes[0] = flow->record_bytes[1] = 0;
-    flow->record_steps = 0;
-    if (flow->last_step_ns == 0) flow->last_step_ns = now_ns_;
-  }
-  FlowStep& step = flow->record->steps[flow->record_steps++];
-  step = {.size_bytes = bytes,
-          .gap_us = static_cast<uint32_t>(std::clamp<int64_t>((now_ns_ - flow->last_step_ns) / 1000, 0, UINT32_MAX)),
-          .from_client = from_client};
-  flow->last_step_ns = now_ns_;
-  flow->record_bytes[from_client ? 0 : 1] += bytes;
-  if (flow->record_steps == kFlowRecordSteps) EmitRecord(flow);
+  const StepNoted noted = dataplane::NoteStep(&flow->log, records_, from_client, bytes, now_ns_);
+  if (noted == StepNoted::kFull) EmitRecord(flow);
 }
 
 void QuicFlows::EmitRecord(QuicFlow* flow) {
-  if (flow->record == nullptr) return;
-  FlowRecord& record = *flow->record;
-  const StreamContext at = At(*flow);
-  record.order = {packet_, flow->hash, std::numeric_limits<uint64_t>::max()};
-  record.flow_id = flow->id;
-  record.client = at.client;
-  record.server = at.server;
-  record.client_port = at.client_port;
-  record.server_port = at.server_port;
-  record.last_ns = flow->last_step_ns;
-  record.ja4_hash = flow->ja4_hash;
-  record.tcp_hash = record.http2_hash = 0;
-  record.rtt_us = 0;
-  record.bytes_from_client = flow->record_bytes[0];
-  record.bytes_from_server = flow->record_bytes[1];
-  record.exchanges = 0;
-  record.steps_count = flow->record_steps;
-  output_->OnFlowRecord(record);
-  records_->Give(flow->record);
-  flow->record = nullptr;
+  if (flow->log.record == nullptr) return;
+  output_->OnFlowRecord(FillRecord(flow->log, At(*flow), packet_));
+  records_->Give(flow->log.record);
+  flow->log.record = nullptr;
+}
+
+void QuicFlows::TellConnection(const QuicFlow& flow, ConnectionKind kind) {
+  if (tell_) output_->OnConnection(NoteOf(At(flow), packet_, now_ns_, kind));
 }
 
 }  // namespace stillwatch::dataplane

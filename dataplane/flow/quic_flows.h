@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/flow/slab.h"
+#include "dataplane/flow/step_log.h"
 #include "dataplane/packet/flow_hash.h"
 #include "dataplane/tls/quic_counters.h"
 #include "dataplane/tls/quic_initial.h"
@@ -21,21 +22,20 @@ namespace stillwatch::dataplane {
 struct QuicFlow {
   FlowKey key;
   uint64_t hash = 0, id = 0, ja4_hash = 0, first_id = 0;
-  int64_t last_ns = 0, last_step_ns = 0;
+  int64_t last_ns = 0;
   QuicKeys keys;
   uint8_t address_length = 0;
   bool client_is_low = false, hello_done = false;
-  uint16_t record_steps = 0;
-  uint64_t record_bytes[2] = {};
   uint8_t* hello = nullptr;     // a CryptoPieces in one of the buffers
-  FlowRecord* record = nullptr;
+  StepLog log;
   QuicFlow* chain = nullptr;    // same bucket
   QuicFlow *newer = nullptr, *older = nullptr;  // by last_ns
 };
 
 class QuicFlows {
  public:
-  QuicFlows(size_t flows_max, Salt salt, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output);
+  // `tell`: connections by ConnectionNote, too.
+  QuicFlows(size_t flows_max, Salt salt, bool tell, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output);
   ~QuicFlows();
 
   // A UDP packet and its place in traffic.
@@ -59,12 +59,14 @@ class QuicFlows {
   void DropHello(QuicFlow* flow);
   void NoteStep(QuicFlow* flow, bool from_client, uint32_t bytes);
   void EmitRecord(QuicFlow* flow);
+  void TellConnection(const QuicFlow& flow, ConnectionKind kind);
   StreamContext At(const QuicFlow& flow) const;
 
   TlsCore* const tls_;
   Slab<FlowRecord>* const records_;
   WorkerOutput* const output_;
   const Salt id_salt_;
+  const bool tell_;
   Slab<QuicFlow> flows_;
   std::vector<QuicFlow*> buckets_;
   QuicFlow *newest_ = nullptr, *oldest_ = nullptr;

@@ -88,8 +88,15 @@ bool FlowWorker::RetryTls(Flow* flow, bool last) {
   return true;
 }
 
-void FlowWorker::AfterTls(Flow* flow) {
+// Of the latest ClientHello.
+void FlowWorker::TakeJa4(Flow* flow) {
+  if (flow->ja4_hash == flow->tls->ja4_hash()) return;
   flow->ja4_hash = flow->tls->ja4_hash();
+  TellConnection(flow, ConnectionKind::kFront);
+}
+
+void FlowWorker::AfterTls(Flow* flow) {
+  TakeJa4(flow);
   if (flow->tls->done()) return DropTls(flow);
   if (flow->tls->waiting()) ArmBy(flow, flow->tls->next_deadline_ns());
 }
@@ -101,7 +108,7 @@ void FlowWorker::DropTls(Flow* flow) {
 
 size_t FlowWorker::OnTlsContent(bool from_client, Bytes data) {
   Flow* const flow = tls_flow_;
-  flow->ja4_hash = flow->tls->ja4_hash();
+  TakeJa4(flow);
   return DeliverContent(flow, from_client ? 0 : 1, data, tls_budget_);
 }
 

@@ -33,6 +33,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       flow_salt_(DeriveSalt(options.salt, "flow")),
       id_salt_(DeriveSalt(options.salt, "flow-id")),
       tcp_salt_(DeriveSalt(options.salt, "tcp")),
+      proxy_id_salt_(DeriveSalt(options.salt, "proxy-id")),
       table_(options.flows_max),
       segments_(options.reassembly_bytes_max),
       records_(std::max(options.flows_max / 8, 256u)),
@@ -50,7 +51,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                    .transactions_max = std::max(options.flows_max, 1024u)},
                                   http)),
       tls_(options.tls, options.salt, tls),
-      quic_(std::max(options.flows_max / 16, 16u), options.salt, &tls_, &records_, output) {
+      quic_(std::max(options.flows_max / 16, 16u), options.salt, options.tell_connections, &tls_, &records_, output) {
   quic_due_.reserve(std::max(options.flows_max / 16, 16u));
   due_.reserve(options.flows_max);
 }
@@ -121,7 +122,8 @@ FlowWorker::Expected& FlowWorker::TakeExpected(const Frame& frame) {
     const Expected& next = expected_[expected_begin_ % kExpectedMax];
     if (next.status == DecodeStatus::kTcp && next.flow != nullptr) {
       __builtin_prefetch(next.flow->http.get());
-      if (next.flow->record != nullptr) __builtin_prefetch(&next.flow->record->steps[next.flow->record_steps]);
+      const StepLog& log = next.flow->log;
+      if (log.record != nullptr) __builtin_prefetch(&log.record->steps[log.steps]);
     }
   }
   return found;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/mutant.h"
 #include "dataplane/http/text.h"
@@ -26,14 +27,24 @@ bool FromTheRight(std::string_view list, int hops, std::string_view* out) {
   return !out->empty();
 }
 
+// 0: no port.
+uint16_t PortOf(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() ? port : uint16_t{0};
+}
+
 }  // namespace
 
-bool ParseAddress(std::string_view text, ClientAddress* out) {
+bool ParseAddress(std::string_view text, ClientAddress* out, uint16_t* port) {
+  std::string_view port_text;
   if (text.starts_with('[')) {
     const size_t close = text.find(']');
     if (close == std::string_view::npos) return false;
+    if (text.substr(close + 1).starts_with(':')) port_text = text.substr(close + 2);
     text = text.substr(1, close - 1);
   } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    port_text = text.substr(text.find(':') + 1);
     text = text.substr(0, text.find(':'));
   }
   char zero_ended[64];
@@ -55,16 +66,17 @@ bool ParseAddress(std::string_view text, ClientAddress* out) {
     return false;
   }
   *out = address;
+  *port = PortOf(port_text);
   return true;
 }
 
-ForwardedResult FromXForwardedFor(std::string_view value, int trusted_hops, ClientAddress* out) {
+ForwardedResult FromXForwardedFor(std::string_view value, int trusted_hops, ClientAddress* out, uint16_t* port) {
   std::string_view entry;
   if (!FromTheRight(value, trusted_hops, &entry)) return ForwardedResult::kShort;
-  return ParseAddress(entry, out) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
+  return ParseAddress(entry, out, port) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
 }
 
-ForwardedResult FromForwarded(std::string_view value, int trusted_hops, ClientAddress* out) {
+ForwardedResult FromForwarded(std::string_view value, int trusted_hops, ClientAddress* out, uint16_t* port) {
   std::string_view entry;
   if (!FromTheRight(value, trusted_hops, &entry)) return ForwardedResult::kShort;
   while (!entry.empty()) {
@@ -77,7 +89,7 @@ ForwardedResult FromForwarded(std::string_view value, int trusted_hops, ClientAd
     if (node.size() >= 2 && node.front() == '"' && node.back() == '"') {
       node = node.substr(1, node.size() - 2);
     }
-    return ParseAddress(node, out) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
+    return ParseAddress(node, out, port) ? ForwardedResult::kFound : ForwardedResult::kUnreadable;
   }
   return ForwardedResult::kUnreadable;
 }

@@ -89,6 +89,7 @@ enum ExchangeFlags : uint32_t {
   kBatched = 1u << 23,            // one request of a batch; its answer comes elsewhere, and status is the batch's
 };
 inline constexpr uint32_t kPartTruncatedShift = 24;  // bits 24..27: part was cut to kPartTokensMax
+inline constexpr uint32_t kClientJoined = 1u << 28;  // flow_id and ja4_hash are of the client's own connection, seen in front of the terminator
 
 struct ClientAddress {
   uint8_t bytes[16] = {};  // IPv4 in the first four
@@ -111,7 +112,9 @@ struct ExchangeHeader {
   uint64_t organisation_id = 0;   // keyed hash of the declared organisation or project header; 0: none
   uint64_t end_user_id = 0;       // keyed hash of the request's end-user field; 0: none
   ClientAddress client;           // after PROXY / forwarded-for rules; else the packet's source
-  uint8_t reserved_2[7] = {};
+  uint8_t reserved_2[1] = {};
+  uint16_t client_port = 0;       // of `client`; 0: it was named without one
+  uint8_t reserved_4[4] = {};
   uint64_t ja4_hash = 0;          // 0: unknown
   uint64_t http2_hash = 0;
   uint64_t agent_family_hash = 0; // keyed hash of the User-Agent up to its first '/' or ' '

@@ -93,7 +93,8 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t i
     core_->counters.Add(why);
     return nullptr;
   };
-  if (head.method == "GET" && FindRealtime(head.target) != nullptr) return OnUpgrade(at, index, head);
+  const bool may_upgrade = head.method == "GET" || (head.method == "CONNECT" && head.protocol == "websocket");
+  if (may_upgrade && FindRealtime(head.target) != nullptr) return OnUpgrade(at, index, head);
   if (head.method != "POST") return decline(LlmCounter::kNotModelApi);
   const DialectInfo* dialect = FindDialect(head.target);
   const RequestHeaders headers = ReadRequestHeaders(head, core_->options.credential_header);
@@ -115,10 +116,10 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t i
   return t;
 }
 
-// "GET .../realtime" that asks for WebSocket; its transaction stands for the connection.
+// "GET .../realtime" that asks for WebSocket, or the same of HTTP/2; its transaction stands for the connection.
 HttpObserver::Handle Observer::OnUpgrade(const StreamContext& at, uint64_t index, const HttpRequestHead& head) {
   const RequestHeaders headers = ReadRequestHeaders(head, core_->options.credential_header);
-  if (!EqualsNoCase(headers.upgrade, "websocket")) {
+  if (head.protocol.empty() && !EqualsNoCase(headers.upgrade, "websocket")) {
     core_->counters.Add(LlmCounter::kNotModelApi);
     return nullptr;
   }
@@ -151,6 +152,7 @@ void Observer::Introduce(const StreamContext& at, const HttpRequestHead& head, c
   h.request_start_ns = h.request_end_ns = at.time_ns;
   h.flow_id = at.flow_id;
   h.client = at.client;
+  h.client_port = at.client_port;
   h.ja4_hash = at.ja4_hash;
   h.http2_hash = at.http2_hash;
   if (core_->options.generation != nullptr) {
@@ -205,8 +207,8 @@ void Observer::SetClient(const StreamContext& at, const RequestHeaders& headers,
   size_t count = x ? headers.x_forwarded_for_count : headers.forwarded_count;
   ForwardedResult result = ForwardedResult::kShort;
   while (count-- > 0) {
-    result = x ? FromXForwardedFor(values[count], hops, &header->client)
-               : FromForwarded(values[count], hops, &header->client);
+    result = x ? FromXForwardedFor(values[count], hops, &header->client, &header->client_port)
+               : FromForwarded(values[count], hops, &header->client, &header->client_port);
     if (result != ForwardedResult::kShort) break;
     hops -= ListEntries(values[count]);
     if (hops <= 0) break;

@@ -1,15 +1,23 @@
-// The forwarder's heartbeat, as the fail-open programme in the kernel sees it: while it is fresh
-// the kernel hands frames to this process, else it bypasses it. Beat and Stale: forwarder's thread.
-// Stop: any thread.
+// The forwarders' heartbeat, as the fail-open programme in the kernel sees it: while it is fresh
+// the kernel hands frames to this process, else it bypasses it. Beat and Stale: the forwarder's own
+// thread. Stop: any thread.
+//
+// What the kernel sees is the oldest of all forwarders' beats: when one of several hangs all of its
+// frames would wait in its rings, so that the kernel has to bypass all, and nothing is told before
+// every forwarder has beaten once. Each forwarder is late by its own beat.
 //
 // Times are CLOCK_MONOTONIC, which is the kernel programme's clock too. A Heart without a programme
 // (mirror ports, userspace drivers, tests) beats into itself.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
+#include "base/check.h"
 #include "base/mutant.h"
+#include "dataplane/port/port.h"
 
 namespace stillwatch::dataplane {
 
@@ -22,20 +30,32 @@ class Heart {
   Heart(const Heart&) = delete;
   Heart& operator=(const Heart&) = delete;
 
-  void Beat(int64_t now_ns) {
-    last_ns_ = now_ns;
+  // Before the first beat.
+  void SetForwarders(size_t count) {
+    CHECK(count >= 1 && count <= kForwardersMax);
+    forwarders_ = count;
+  }
+
+  void Beat(int64_t now_ns, size_t forwarder = 0) {
+    last_[forwarder].ns.store(now_ns, std::memory_order_relaxed);
     if (stopped_.load(std::memory_order_relaxed)) return;
-    __atomic_store_n(beat_ns_, static_cast<uint64_t>(now_ns), __ATOMIC_RELEASE);
+    int64_t oldest_ns = now_ns;
+    for (size_t i = 0; i < forwarders_ && !MutantIs("heart_of_one_for_all"); ++i) {
+      oldest_ns = std::min(oldest_ns, last_[i].ns.load(std::memory_order_relaxed));
+    }
+    if (oldest_ns == 0) return;  // one is not ready
+    __atomic_store_n(beat_ns_, static_cast<uint64_t>(oldest_ns), __ATOMIC_RELEASE);
     // Stop() may have come between the two lines above.
     if (stopped_.load(std::memory_order_seq_cst)) __atomic_store_n(beat_ns_, 0, __ATOMIC_RELEASE);
   }
 
-  // The last beat of this process is so old that the kernel has been bypassing it: what waits in
+  // The last beat of this forwarder is so old that the kernel has been bypassing it: what waits in
   // the receive rings is late, and newer packets of its flows have overtaken it.
-  bool Stale(int64_t now_ns) const {
+  bool Stale(int64_t now_ns, size_t forwarder = 0) const {
+    const int64_t last_ns = last_[forwarder].ns.load(std::memory_order_relaxed);
     const auto timeout_ns = static_cast<int64_t>(__atomic_load_n(timeout_ns_, __ATOMIC_RELAXED));
-    return last_ns_ != 0 && !stopped_.load(std::memory_order_relaxed) &&
-           now_ns - last_ns_ > timeout_ns;
+    return last_ns != 0 && !stopped_.load(std::memory_order_relaxed) &&
+           now_ns - last_ns > timeout_ns;
   }
 
   // From now on the kernel bypasses the process; frames it has already are still to be forwarded.
@@ -51,7 +71,11 @@ class Heart {
   uint64_t own_timeout_ns_ = uint64_t{1} << 62;
   uint64_t* const beat_ns_ = &own_beat_ns_;
   const uint64_t* const timeout_ns_ = &own_timeout_ns_;
-  int64_t last_ns_ = 0;
+  struct alignas(64) Last {
+    std::atomic<int64_t> ns{0};
+  };
+  Last last_[kForwardersMax];
+  size_t forwarders_ = 1;
   std::atomic<bool> stopped_{false};
 };
 

@@ -10,6 +10,7 @@
 namespace stillwatch::dataplane {
 
 inline constexpr size_t kBurstMax = 32;
+inline constexpr size_t kForwardersMax = 16;
 
 class Port {
  public:

@@ -87,7 +87,10 @@ Result<Arguments> Parse(int argc, char** argv) {
       arguments.pair.driver = value == "af_packet" ? PortDriver::kAfPacket : PortDriver::kAfXdp;
     else if (word == "--timeout-ms")
       arguments.fail_open.timeout_ns = std::stoll(value) * kNsPerMs;
-    else if (word == "--workers")
+    else if (word == "--queues") {
+      arguments.pair.queues = static_cast<uint16_t>(std::stoul(value));
+      arguments.pair.mbufs = 32'767;
+    } else if (word == "--workers")
       arguments.workers = std::stoul(value);
     else if (word == "--interest-port")
       arguments.interest_ports.push_back(value);
@@ -146,14 +149,11 @@ Status Main(int argc, char** argv) {
   options.sleep_when_idle = !arguments.poll;
   options.record_bytes = 1 << 20;
   Engine engine(
-      options, pair.value().get(), [](size_t, WorkerOutput*) { return std::make_unique<Looker>(); },
+      options, pair.value()->ports(), [](size_t, WorkerOutput*) { return std::make_unique<Looker>(); },
       &clock);
   CounterRegistry registry;
   engine.RegisterCounters(&registry);
-  registry.Register(pair.value()->counters());
-  registry.Register(pair.value()->device_counters());
-  registry.Register(pair.value()->delay_counters());
-  registry.Register(pair.value()->wait_counters());
+  pair.value()->RegisterCounters(&registry);
   if (fail_open != nullptr) registry.Register(fail_open->counters());
   if (Status s = engine.Start(); !s.ok()) return s;
 
@@ -164,8 +164,7 @@ Status Main(int argc, char** argv) {
   // The kernel takes over; then what is still in our rings goes out.
   heart->Stop();
   const auto received = [&] {
-    return pair.value()->counters().Get(ForwardCounter::kReceivedA) +
-           pair.value()->counters().Get(ForwardCounter::kReceivedB);
+    return pair.value()->Count(ForwardCounter::kReceivedA) + pair.value()->Count(ForwardCounter::kReceivedB);
   };
   if (fail_open != nullptr) {
     uint64_t before = ~0ull;
@@ -180,6 +179,7 @@ Status Main(int argc, char** argv) {
   Ignore ignore;
   engine.Drain(&ignore);
   while (engine.running()) usleep(1'000);
+  for (size_t i = 0; i < pair.value()->ports().size(); ++i) std::printf("queue.%zu %lu\n", i, pair.value()->Received(i));
   PrintCounters(registry);
   return {};
 }

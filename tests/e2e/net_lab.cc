@@ -100,13 +100,14 @@ void KeepMountsToOurselves() {
   Must(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "making mounts private");
 }
 
-NetLab::NetLab() {
+NetLab::NetLab(int queues) {
   const auto must = [](const Namespace& in, const std::string& command) {
     if (in.Run(command) != 0) throw std::runtime_error("failed: " + command);
   };
   const std::string a = std::to_string(appliance.pid());
-  must(client, "ip link add c0 address 02:00:00:00:00:c0 type veth peer name a0 netns " + a);
-  must(server, "ip link add s0 address 02:00:00:00:00:50 type veth peer name b0 netns " + a);
+  const std::string each = queues == 1 ? "" : " numtxqueues " + std::to_string(queues) + " numrxqueues " + std::to_string(queues);
+  must(client, "ip link add c0 address 02:00:00:00:00:c0" + each + " type veth peer name a0" + each + " netns " + a);
+  must(server, "ip link add s0 address 02:00:00:00:00:50" + each + " type veth peer name b0" + each + " netns " + a);
   for (const char* port : {"a0", "b0"}) {
     // The appliance itself says nothing on its ports.
     must(appliance, std::string("ip link set ") + port + " addrgenmode none arp off up");

@@ -44,7 +44,8 @@ std::string WhyNoNamespaces();
 void KeepMountsToOurselves();
 
 struct NetLab {
-  NetLab();
+  // `queues`: of every interface, each way.
+  explicit NetLab(int queues = 1);
   Namespace client, appliance, server;
 };
 

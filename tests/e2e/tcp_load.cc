@@ -17,7 +17,6 @@ namespace stillwatch::e2e {
 
 namespace {
 
-constexpr uint16_t kPort = 8080;
 constexpr size_t kPiece = 64 << 10;
 constexpr size_t kPacedPiece = 16 << 10;
 constexpr size_t kPeriod = 65'521;  // prime: no alignment with pieces or segments
@@ -27,23 +26,23 @@ uint8_t PatternAt(uint64_t offset) {
   return static_cast<uint8_t>((x * x) >> 7 ^ x);
 }
 
-sockaddr_in Server() {
+sockaddr_in Server(uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(kPort);
+  address.sin_port = htons(port);
   inet_pton(AF_INET, "10.77.0.2", &address.sin_addr);
   return address;
 }
 
 }  // namespace
 
-TcpLoad::TcpLoad(const NetLab& lab, int pause_ms) : pause_ms_(pause_ms) {
+TcpLoad::TcpLoad(const NetLab& lab, int pause_ms, uint16_t port) : pause_ms_(pause_ms), port_(port) {
   int listener = -1;
   lab.server.Call([&] {
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in address = Server();
+    const sockaddr_in address = Server(port_);
     if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         listen(listener, 1) != 0) {
       close(listener);
@@ -71,7 +70,7 @@ void TcpLoad::Send(const NetLab&) {
   const timeval patience{20, 0};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  const sockaddr_in address = Server();
+  const sockaddr_in address = Server(port_);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     Fail("connect");
     close(fd);

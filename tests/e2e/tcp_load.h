@@ -14,7 +14,7 @@ namespace stillwatch::e2e {
 class TcpLoad {
  public:
   // `pause_ms` between pieces of 16 KiB; 0: as fast as it goes.
-  explicit TcpLoad(const NetLab& lab, int pause_ms = 0);
+  explicit TcpLoad(const NetLab& lab, int pause_ms = 0, uint16_t port = 8080);
   ~TcpLoad();
 
   uint64_t received() const { return received_.load(); }
@@ -28,6 +28,7 @@ class TcpLoad {
   void Fail(const std::string& what);
 
   const int pause_ms_;
+  const uint16_t port_;
   std::atomic<bool> stop_{false};
   std::atomic<uint64_t> sent_{0}, received_{0}, answered_{0};
   std::string error_;

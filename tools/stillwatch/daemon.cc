@@ -26,6 +26,7 @@ namespace {
 using config::ControlAnswer;
 using nlohmann::json;
 
+constexpr int64_t kBatchWallNs = kNsPerMs;
 constexpr int64_t kHousekeepingNs = kNsPerSecond;
 constexpr int64_t kStatusNs = 10 * kNsPerSecond;
 constexpr int64_t kReloadDeadlineNs = 2 * kNsPerSecond;
@@ -182,15 +183,13 @@ Status Daemon::OpenPorts() {
   pair.mtu = static_cast<uint32_t>(config_.ports.mtu);
   pair.descriptors = static_cast<uint16_t>(config_.ports.descriptors);
   pair.mbufs = static_cast<uint32_t>(config_.ports.mbufs);
-  pair.lent_max = static_cast<uint32_t>(config_.threads.forwarder_ring_frames * std::max<int64_t>(1, config_.threads.workers));
+  pair.queues = static_cast<uint16_t>(config_.ports.queues);
+  pair.lent_max = static_cast<uint32_t>(config_.threads.forwarder_ring_frames * std::max<int64_t>(1, config_.threads.workers) * config_.ports.queues);
   Result<std::unique_ptr<dataplane::InlinePair>> opened = dataplane::InlinePair::Open(
       pair, fail_open_ == nullptr ? &own_heart_ : &fail_open_->heart(), &clock_);
   if (!opened.ok()) return opened.error();
   ports_ = std::move(opened).value();
-  registry_.Register(ports_->counters());
-  registry_.Register(ports_->device_counters());
-  registry_.Register(ports_->delay_counters());
-  registry_.Register(ports_->wait_counters());
+  ports_->RegisterCounters(&registry_);
   return {};
 }
 
@@ -208,7 +207,7 @@ Status Daemon::StartThreads() {
   dataplane::LlmOptions llm = LlmOptionsOf(config_, secrets_);
   llm.generation = &generation_;
   engine_ = std::make_unique<dataplane::Engine>(
-      EngineOptionsOf(config_, secrets_, &quiescent_), ports_.get(),
+      EngineOptionsOf(config_, secrets_, &quiescent_), ports_->ports(),
       DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get(), CopiesWindowNs(config_)), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
@@ -239,7 +238,7 @@ Status Daemon::StartThreads() {
 
 // Threads that exist already keep their processors.
 Status Daemon::PinDetection() {
-  const auto index = static_cast<size_t>(1 + config_.threads.workers);
+  const auto index = static_cast<size_t>(config_.ports.queues + config_.threads.workers);
   if (index >= config_.threads.cpus.size()) return {};
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
@@ -267,8 +266,7 @@ void Daemon::HandOver() {
   if (fail_open_ != nullptr) {
     fail_open_->heart().Stop();
     const auto received = [&] {
-      return ports_->counters().Get(dataplane::ForwardCounter::kReceivedA) +
-             ports_->counters().Get(dataplane::ForwardCounter::kReceivedB);
+      return ports_->Count(dataplane::ForwardCounter::kReceivedA) + ports_->Count(dataplane::ForwardCounter::kReceivedB);
     };
     uint64_t before = ~uint64_t{0};
     for (int round = 0; round < kHandOverRoundsMax && before != received(); ++round) {
@@ -299,6 +297,7 @@ int Daemon::Run(const std::atomic<bool>& stop, std::atomic<bool>* reload) {
     quiescent_.Pass(slot_, published);
     const int64_t now = clock_.MonotonicNs();
     if (records != 0) idle_since_ns_ = now;
+    CutBatchIfDue(now);
     if (now >= next_housekeeping_ns_) Housekeeping(now);
     if (records == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
@@ -335,6 +334,17 @@ void Daemon::ReloadAsSignalled() {
     else Log(LogLevel::kError, "reload: " + answer.error);
     signal_reloading_.store(false);
   });
+}
+
+void Daemon::CutBatchIfDue(int64_t now_ns) {
+  if (!pipeline_->batch_is_open()) {
+    batch_since_ns_ = 0;
+  } else if (batch_since_ns_ == 0) {
+    batch_since_ns_ = now_ns;
+  } else if (now_ns - batch_since_ns_ >= kBatchWallNs) {
+    pipeline_->CutBatch();
+    batch_since_ns_ = 0;
+  }
 }
 
 void Daemon::Housekeeping(int64_t now_ns) {
@@ -498,7 +508,7 @@ std::string Daemon::StatusJson() {
   for (size_t side = 0; side < 2 && config.ports.driver != "ethdev"; ++side) {
     if (side == 0 || !config.ports.b.empty()) status["links"][side == 0 ? "a" : "b"] = NameOf(watched.links[side]);
   }
-  status["latency_us"] = {{"delay", Quantiles(LatencyOf(ports_->delay_counters()))}, {"wait", Quantiles(LatencyOf(ports_->wait_counters()))}};
+  status["latency_us"] = {{"delay", Quantiles(ports_->Delays())}, {"wait", Quantiles(ports_->Waits())}};
   const pipeline::SnapshotStatus snapshot = keeper_->status();
   status["snapshot"] = {{"age_s", nullptr}, {"bytes", snapshot.bytes}, {"interval_s", config.snapshot.interval_s},
                         {"pause_us_max", counters["snapshot.pause_us_max"]}, {"last_error", snapshot.last_error},

@@ -146,6 +146,8 @@ class Daemon {
   void Housekeeping(int64_t now_ns);
   void NoteCoverage(const std::map<std::string, uint64_t>& counters);
   void WriteBoxStatus(const std::map<std::string, uint64_t>& counters);
+  // No exchange waits longer for detection than 1 ms and the closing of the batch before.
+  void CutBatchIfDue(int64_t now_ns);
   // At the end of a logical batch, when one is due. Looking stands still for the copy only.
   void SnapshotIfDue(bool now);
 
@@ -201,6 +203,7 @@ class Daemon {
   int64_t next_status_ns_ = 0;
   int64_t snapshot_time_ns_ = 0;  // traffic time of the last snapshot
   int64_t idle_since_ns_ = 0;
+  int64_t batch_since_ns_ = 0;  // when the open batch was first seen; 0: none is open
   uint64_t skipped_ = 0;  // at the last NoteCoverage
   std::unique_ptr<config::ControlServer> control_;  // last: its threads use all above
 };

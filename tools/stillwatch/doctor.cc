@@ -184,10 +184,6 @@ void CheckKernel(const config::Config& config, const MachineFacts& machine, Find
 }
 
 void CheckThreads(const config::Config& config, const MachineFacts& machine, Findings* out) {
-  if (config.ports.queues > 1) {
-    out->push_back({Severity::kError, "ports.queues",
-                    "one receive queue a port is polled in this version", "ports.queues = 1"});
-  }
   for (const std::string& cpu : config.threads.cpus) {
     if (std::strtoul(cpu.c_str(), nullptr, 10) < machine.processors) continue;
     out->push_back(
@@ -202,13 +198,14 @@ void CheckThreads(const config::Config& config, const MachineFacts& machine, Fin
          "below 10 ms the kernel bypasses a forwarder that merely waits for a shared processor",
          "pin the forwarder (threads.cpus), or raise it to 20"});
   }
-  const auto idle_workers = static_cast<uint64_t>(config.threads.workers);
-  if (idle_workers + 1 > machine.processors) {
-    out->push_back({Severity::kWarning, "threads.workers",
-                    std::to_string(idle_workers) + " workers and a forwarder share " +
-                        std::to_string(machine.processors) + " processors",
-                    "threads.workers = " +
-                        std::to_string(machine.processors > 1 ? machine.processors - 1 : 0)});
+  const auto workers = static_cast<uint64_t>(config.threads.workers), forwarders = static_cast<uint64_t>(config.ports.queues);
+  if (workers + forwarders > machine.processors) {
+    const bool more_queues = forwarders > 1 && forwarders >= machine.processors;
+    out->push_back({Severity::kWarning, more_queues ? "ports.queues" : "threads.workers",
+                    std::to_string(workers) + " workers and " + (forwarders == 1 ? "a forwarder" : std::to_string(forwarders) + " forwarders") +
+                        " share " + std::to_string(machine.processors) + " processors",
+                    more_queues ? "ports.queues = 1"
+                                : "threads.workers = " + std::to_string(machine.processors > forwarders ? machine.processors - forwarders : 0)});
   }
 }
 

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/time_format.h"
+#include "dataplane/engine/side_joiner.h"
 
 namespace stillwatch {
 namespace {
@@ -47,6 +49,12 @@ void AddLine(std::string_view part, std::string* text) {
   *text += part;
 }
 
+std::string Hex64(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
 Json Optional(bool present, Json value) { return present ? std::move(value) : Json(nullptr); }
 Json OrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
@@ -77,6 +85,7 @@ class Inspector final : public ExchangeInspector, private WorkerOutput, private 
  private:
   void OnExchange(const ExchangeView&) override {}
   void OnFlowRecord(const FlowRecord&) override {}
+  void OnConnection(const ConnectionNote& note) override { sides_.OnNote(note); }
   void OnDropped(const void* exchange) override { open_.erase(exchange); }
 
   void OnRequest(const void* exchange, const RequestView& request) override {
@@ -125,8 +134,9 @@ class Inspector final : public ExchangeInspector, private WorkerOutput, private 
     open_.erase(exchange);
   }
 
-  Json Line(const Gathered& g, const ExchangeView& view, uint64_t events) const {
-    const ExchangeHeader& h = view.header();
+  Json Line(const Gathered& g, const ExchangeView& view, uint64_t events) {
+    ExchangeHeader h = view.header();
+    sides_.OnExchange(&h);
     const auto has = [&](uint32_t flag) { return (h.flags & flag) != 0; };
     Json line;
     line["time"] = FormatTime(h.request_start_ns);
@@ -164,6 +174,9 @@ class Inspector final : public ExchangeInspector, private WorkerOutput, private 
     line["rate_limited"] = has(kRateLimited);
     line["account"] = Optional(has(kHasKey), HexOf(Bytes(h.key_id, sizeof h.key_id)));
     line["client"] = AddressText(h.client);
+    line["client_port"] = Optional(h.client_port != 0, h.client_port);
+    line["joined"] = has(kClientJoined);
+    line["ja4"] = Optional(h.ja4_hash != 0, Hex64(h.ja4_hash));
     line["request_bytes"] = h.request_bytes;
     line["response_bytes"] = h.response_bytes;
     line["events"] = events;
@@ -193,6 +206,7 @@ class Inspector final : public ExchangeInspector, private WorkerOutput, private 
   }
 
   const InspectExchangeOptions options_;
+  SideJoiner sides_{1u << 16, 1'200 * kNsPerSecond, Salt{}};
   std::unordered_map<const void*, Gathered> open_;
   std::unique_ptr<LlmObserver> llm_;
 };

@@ -8,6 +8,7 @@
 //   time, dialect, api, model, batch, stream, messages, roles, temperature, top_p, n, max_tokens, seed, logprobs,
 //   logit_bias, response_format, reasoning, tools, status, finish_reason (the provider's word), finish (ours),
 //   response_model, usage {input, output, counted}, tool_calls, error, refusal, rate_limited, account, client,
+//   client_port (null: not named), joined (with the client's connection in front of a terminator), ja4 (hash; null: unknown),
 //   request_bytes, response_bytes, events, time_to_first_byte_ms, tokens {system, instruction, tail, output},
 //   truncated, ids {issued, returned}, prefix_chain, request_complete, response_complete, marks
 //   with show_text: system_text?, last_user_text?, message_texts, text, reasoning_text, tool_calls[].arguments

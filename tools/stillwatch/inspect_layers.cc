@@ -129,12 +129,17 @@ class WebSocketLines final : public NoHttp, private dataplane::WebSocketObserver
   dataplane::WebSocketObserver* websockets() override { return this; }
 
  private:
-  using Side = std::tuple<uint64_t, bool, bool>;  // flow, from the client, a control frame
-  static Side SideOf(const StreamContext& at, bool from_client, uint8_t opcode) {
-    return {at.flow_id, from_client, opcode >= dataplane::kWsClose};
+  using Connection = dataplane::WebSocketObserver::Handle;
+  using Side = std::tuple<Connection, bool, bool>;  // ..., from the client, a control frame
+  static Side SideOf(Connection connection, bool from_client, uint8_t opcode) {
+    return {connection, from_client, opcode >= dataplane::kWsClose};
+  }
+  // Each request is told apart, since streams of HTTP/2 share a flow.
+  HttpObserver::Handle OnResponseHead(const StreamContext&, HttpObserver::Handle, uint64_t, const dataplane::HttpResponseHead&) override {
+    return reinterpret_cast<HttpObserver::Handle>(++connections_);
   }
 
-  void OnWebSocketFrame(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client,
+  void OnWebSocketFrame(const StreamContext& at, Connection connection, bool from_client,
                         const dataplane::WebSocketFrame& frame) override {
     JsonLine line;
     line.Number("frame", at.packet);
@@ -146,23 +151,24 @@ class WebSocketLines final : public NoHttp, private dataplane::WebSocketObserver
         .Number("length", frame.length)
         .Number("rsv", frame.rsv);
     if (frame.fin) {
-      line.Number("message_length", bytes_[SideOf(at, from_client, frame.opcode)]);
+      line.Number("message_length", bytes_[SideOf(connection, from_client, frame.opcode)]);
     } else {
       line.Null("message_length");
     }
     line.Print(out_);
   }
-  void OnWebSocketData(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client, uint8_t opcode,
+  void OnWebSocketData(const StreamContext&, Connection connection, bool from_client, uint8_t opcode,
                        Bytes data) override {
-    bytes_[SideOf(at, from_client, opcode)] += data.size();
+    bytes_[SideOf(connection, from_client, opcode)] += data.size();
   }
-  void OnWebSocketMessage(const StreamContext& at, dataplane::WebSocketObserver::Handle, bool from_client,
+  void OnWebSocketMessage(const StreamContext&, Connection connection, bool from_client,
                           uint8_t opcode, bool) override {
-    bytes_.erase(SideOf(at, from_client, opcode));
+    bytes_.erase(SideOf(connection, from_client, opcode));
   }
   void OnWebSocketEnd(const StreamContext&, dataplane::WebSocketObserver::Handle) override {}
 
   std::map<Side, uint64_t> bytes_;  // of the messages at hand
+  uintptr_t connections_ = 0;
   std::FILE* const out_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "dataplane/engine/side_joiner.h"
 #include "dataplane/engine/stream_item.h"
 #include "dataplane/flow/quic_flows.h"
 #include "dataplane/llm/flow_record.h"
@@ -58,7 +59,7 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                      "frames are not looked at, then not received"});
   }
   table.push_back({"frames to workers", "threads.forwarder_ring_frames", ring_slot,
-                   workers * Of(config.threads.forwarder_ring_frames), "engine.worker_ring_full",
+                   workers * (live ? Of(config.ports.queues) : 1) * Of(config.threads.forwarder_ring_frames), "engine.worker_ring_full",
                    "frames are forwarded and not looked at"});
   if (config.ports.mode == "mirror" && config.ports.duplicate_window_ms != 0) {
     table.push_back({"packets of a mirror", "", dataplane::DuplicateFilter::kEntryBytes,
@@ -74,7 +75,7 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    std::max<uint64_t>(Of(config.flow.flows_max) / 8, 256 * workers), "flow.record_pool_empty",
                    "encrypted flows are not described"});
   table.push_back({"IP datagrams in pieces", "", kDatagramBytes,
-                   dataplane::FragmentJoiner::Options{}.datagrams_max * (workers + 1), "fragment.table_full",
+                   dataplane::FragmentJoiner::Options{}.datagrams_max * (workers + (live ? Of(config.ports.queues) : 1)), "fragment.table_full",
                    "fragmented packets are not looked at"});
   table.push_back({"out-of-order bytes", "flow.reassembly_mib", kMib,
                    Of(config.flow.reassembly_mib), "tcp.reassembly_full", "holes are given up"});
@@ -97,6 +98,10 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "br and zstd bodies are not read"});
   table.push_back({"TLS connections", "tls.connections_max", sizeof(dataplane::TlsConnection) + sizeof(dataplane::TlsKeys),
                    Of(config.tls.connections_max), "tls.connections_empty", "hellos are not read, flows not decrypted"});
+  if (config.flow.fronts_max != 0) {
+    table.push_back({"both sides of a terminator", "flow.fronts_max", dataplane::SideJoiner::kConnectionBytes, Of(config.flow.fronts_max),
+                     "join.evicted", "requests behind it are not joined with their client's connection"});
+  }
   table.push_back({"QUIC connections", "flow.flows_max", sizeof(dataplane::QuicFlow), std::max<uint64_t>(Of(config.flow.flows_max) / 16, 16 * workers),
                    "quic.evicted", "the quietest is given up"});
   table.push_back({"TLS records in pieces", "tls.buffers_max", dataplane::kRecordMax + 64, Of(config.tls.buffers_max),

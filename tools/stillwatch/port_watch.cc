@@ -191,17 +191,15 @@ void PortWatch::WatchOverload(int64_t now_ns) {
   using dataplane::DeviceCounter;
   using dataplane::ForwardCounter;
   using dataplane::ForwarderCounter;
-  const auto& forward = ports_->counters();
   const auto& device = ports_->device_counters();
-  const auto& engine = engine_->forwarder_counters();
   dataplane::OverloadSample sample;
   sample.time_ns = now_ns;
-  sample.forwarded = forward.Get(ForwardCounter::kSentA) + forward.Get(ForwardCounter::kSentB);
-  sample.lost = forward.Get(ForwardCounter::kTxFull) + forward.Get(ForwardCounter::kStale) +
+  sample.forwarded = ports_->Count(ForwardCounter::kSentA) + ports_->Count(ForwardCounter::kSentB);
+  sample.lost = ports_->Count(ForwardCounter::kTxFull) + ports_->Count(ForwardCounter::kStale) +
                 device.Get(DeviceCounter::kMissed) + device.Get(DeviceCounter::kNoBuffer);
-  sample.unseen = engine.Get(ForwarderCounter::kWorkerRingFull) + engine.Get(ForwarderCounter::kBuffersScarce);
+  sample.unseen = engine_->Count(ForwarderCounter::kWorkerRingFull) + engine_->Count(ForwarderCounter::kBuffersScarce);
   // Read after what it is a part of: never more than all.
-  sample.looked_at = std::max(engine.Get(ForwarderCounter::kFrames), sample.unseen) - sample.unseen;
+  sample.looked_at = std::max(engine_->Count(ForwarderCounter::kFrames), sample.unseen) - sample.unseen;
   sample.ports_up = LinksUp();
   const Overload found = guard_.Observe(sample);
   const bool over = found == Overload::kNone && state_.overload != Overload::kNone && now_ns >= guard_.raised_until_ns();

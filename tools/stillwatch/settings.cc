@@ -100,6 +100,7 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
   options.response_timeout_ns = config.llm.response_timeout_s * kNsPerSecond;
   options.trust_proxy_header = config.llm.trusted_hops > 0;
   options.ignore_checksums = config.ports.ignore_checksums;
+  options.tell_connections = config.flow.fronts_max > 0;
   options.tls.connections_max = As<uint32_t>(std::max<int64_t>(16, config.tls.connections_max / workers));
   options.tls.buffers_max = As<uint32_t>(std::max<int64_t>(4, config.tls.buffers_max / workers));
   options.tls.secrets_max = As<uint32_t>(config.tls.secrets_max);  // each may be any worker's
@@ -136,6 +137,9 @@ dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Sec
   options.sleep_when_idle = config.ports.idle == "sleep";
   for (const std::string& cpu : config.threads.cpus) options.cpus.push_back(std::stoi(cpu));  // checked by the loader
   options.quiescent = quiescent;
+  options.fronts_max = As<size_t>(config.flow.fronts_max);
+  // An exchange comes when its response ends or is given up.
+  options.fronts_keep_ns = (config.llm.response_timeout_s + config.flow.idle_timeout_s) * kNsPerSecond;
   return options;
 }
 

@@ -30,5 +30,30 @@ TEST(HeartTest, AStoppedHeartBeatsNoMoreAndIsNotStale) {
   EXPECT_FALSE(heart.Stale(10'000));  // what is in the rings is still to be forwarded
 }
 
+// One of several forwarders that hangs must not be covered by the others: its frames would wait with nobody to send them.
+TEST(HeartTest, OfSeveralForwardersTheOldestBeatCounts) {
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = 100;
+  Heart heart(&beat_ns, &timeout_ns);
+  heart.SetForwarders(3);
+  heart.Beat(1'000, 0);
+  heart.Beat(1'010, 2);
+  EXPECT_EQ(beat_ns, 0u);  // one is not ready
+  heart.Beat(1'020, 1);
+  EXPECT_EQ(beat_ns, 1'000u);
+  heart.Beat(1'030, 0);
+  EXPECT_EQ(beat_ns, 1'010u);
+  heart.Beat(1'200, 0);
+  heart.Beat(1'200, 1);
+  EXPECT_EQ(beat_ns, 1'010u);  // the third hangs: the kernel bypasses
+  EXPECT_FALSE(heart.Stale(1'210, 0));
+  EXPECT_TRUE(heart.Stale(1'210, 2));  // and what waits for it alone is late
+  heart.Beat(1'220, 2);
+  EXPECT_EQ(beat_ns, 1'200u);
+  heart.Stop();
+  heart.Beat(1'230, 1);
+  EXPECT_EQ(beat_ns, 0u);
+}
+
 }  // namespace
 }  // namespace stillwatch::dataplane

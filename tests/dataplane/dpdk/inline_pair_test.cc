@@ -7,6 +7,7 @@
 #include <fstream>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/port/capture_reader.h"
@@ -97,24 +98,24 @@ TEST_F(InlinePairTest, EveryFrameGoesOutUnchangedByTheOtherPortAndIsLookedAtOnce
   WriteCapture("b.pcap", from_b);
   auto pair = Open(Options());
   ASSERT_NE(pair, nullptr);
-  pair->OnPollingThread();
+  pair->port(0)->OnPollingThread();
   std::vector<std::string> seen[2];
   uint64_t number = 0;
   for (int polls = 0; polls < 100; ++polls) {
     Frame frames[kBurstMax];
-    const size_t count = pair->Receive(frames);
+    const size_t count = pair->port(0)->Receive(frames);
     for (size_t i = 0; i < count; ++i) {
       EXPECT_EQ(frames[i].number, ++number);
       EXPECT_EQ(frames[i].time_ns, clock_.UnixNs());
       seen[frames[i].port].emplace_back(AsText(frames[i].bytes));
     }
-    pair->Release(std::span(frames).first(count));
+    pair->port(0)->Release(std::span(frames).first(count));
   }
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kReceivedA), 300u);
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 300u);
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentA), 200u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kReceivedA), 300u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 300u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentA), 200u);
   // Each frame that was sent has a delay; those of a side's first poll have no wait.
-  const auto delay = LatencyOf(pair->delay_counters()), wait = LatencyOf(pair->wait_counters());
+  const auto delay = pair->Delays(), wait = pair->Waits();
   EXPECT_EQ(std::accumulate(delay.begin(), delay.end(), uint64_t{0}), 500u);
   EXPECT_EQ(std::accumulate(wait.begin(), wait.end(), uint64_t{0}), 500u - 2 * kBurstMax);
   pair.reset();
@@ -144,15 +145,15 @@ TEST_F(InlinePairTest, WhatWasReceivedBeforeALongStopIsNotSentAfterIt) {
   auto pair = InlinePair::Open(Options(), &heart, &clock);
   ASSERT_TRUE(pair.ok()) << pair.message();
   Frame frames[kBurstMax];
-  ASSERT_EQ(pair.value()->Receive(frames), 32u);
-  pair.value()->Release(frames);
+  ASSERT_EQ(pair.value()->port(0)->Receive(frames), 32u);
+  pair.value()->port(0)->Release(frames);
   clock.jump_ns = 15 * kNsPerMs;  // each question: the second one of a round finds the heart stale
-  EXPECT_EQ(pair.value()->Receive(frames), 0u);
-  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kStale), 32u);
+  EXPECT_EQ(pair.value()->port(0)->Receive(frames), 0u);
+  EXPECT_EQ(pair.value()->Count(ForwardCounter::kStale), 32u);
   clock.jump_ns = 0;
-  pair.value()->Receive(frames);  // beats again, and what waited meanwhile is late, too
-  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kStale), 64u);
-  EXPECT_EQ(pair.value()->counters().Get(ForwardCounter::kSentB), 32u);
+  pair.value()->port(0)->Receive(frames);  // beats again, and what waited meanwhile is late, too
+  EXPECT_EQ(pair.value()->Count(ForwardCounter::kStale), 64u);
+  EXPECT_EQ(pair.value()->Count(ForwardCounter::kSentB), 32u);
   pair.value().reset();
   EXPECT_EQ(ReadCapture("b-out.pcap"), std::vector<std::string>(from_a.begin(), from_a.begin() + 32));
 }
@@ -167,9 +168,9 @@ TEST_F(InlinePairTest, AMirrorPortNeverSends) {
   size_t seen = 0;
   for (int polls = 0; polls < 100; ++polls) {
     Frame frames[kBurstMax];
-    const size_t count = pair->Receive(frames);
+    const size_t count = pair->port(0)->Receive(frames);
     seen += count;
-    pair->Release(std::span(frames).first(count));
+    pair->port(0)->Release(std::span(frames).first(count));
   }
   EXPECT_EQ(seen, 200u);
   pair.reset();
@@ -186,18 +187,18 @@ TEST_F(InlinePairTest, LendingMostBuffersIsNoticedWhileForwardingGoesOn) {
   bool scarce = false;
   for (int polls = 0; polls < 700; ++polls) {
     Frame frames[kBurstMax];
-    const size_t count = pair->Receive(frames);
-    scarce |= pair->buffers_scarce();
+    const size_t count = pair->port(0)->Receive(frames);
+    scarce |= pair->port(0)->buffers_scarce();
     held.insert(held.end(), frames, frames + count);
   }
   EXPECT_TRUE(scarce);
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 14'000u);
-  pair->Release(held);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 14'000u);
+  pair->port(0)->Release(held);
   for (int polls = 0; polls < 64; ++polls) {
     Frame frames[kBurstMax];
-    EXPECT_EQ(pair->Receive(frames), 0u);
+    EXPECT_EQ(pair->port(0)->Receive(frames), 0u);
   }
-  EXPECT_FALSE(pair->buffers_scarce());
+  EXPECT_FALSE(pair->port(0)->buffers_scarce());
 }
 
 TEST_F(InlinePairTest, WhatWaitedWhileTheProcessStoodStillIsDiscarded) {
@@ -211,15 +212,15 @@ TEST_F(InlinePairTest, WhatWaitedWhileTheProcessStoodStillIsDiscarded) {
   InlinePair& pair = *opened.value();
   Frame frames[kBurstMax];
   EXPECT_EQ(beat_ns, 0u);
-  size_t count = pair.Receive(frames);
+  size_t count = pair.port(0)->Receive(frames);
   EXPECT_EQ(count, kBurstMax);
   EXPECT_EQ(beat_ns, static_cast<uint64_t>(clock_.MonotonicNs()));
-  pair.Release(std::span(frames).first(count));
+  pair.port(0)->Release(std::span(frames).first(count));
   clock_.Advance(kNsPerSecond);
-  count = pair.Receive(frames);
+  count = pair.port(0)->Receive(frames);
   EXPECT_EQ(count, 0u);
-  EXPECT_EQ(pair.counters().Get(ForwardCounter::kStale), 200u - kBurstMax);
-  EXPECT_EQ(pair.counters().Get(ForwardCounter::kSentB), kBurstMax);
+  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 200u - kBurstMax);
+  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), kBurstMax);
 }
 
 TEST_F(InlinePairTest, AChainThatCannotBeSentIsCounted) {
@@ -228,11 +229,137 @@ TEST_F(InlinePairTest, AChainThatCannotBeSentIsCounted) {
   auto pair = Open(Options());
   ASSERT_NE(pair, nullptr);
   Frame frames[kBurstMax];
-  const size_t count = pair->Receive(frames);
+  const size_t count = pair->port(0)->Receive(frames);
   EXPECT_EQ(count, 1u);
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kLineariseFailed), 1u);
-  EXPECT_EQ(pair->counters().Get(ForwardCounter::kSentB), 1u);
-  pair->Release(std::span(frames).first(count));
+  EXPECT_EQ(pair->Count(ForwardCounter::kLineariseFailed), 1u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 1u);
+  pair->port(0)->Release(std::span(frames).first(count));
+}
+
+// DPDK's capture devices have as many queues as files.
+class TwoQueuesTest : public InlinePairTest {
+ protected:
+  InlinePairOptions TwoQueues() const {
+    InlinePairOptions options = Options();
+    options.queues = 2;
+    options.mbufs = 32'767;
+    const auto device = [&](const std::string& name) {
+      std::string arguments = "net_pcap_" + name;
+      for (const char* queue : {"0", "1"}) {
+        arguments += ",rx_pcap=" + (folder_ / (name + queue + ".pcap")).string() + ",tx_pcap=" + (folder_ / (name + queue + "-out.pcap")).string();
+      }
+      return arguments;
+    };
+    options.a = device("a");
+    options.b = device("b");
+    return options;
+  }
+};
+
+TEST_F(TwoQueuesTest, WhatComesInByAQueueGoesOutByTheSameQueueOfTheOtherPort) {
+  std::vector<std::string> from_a[2], from_b[2];
+  for (unsigned queue = 0; queue < 2; ++queue) {
+    from_a[queue] = RandomFrames(100 + queue, 10 + queue);
+    from_b[queue] = RandomFrames(50 + queue, 20 + queue);
+    WriteCapture("a" + std::to_string(queue) + ".pcap", from_a[queue]);
+    WriteCapture("b" + std::to_string(queue) + ".pcap", from_b[queue]);
+  }
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = 20 * kNsPerMs;
+  Heart heart(&beat_ns, &timeout_ns);
+  auto opened = InlinePair::Open(TwoQueues(), &heart, &clock_);
+  ASSERT_TRUE(opened.ok()) << opened.message();
+  InlinePair& pair = *opened.value();
+  ASSERT_EQ(pair.ports().size(), 2u);
+  std::vector<std::string> seen[2][2];
+  std::set<uint64_t> numbers;
+  const auto poll = [&](size_t queue) {
+    Frame frames[kBurstMax];
+    const size_t count = pair.port(queue)->Receive(frames);
+    for (size_t i = 0; i < count; ++i) {
+      numbers.insert(frames[i].number);
+      seen[queue][frames[i].port].emplace_back(AsText(frames[i].bytes));
+    }
+    pair.port(queue)->Release(std::span(frames).first(count));
+  };
+  poll(0);
+  EXPECT_EQ(beat_ns, 0u);  // the kernel keeps forwarding until both queues are polled
+  poll(1);
+  EXPECT_NE(beat_ns, 0u);
+  for (int polls = 0; polls < 40; ++polls) poll(static_cast<size_t>(polls % 2));
+  EXPECT_EQ(pair.Count(ForwardCounter::kReceivedA), 201u);
+  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), 201u);
+  EXPECT_EQ(pair.Count(ForwardCounter::kSentA), 101u);
+  EXPECT_EQ(numbers.size(), 302u);
+  const LatencyCounts delays = pair.Delays();
+  EXPECT_EQ(std::accumulate(delays.begin(), delays.end(), uint64_t{0}), 302u);
+  opened.value().reset();
+  for (size_t queue = 0; queue < 2; ++queue) {
+    EXPECT_EQ(seen[queue][0], from_a[queue]);
+    EXPECT_EQ(seen[queue][1], from_b[queue]);
+    EXPECT_EQ(ReadCapture("b" + std::to_string(queue) + "-out.pcap"), from_a[queue]);
+    EXPECT_EQ(ReadCapture("a" + std::to_string(queue) + "-out.pcap"), from_b[queue]);
+  }
+}
+
+TEST_F(TwoQueuesTest, AQueueThatStoodStillDiscardsItsOwnFramesOnly) {
+  for (const char* name : {"a0.pcap", "a1.pcap"}) WriteCapture(name, RandomFrames(96, 5));
+  for (const char* name : {"b0.pcap", "b1.pcap"}) WriteCapture(name, {});
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = 20 * kNsPerMs;
+  Heart heart(&beat_ns, &timeout_ns);
+  auto opened = InlinePair::Open(TwoQueues(), &heart, &clock_);
+  ASSERT_TRUE(opened.ok()) << opened.message();
+  InlinePair& pair = *opened.value();
+  Frame frames[kBurstMax];
+  const auto poll = [&](size_t queue) {
+    const size_t count = pair.port(queue)->Receive(frames);
+    pair.port(queue)->Release(std::span(frames).first(count));
+    return count;
+  };
+  EXPECT_EQ(poll(0), 32u);
+  EXPECT_EQ(poll(1), 32u);
+  const uint64_t first_beat_ns = beat_ns;
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(10 * kNsPerMs);
+    poll(0);
+  }
+  EXPECT_EQ(beat_ns, first_beat_ns);  // one hangs: stale for the kernel, whatever the other does
+  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 0u);
+  EXPECT_EQ(poll(1), 0u);
+  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 64u);
+  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), 96u + 32u);
+  poll(1);
+  poll(0);
+  EXPECT_EQ(beat_ns, static_cast<uint64_t>(clock_.MonotonicNs()));
+}
+
+TEST_F(TwoQueuesTest, DevicesAreOpenedAnewOnceAllQueuesStandAsideAndNoFrameIsOut) {
+  for (const char* name : {"a0.pcap", "a1.pcap"}) WriteCapture(name, RandomFrames(40, 6));
+  for (const char* name : {"b0.pcap", "b1.pcap"}) WriteCapture(name, {});
+  const InlinePairOptions options = TwoQueues();
+  auto pair = Open(options);
+  ASSERT_NE(pair, nullptr);
+  Frame frames[kBurstMax];
+  for (int round = 0; round < 3; ++round) {
+    const size_t count = pair->port(1)->Receive(frames);
+    EXPECT_EQ(count, 32u);
+    pair->Reopen(options.a, options.b);
+    Frame none[kBurstMax];
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(pair->port(0)->Receive(none), 0u);
+      EXPECT_EQ(pair->port(1)->Receive(none), 0u);
+    }
+    EXPECT_TRUE(pair->reopening());  // frames of the second queue are out
+    pair->port(1)->Release(std::span(frames).first(count));
+    EXPECT_EQ(pair->port(1)->Receive(none), 0u);
+    EXPECT_TRUE(pair->reopening());
+    EXPECT_EQ(pair->port(0)->Receive(none), 0u);
+    EXPECT_FALSE(pair->reopening());
+    EXPECT_TRUE(pair->open()) << pair->reopen_error();
+    EXPECT_EQ(pair->port(0)->Receive(none), 32u);  // the file from its beginning: these are other devices
+    pair->port(0)->Release(none);
+  }
 }
 
 TEST_F(InlinePairTest, ErrorsNameTheKeyAndTheMend) {
@@ -245,6 +372,11 @@ TEST_F(InlinePairTest, ErrorsNameTheKeyAndTheMend) {
   EXPECT_NE(error([](auto& o) { o.mbufs = 4'095; }).find("set ports.mbufs = 16383"),
             std::string::npos);
   EXPECT_NE(error([](auto& o) { o.b.clear(); }).find("ports.b: is empty"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.queues = 2; }).find("set ports.mbufs = 32767"), std::string::npos);
+  WriteCapture("a.pcap", {});
+  WriteCapture("b.pcap", {});
+  EXPECT_NE(error([](auto& o) { o.queues = 2, o.mbufs = 32'767; }).find("has 1 queues, fewer than 2"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.queues = 17, o.mbufs = 1'048'575; }).find("ports.queues: 17"), std::string::npos);
   EXPECT_NE(error([](auto& o) {
               o.driver = PortDriver::kAfPacket;
               o.a = "no-such-if";

@@ -132,13 +132,13 @@ TEST(EngineTest, AHungWorkerCostsLookingButNeverForwarding) {
                 [&](size_t, WorkerOutput*) { return std::make_unique<HangingWorker>(&open); });
   ASSERT_TRUE(engine.Start().ok());
   // All of the wire is read although nobody looks.
-  while (engine.forwarder_counters().Get(ForwarderCounter::kFrames) < 10'000)
+  while (engine.Count(ForwarderCounter::kFrames) < 10'000)
     std::this_thread::yield();
   open = true;
   Transcript transcript;
   engine.Drain(&transcript);
   while (engine.running()) std::this_thread::yield();
-  const uint64_t dropped = engine.forwarder_counters().Get(ForwarderCounter::kWorkerRingFull);
+  const uint64_t dropped = engine.Count(ForwarderCounter::kWorkerRingFull);
   EXPECT_GE(dropped, 10'000u - 64 - kLookBurst);
   EXPECT_EQ(engine.lanes()[0]->output().counters().Get(LaneCounter::kLooked) + dropped, 10'000u);
   EXPECT_EQ(wire.released(), 10'000u);

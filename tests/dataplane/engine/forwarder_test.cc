@@ -20,17 +20,17 @@ struct Harness {
       options.lossless = port->lossless();
       lanes.push_back(std::make_unique<Lane>(
           options, [](size_t, WorkerOutput* out) { return std::make_unique<FakeWorker>(out); },
-          &sent, &abandoned));
+          sent, &abandoned));
     }
     Forwarder::Options options;
     options.flow_hash = FakeFlowHash;
     options.ring_frames = ring_frames;
-    forwarder = std::make_unique<Forwarder>(options, port, lanes, &sent, &clock);
+    forwarder = std::make_unique<Forwarder>(options, port, lanes, sent, &clock);
     merger = std::make_unique<Merger>(lanes);
   }
 
   FakeClock clock{5 * kNsPerSecond};
-  std::atomic<uint64_t> sent{0};
+  SentUpTo sent[1];
   std::atomic<bool> abandoned{false};
   std::vector<std::unique_ptr<Lane>> lanes;
   std::unique_ptr<Forwarder> forwarder;

@@ -135,6 +135,45 @@ TEST(ProxyHeaderTest, RandomBytesAreReadWithinTheirBounds) {
   }
 }
 
+std::string Tlv(uint8_t type, const std::string& value) {
+  std::string out(1, static_cast<char>(type));
+  out += static_cast<char>(value.size() >> 8);
+  out += static_cast<char>(value.size() & 255);
+  return out + value;
+}
+
+TEST(ProxyTlvsTest, TheUniqueIdIsFoundHoweverTheTlvsAreCut) {
+  const auto id_of = [](const std::string& tlvs, size_t piece) {
+    ProxyTlvs reader;
+    for (size_t at = 0; at < tlvs.size(); at += piece) reader.Feed(AsBytes(std::string_view(tlvs).substr(at, piece)), Salt{5});
+    return reader.unique_id();
+  };
+  const std::string front = Tlv(1, "h2") + Tlv(0x20, std::string(300, 's')) + Tlv(4, "");
+  const uint64_t id = id_of(Tlv(5, "abc"), 1'000);
+  EXPECT_NE(id, 0u);
+  for (size_t piece = 1; piece < 40; ++piece) {
+    EXPECT_EQ(id_of(front + Tlv(5, "abc") + Tlv(3, "crc!"), piece), id) << piece;
+    EXPECT_NE(id_of(front + Tlv(5, "abd"), piece), id);
+    EXPECT_EQ(id_of(front, piece), 0u);
+  }
+  EXPECT_NE(id_of(Tlv(5, std::string(128, 'x')), 7), 0u);
+  EXPECT_EQ(id_of(Tlv(5, std::string(129, 'x')), 7), 0u);  // over the protocol's bound
+  EXPECT_EQ(id_of(Tlv(5, ""), 7), 0u);
+  EXPECT_EQ(id_of(Tlv(5, "abc").substr(0, 5), 7), 0u);     // runs over the header's end
+}
+
+TEST(ProxyHeaderTest, SaysWhatTheClientHadConnectedToAndWhereTlvsBegin) {
+  const ProxyHeader line = Read("PROXY TCP4 192.0.2.1 198.51.100.1 12345 443\r\n");
+  EXPECT_EQ(testing::AddressText(line.server) + " " + std::to_string(line.server_port), "198.51.100.1 443");
+  EXPECT_EQ(line.tlvs_at, line.bytes);
+  const ProxyHeader six = Read(Binary(0x21, 0x21, kSix + Tlv(5, "abc")));
+  EXPECT_EQ(testing::AddressText(six.server) + " " + std::to_string(six.server_port), "2001:db8::a 443");
+  EXPECT_EQ(six.tlvs_at, six.bytes - 6);
+  const ProxyHeader local = Read(Binary(0x20, 0x11, kFour));
+  EXPECT_EQ(local.server.length, 0);
+  EXPECT_EQ(local.tlvs_at, local.bytes);
+}
+
 // What an HttpObserver is told: who asked for what.
 class Requests final : public HttpObserver {
  public:

@@ -17,13 +17,16 @@ std::string Text(const ClientAddress& a) {
 TEST(ClientAddress, ReadsWhatProxiesWrite) {
   const auto parsed = [](const char* text) {
     ClientAddress address;
-    return ParseAddress(text, &address) ? Text(address) : "refused";
+    uint16_t port = 7;
+    if (!ParseAddress(text, &address, &port)) return std::string("refused");
+    return Text(address) + (port == 0 ? "" : " port " + std::to_string(port));
   };
   EXPECT_EQ(parsed("192.0.2.1"), "192.0.2.1");
-  EXPECT_EQ(parsed("192.0.2.1:443"), "192.0.2.1");
+  EXPECT_EQ(parsed("192.0.2.1:443"), "192.0.2.1 port 443");
   EXPECT_EQ(parsed("2001:db8::1"), "2001:db8::1");
   EXPECT_EQ(parsed("[2001:db8::1]"), "2001:db8::1");
-  EXPECT_EQ(parsed("[2001:db8::1]:443"), "2001:db8::1");
+  EXPECT_EQ(parsed("[2001:db8::1]:443"), "2001:db8::1 port 443");
+  for (const char* hidden : {"192.0.2.1:_port", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:12x", "192.0.2.1:-1"}) EXPECT_EQ(parsed(hidden), "192.0.2.1") << hidden;
   EXPECT_EQ(parsed("::ffff:192.0.2.9"), "192.0.2.9");
   for (const char* bad : {"", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "[::1", ":", "256.1.1.1"}) {
     EXPECT_EQ(parsed(bad), "refused") << bad;
@@ -33,7 +36,8 @@ TEST(ClientAddress, ReadsWhatProxiesWrite) {
 TEST(ClientAddress, CountsHopsFromTheRight) {
   const auto xff = [](const char* value, int hops) {
     ClientAddress address;
-    switch (FromXForwardedFor(value, hops, &address)) {
+    uint16_t port;
+    switch (FromXForwardedFor(value, hops, &address, &port)) {
       case ForwardedResult::kFound: return Text(address);
       case ForwardedResult::kShort: return std::string("short");
       case ForwardedResult::kUnreadable: return std::string("unreadable");
@@ -52,15 +56,16 @@ TEST(ClientAddress, CountsHopsFromTheRight) {
 TEST(ClientAddress, ReadsForwarded) {
   const auto forwarded = [](const char* value, int hops) {
     ClientAddress address;
-    switch (FromForwarded(value, hops, &address)) {
-      case ForwardedResult::kFound: return Text(address);
+    uint16_t port = 0;
+    switch (FromForwarded(value, hops, &address, &port)) {
+      case ForwardedResult::kFound: return Text(address) + (port == 0 ? "" : " port " + std::to_string(port));
       case ForwardedResult::kShort: return std::string("short");
       case ForwardedResult::kUnreadable: return std::string("unreadable");
     }
     return std::string();
   };
   // Examples of RFC 7239, sections 4 and 7.1.
-  EXPECT_EQ(forwarded(R"(For="[2001:db8:cafe::17]:4711")", 1), "2001:db8:cafe::17");
+  EXPECT_EQ(forwarded(R"(For="[2001:db8:cafe::17]:4711")", 1), "2001:db8:cafe::17 port 4711");
   EXPECT_EQ(forwarded("for=192.0.2.60;proto=http;by=203.0.113.43", 1), "192.0.2.60");
   EXPECT_EQ(forwarded("for=192.0.2.43, for=198.51.100.17", 2), "192.0.2.43");
   EXPECT_EQ(forwarded("for=192.0.2.43, for=198.51.100.17;by=203.0.113.60;proto=http", 1), "198.51.100.17");

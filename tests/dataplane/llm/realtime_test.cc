@@ -6,6 +6,7 @@
 #include <random>
 
 #include "harness.h"
+#include "tests/dataplane/http/http2_builder.h"
 #include "tests/dataplane/http/websocket_talk.h"
 
 namespace stillwatch::dataplane::testing {
@@ -326,6 +327,70 @@ TEST(Realtime, BehindARealUpgrade) {
     connection.reset();
     EXPECT_EQ(observer->exchanges_in_flight(), 0u);
     EXPECT_EQ(observer->pool_bytes_used(), 0u);
+  }
+}
+
+std::string TextFrame(bool from_client, std::string_view text) {
+  std::string out = "\x81";
+  const uint8_t mask = from_client ? 0x80 : 0;
+  out += static_cast<char>(mask | (text.size() < 126 ? text.size() : 126));
+  if (text.size() >= 126) out += {static_cast<char>(text.size() >> 8), static_cast<char>(text.size() & 255)};
+  if (from_client) out += std::string(4, '\0');
+  return out.append(text);
+}
+
+// A conversation from the bytes of its connection on, over HTTP/1.1 or in a stream of HTTP/2.
+std::vector<std::string> ExchangesOver(bool http2, const RealtimeCase& c, size_t piece) {
+  Exchanges exchanges;
+  const auto observer = MakeLlmObserver(SmallOptions(), &exchanges, &exchanges);
+  const auto shared = MakeHttpShared(WebSocketTalk::Small(), observer.get());
+  auto connection = MakeHttpConnection(shared.get(), 0, http2 ? HttpVersion::kHttp2 : HttpVersion::kHttp1, true);
+  StreamContext at;
+  at.packet = at.time_ns = 1;
+  at.client = {{192, 0, 2, 1}, 4};
+  const auto say = [&](bool from_client, const std::string& bytes) {
+    for (size_t from = 0; from < bytes.size(); from += piece) {
+      const std::string part = bytes.substr(from, piece);
+      for (size_t used = 0; used < part.size();) {
+        DecodeBudget budget;
+        used += connection->Feed(at, from_client, AsBytes(part).subspan(used), &budget);
+      }
+    }
+    ++at.packet;
+    at.time_ns += 1'000;
+  };
+  Deflater client, server;
+  if (http2) {
+    say(true, Preface() + client.Headers(1, {{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"}, {":path", c.target},
+                                             {":authority", "h"}, {"authorization", "Bearer sk-test"}}));
+    say(false, Settings(Setting(8, 1)) << server.Headers(1, Status("200")));
+  } else {
+    say(true, std::string("GET ") + c.target + " HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer sk-test\r\n\r\n");
+    say(false, UpgradeAnswer());
+  }
+  for (const RealtimeEvent& event : c.events) {
+    const std::string frame = TextFrame(event.from == 'c', event.json);
+    say(event.from == 'c', http2 ? Data(1, frame) : frame);
+  }
+  connection->Close(at, HttpEnd::kFlowEnded);
+  connection.reset();
+  EXPECT_EQ(observer->exchanges_in_flight(), 0u);
+  EXPECT_EQ(observer->pool_bytes_used(), 0u);
+  std::vector<std::string> out;
+  for (const Seen& seen : exchanges.all) {
+    const ExchangeHeader& h = seen.header;
+    out.push_back(seen.model + "|" + UserText(seen) + "|" + seen.text + "|" + seen.finish + "|" + HexOf(Bytes(h.key_id)) + "|" +
+                  std::to_string(h.turns) + "|" + std::to_string(h.status) + "|" + std::to_string(h.part_hash[3]) + "|" + std::to_string(h.request_start_ns));
+    EXPECT_EQ(h.http2_hash != 0, http2);
+  }
+  return out;
+}
+
+TEST(Realtime, InAStreamOfHttp2TheExchangesAreTheSame) {
+  for (const RealtimeCase& c : kRealtimeCases) {
+    const std::vector<std::string> expected = ExchangesOver(false, c, 1 << 16);
+    EXPECT_EQ(expected.size(), c.exchanges.size()) << c.name;
+    for (const size_t piece : {1 << 16, 1, 13}) EXPECT_EQ(ExchangesOver(true, c, piece), expected) << c.name << ", pieces of " << piece;
   }
 }
 

@@ -102,8 +102,6 @@ TEST(DoctorTest, FaultsOfTheSystem) {
   options.machine.bpf_filesystem = false;
   EXPECT_NE(About(options, "fail_open.bpffs").find("no BPF file system"), std::string::npos);
 
-  EXPECT_NE(About(Healthy({"ports.queues=4"}), "ports.queues").find("ports.queues = 1"),
-            std::string::npos);
   EXPECT_NE(About(Healthy({"ports.b=left0"}), "ports.b").find("same as ports.a"),
             std::string::npos);
   EXPECT_NE(About(Healthy({"threads.cpus=[\"1\",\"64\"]"}), "threads.cpus").find("processor 64"),

@@ -117,7 +117,7 @@ void Measure(const std::filesystem::path& capture, size_t workers, const config:
     engine_options.workers = workers;
     engine_options.flow_hash = &FlowHash;
     engine_options.salt = Salt{7};
-    Engine engine(engine_options, pair.value().get(), DecoderFactory(WorkerOptionsOf(config, secrets), LlmOptionsOf(config, secrets)), &clock);
+    Engine engine(engine_options, pair.value()->ports(), DecoderFactory(WorkerOptionsOf(config, secrets), LlmOptionsOf(config, secrets)), &clock);
     engine.RegisterCounters(&registry);
     CHECK(engine.Start().ok());
     const int64_t end_ns = clock.MonotonicNs() + 4 * kNsPerSecond;
@@ -130,9 +130,9 @@ void Measure(const std::filesystem::path& capture, size_t workers, const config:
     while (engine.running()) usleep(1'000);
   }
   const auto counters = registry.Snapshot();
-  const auto delay = LatencyOf(pair.value()->delay_counters()), wait = LatencyOf(pair.value()->wait_counters());
+  const auto delay = pair.value()->Delays(), wait = pair.value()->Waits();
   std::printf("%-26s%12llu%12llu%12llu", workers == 0 ? "one thread is both" : "forwarder and 1 worker",
-              static_cast<unsigned long long>(pair.value()->counters().Get(ForwardCounter::kSentB)),
+              static_cast<unsigned long long>(pair.value()->Count(ForwardCounter::kSentB)),
               consumer.exchanges, static_cast<unsigned long long>(counters.at("http.decoded_ratio")));
   for (const auto& frames : {delay, wait}) {
     for (const uint64_t share : {500, 990, 999}) std::printf("%10s", Microseconds(LatencyQuantileUs(frames, share)).c_str());

@@ -11,10 +11,12 @@
 #include <x86intrin.h>
 
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/check.h"
@@ -90,7 +92,7 @@ double Mpps(Frames kind, size_t lanes_count, double ticks_a_second) {
   for (uint64_t attempt = 0; attempt < kTries; ++attempt) {
     MemoryPort port(false, kRounds);
     Fill(&port, kind);
-    std::atomic<uint64_t> sent{0};
+    SentUpTo sent[1];
     std::atomic<bool> abandoned{false};
     uint64_t ticks = 0;
     if (lanes_count == 0) {
@@ -103,13 +105,13 @@ double Mpps(Frames kind, size_t lanes_count, double ticks_a_second) {
       for (size_t i = 0; i < lanes_count; ++i) {
         Lane::Options options;
         options.index = i;
-        lanes.push_back(std::make_unique<Lane>(options, [](size_t, WorkerOutput*) { return std::make_unique<Nothing>(); }, &sent, &abandoned));
+        lanes.push_back(std::make_unique<Lane>(options, [](size_t, WorkerOutput*) { return std::make_unique<Nothing>(); }, sent, &abandoned));
       }
       Forwarder::Options options;
       options.flow_hash = &FlowHash;
       options.salt = Salt{7};
       SystemClock clock;
-      Forwarder forwarder(options, &port, lanes, &sent, &clock);
+      Forwarder forwarder(options, &port, lanes, sent, &clock);
       while (!port.at_end()) {
         const uint64_t begin = __rdtsc();
         for (int i = 0; i < 16 && !port.at_end(); ++i) forwarder.Step();
@@ -126,6 +128,75 @@ double Mpps(Frames kind, size_t lanes_count, double ticks_a_second) {
     best = std::max(best, static_cast<double>(port.received()) * ticks_a_second / static_cast<double>(ticks) / 1e6);
   }
   return best;
+}
+
+double ThreadSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+// Several forwarders at once, each with a queue of its own, all with the same two workers: million frames that each handles in a
+// second of its thread's processor time, so that a machine with fewer processors than threads tells what they cost one another
+// and not how it shares them. All step together; what they hand over is taken between the steps.
+double MppsOfEach(size_t forwarders_count) {
+  constexpr uint64_t kRounds = 100;
+  std::vector<std::unique_ptr<MemoryPort>> ports;
+  std::vector<SentUpTo> sent(forwarders_count);
+  std::atomic<bool> abandoned{false};
+  std::vector<std::unique_ptr<Lane>> lanes;
+  for (size_t i = 0; i < 2; ++i) {
+    Lane::Options options;
+    options.index = i;
+    lanes.push_back(std::make_unique<Lane>(options, [](size_t, WorkerOutput*) { return std::make_unique<Nothing>(); }, sent, &abandoned));
+  }
+  SystemClock clock;
+  std::vector<std::unique_ptr<Forwarder>> forwarders;
+  for (size_t i = 0; i < forwarders_count; ++i) {
+    ports.push_back(std::make_unique<MemoryPort>(false, kRounds));
+    Fill(ports.back().get(), Frames::kPlain);
+    Forwarder::Options options;
+    options.flow_hash = &FlowHash;
+    options.salt = Salt{7};
+    options.index = i;
+    options.forwarders = forwarders_count;
+    forwarders.push_back(std::make_unique<Forwarder>(options, ports.back().get(), lanes, &sent[i], &clock));
+  }
+  std::barrier turn(static_cast<std::ptrdiff_t>(forwarders_count) + 1);
+  std::atomic<bool> over{false};
+  std::vector<double> seconds(forwarders_count);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < forwarders_count; ++i) {
+    threads.emplace_back([&, i] {
+      for (;;) {
+        turn.arrive_and_wait();
+        if (over.load()) return;
+        const double begin = ThreadSeconds();
+        for (int step = 0; step < 32 && !ports[i]->at_end(); ++step) forwarders[i]->Step();
+        seconds[i] += ThreadSeconds() - begin;
+        turn.arrive_and_wait();
+      }
+    });
+  }
+  while (!std::all_of(ports.begin(), ports.end(), [](const auto& port) { return port->at_end(); })) {
+    turn.arrive_and_wait();
+    turn.arrive_and_wait();
+    for (const auto& lane : lanes) {
+      for (int idle = 0; idle < 2;) idle = lane->Step() ? 0 : idle + 1;
+    }
+  }
+  over.store(true);
+  turn.arrive_and_wait();
+  for (std::thread& thread : threads) thread.join();
+  uint64_t frames = 0, dropped = 0;
+  double all = 0;
+  for (size_t i = 0; i < forwarders_count; ++i) {
+    frames += ports[i]->received();
+    all += seconds[i];
+    dropped += forwarders[i]->counters().Get(ForwarderCounter::kWorkerRingFull);
+  }
+  CHECK(dropped == 0);
+  return static_cast<double>(frames) / all / 1e6;
 }
 
 uint64_t ResidentBytes() {
@@ -182,6 +253,8 @@ int Main() {
   for (const auto& [name, kind] : {std::pair("TCP over IPv4", Frames::kPlain), {"the same, 802.1Q", Frames::kTagged}, {"the same in VXLAN", Frames::kVxlan}}) {
     std::printf("%-28s%12.1f%12.1f%12.1f\n", name, Mpps(kind, 0, ticks), Mpps(kind, 1, ticks), Mpps(kind, 2, ticks));
   }
+  std::printf("\nforwarders at once, million frames a second of processor time of each, 2 workers\n");
+  for (const size_t forwarders : {1, 2, 4}) std::printf("%-28zu%12.1f\n", forwarders, MppsOfEach(forwarders));
   ManyFlows(1'000'000, 10'000);
   return 0;
 }
