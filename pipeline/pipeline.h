@@ -32,6 +32,7 @@
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/migration_layer.h"
+#include "pipeline/evidence/tied_cores.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
@@ -176,7 +177,7 @@ class Pipeline {
   void Judge(std::span<const EdgeRecord> edges);
   std::vector<EdgeRecord> FindEdges();
   void ForgetOld();
-  void MarkHits();
+  void MarkKept();
   void WriteEdges(std::span<const EdgeRecord> edges);
   std::vector<AccountId> MembersShown(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign) const;
@@ -225,6 +226,7 @@ class Pipeline {
   ProfileTable profiles_;
   FragmentTable fragments_;
   MigrationLayer migration_;
+  TiedCores tied_;  // as of the last look
   std::unique_ptr<ElicitationExpert> elicitation_;
   std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next
   struct Instructions {  // of a batch, for the backend
