@@ -308,6 +308,7 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
   if (exchange.has(dataplane::kRateLimited)) request.flags |= kLimited;
   ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
+  if (tied_.In(request)) request.flags |= kTied;
   if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, &request);
   if (!options_.partners.empty()) NoteImports(exchange, considered, CutOf(exchange), *profile, request.time_s);
   profiles_.Remember(profile, request);
@@ -411,7 +412,8 @@ void Pipeline::Judge(std::span<const EdgeRecord> edges) {
     feedback_.Weigh(group, t, &judgements.back());
   }
   book_.Update(std::move(groups), std::move(judgements), newest_ns_ / kNsPerSecond, t, &dropped);
-  MarkHits();
+  tied_.Learn(edges);
+  MarkKept();
   counters_.Add(PipelineCounter::kEdgesUnknownAccount, unknown);
   counters_.Add(PipelineCounter::kCampaignsDropped, dropped);
   counters_.Set(PipelineCounter::kCampaigns, book_.campaigns().size());
@@ -453,9 +455,12 @@ void Pipeline::SetCoverage(const v1::RecordedCoverage& coverage) {
 
 // Hits of live campaigns stay remembered before other requests. Only these: kept for any shared core,
 // busy accounts would end up with nothing but shared cores, and look linked by that alone.
-void Pipeline::MarkHits() {
+void Pipeline::MarkKept() {
   for (Profile& profile : profiles_.all()) {
-    for (RememberedRequest& request : profile.remembered()) request.flags &= static_cast<uint8_t>(~kLinked);
+    for (RememberedRequest& request : profile.remembered()) {
+      request.flags &= static_cast<uint8_t>(~(kLinked | kTied));
+      if (tied_.In(request)) request.flags |= kTied;
+    }
   }
   for (const auto& campaign : book_.campaigns()) {
     if (!IsLive(*campaign)) continue;

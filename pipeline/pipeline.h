@@ -33,6 +33,7 @@
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/migration_layer.h"
 #include "pipeline/evidence/public_list.h"
+#include "pipeline/evidence/tied_cores.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
@@ -208,7 +209,7 @@ class Pipeline {
   v1::CampaignVerdict VerdictOf(const Import& import) const;
   void AddClaims(const Campaign& campaign, v1::CampaignVerdict* out) const;
   Status RejectImport(const std::string& id, const std::string& actor, const std::string& reason, int64_t time_ns);
-  void MarkHits();
+  void MarkKept();
   void WriteEdges(std::span<const EdgeRecord> edges);
   std::vector<AccountId> MembersShown(const Campaign& campaign) const;
   AdviceGiven AdviceOf(const Campaign& campaign) const;
@@ -258,6 +259,7 @@ class Pipeline {
   ProfileTable profiles_;
   FragmentTable fragments_;
   MigrationLayer migration_;
+  TiedCores tied_;  // as of the last look
   std::unique_ptr<ElicitationExpert> elicitation_;
   std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next
   struct Instructions {  // of a batch, for the backend

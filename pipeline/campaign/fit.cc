@@ -370,10 +370,11 @@ class Fit {
 
   // Its hits against the benign rate; sets the score.
   bool Convincing(GroupMember& member) const {
-    const uint64_t expected_q8 = static_cast<uint64_t>(member.requests) * benign_ppm_ * 256 / 1'000'000;
+    const uint64_t seen = population_.profiles[member.account].requests_seen();  // not all are remembered
+    const uint64_t expected_q8 = seen * benign_ppm_ * 256 / 1'000'000;
     member.score = ExcessNats(member.hits.size(), expected_q8);
     // Two hits convince only of an account that sends little else.
-    const size_t hits_min = member.hits.size() * 2 >= member.requests ? 2 : 3;
+    const size_t hits_min = member.hits.size() * 2 >= seen ? 2 : 3;
     return member.hits.size() >= hits_min && member.score >= tunables_.member_nats;
   }
 

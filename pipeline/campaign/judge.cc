@@ -168,6 +168,9 @@ std::string Share(uint64_t part, uint64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
 
+// How much of the bar of one pair in `one_in` is reached; 256 is the bar. Pairs stay below 2^42.
+uint64_t ShareOfBarQ8(uint64_t pairs, uint64_t one_in, uint64_t of) { return of == 0 ? 0 : pairs * one_in * 256 / of; }
+
 uint64_t SquareRoot(uint64_t x) {
   uint64_t root = 0;
   for (uint64_t bit = 1ull << 31; bit != 0; bit >>= 1) {
@@ -250,8 +253,11 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   // A grid that an operator deals wraps around too, but on his clients; people on clients of their own choice need meet half
   // as often to be a class, or a small language whose phrases look rare beside the others.
   const uint64_t class_payloads = tunables.class_payloads_max * (j.evidence.stack < tunables.family_nats ? 2ull : 1ull);
-  if (check("classroom", c.hits != 0, c.equal_pairs * tunables.equal_text_one_in > c.hit_pairs ||
-                c.collisions * class_payloads > c.payload_pairs,
+  // Two measures of one thing: a class whose students put the questions in words of their own is near both bars and above none.
+  const uint64_t texts_q8 = ShareOfBarQ8(c.equal_pairs, tunables.equal_text_one_in, c.hit_pairs);
+  const uint64_t payloads_q8 = ShareOfBarQ8(c.collisions, class_payloads, c.payload_pairs);
+  const uint64_t alike_q8 = MutantIs("detect.class_bars_stand_alone") ? std::max(texts_q8, payloads_q8) : texts_q8 + payloads_q8;
+  if (check("classroom", c.hits != 0, alike_q8 > 256,
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
                 Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
                 " pairs of payloads")) {

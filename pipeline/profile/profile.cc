@@ -1,6 +1,9 @@
 #include "pipeline/profile/profile.h"
 
 #include <algorithm>
+#include <tuple>
+
+#include "base/mutant.h"
 
 namespace stillwatch::pipeline {
 
@@ -31,12 +34,16 @@ bool Remember(Profile* profile, const RememberedRequest& request) {
     return false;
   }
   const auto requests = profile->remembered();
-  const auto goes = std::min_element(requests.begin(), requests.end(), [](const auto& a, const auto& b) {
-    const bool a_linked = a.flags & kLinked, b_linked = b.flags & kLinked;
-    return a_linked != b_linked ? b_linked : a.time_s < b.time_s;
-  });
+  const auto linked = [](const RememberedRequest& r) { return (r.flags & kLinked) != 0; };
+  const auto tied = [&](const RememberedRequest& r) { return (r.flags & kTied) != 0 && !linked(r); };
+  const auto places = std::count_if(requests.begin(), requests.end(), tied) + tied(request);
+  const bool keeps_tied = places <= kTiedRemembered && !MutantIs("detect.cover_pushes_out");
+  const auto order = [&](const RememberedRequest& r) { return std::tuple(linked(r), keeps_tied && tied(r), r.time_s); };
+  const auto goes = std::min_element(requests.begin(), requests.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
+  const bool oldest = std::none_of(requests.begin(), requests.end(), [&](const auto& r) { return r.time_s < goes->time_s; });
   *goes = request;
-  ++profile->evicted;
+  profile->evicted += profile->evicted != UINT32_MAX;
+  profile->passed_over += !oldest && profile->passed_over != UINT32_MAX;
   return true;
 }
 
@@ -45,6 +52,7 @@ void ExpireBefore(Profile* profile, uint32_t time_s) {
   const auto end = std::remove_if(requests.begin(), requests.end(),
                                   [&](const RememberedRequest& r) { return r.time_s < time_s; });
   profile->requests_count = static_cast<uint32_t>(end - requests.begin());
+  if (profile->requests_count == 0) profile->passed_over = 0;
   if (uint64_t{profile->hours.newest} * 3'600 < time_s) profile->hours = {}, profile->home = {}, profile->probed = {};
 }
 

@@ -16,6 +16,7 @@ namespace stillwatch::pipeline {
 
 inline constexpr uint32_t kRequestFragments = 24;
 inline constexpr uint32_t kRequestsRemembered = 29;
+inline constexpr uint32_t kTiedRemembered = 17;  // of them; the rest stays for whatever came last
 
 enum RequestFlags : uint8_t {
   kConversation = 1u << 0,  // earlier turns came with it
@@ -24,6 +25,7 @@ enum RequestFlags : uint8_t {
   kAnswered = 1u << 3,      // a 2xx response was seen
   kLimited = 1u << 4,       // answered with 429
   kProbe = 1u << 5,         // one token's log probabilities under biases: evidence/exact_rules_layer.h
+  kTied = 1u << 6,          // holds a core that ties accounts (tied_cores.h): kept before others, within kTiedRemembered
 };
 
 struct RememberedRequest {
@@ -85,7 +87,9 @@ struct Profile {
   uint64_t organisation;    // 0: unknown
   uint64_t exchanges;
   uint64_t tokens_in, tokens_out;
-  uint64_t refusals, rate_limited, evicted;  // evicted: requests pushed out
+  uint64_t refusals, rate_limited;
+  uint32_t evicted;         // requests pushed out; saturates
+  uint32_t passed_over;     // ... of them, while an older one was kept; saturates
   int64_t first_ns, last_ns;
   int64_t created_s;        // from the directory; 0: unknown
   uint64_t exchanges_at_publish;  // when the account-profile record was last written
@@ -100,12 +104,14 @@ struct Profile {
 
   std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }
   std::span<RememberedRequest> remembered() { return {requests, requests_count}; }
+  // Requests among which the remembered ones are all that matter: what was seen since the oldest of them, or more.
+  uint64_t requests_seen() const { return uint64_t{requests_count} + passed_over; }
 };
 static_assert(sizeof(Profile) <= 4096, "an account costs at most 4 KiB");
 static_assert(std::is_trivially_copyable_v<Profile>);
 
-// Keeps `request` in the profile. When full: the oldest request that is not linked goes first, then the
-// oldest of all. True when one was pushed out.
+// Keeps `request` in the profile. When full the oldest goes, but not a tied one while these fill no more than
+// kTiedRemembered places, and a linked one last of all. True when one was pushed out.
 bool Remember(Profile* profile, const RememberedRequest& request);
 
 // Forgets requests before `time_s`, and the hours and networks of an account that was not active since.

@@ -63,6 +63,12 @@ void MigrationLayer::VisitState(S& state) {
   state(oldest_s_, ids_, prefixes_, retries_, pairs_);
 }
 
+template <typename S>
+void TiedCores::VisitState(S& state) {
+  state(anchors_);
+  if constexpr (kReads<S>) index_.Build(anchors_);
+}
+
 template <typename Value>
 template <typename S>
 void FlatMap<Value>::VisitState(S& state) {
@@ -113,7 +119,7 @@ void Pipeline::VisitMemory(S& state) {
   Totals totals{before_.exchanges + counters_.Get(PipelineCounter::kExchanges) - block_at_.size(),
                 before_.one_sided + counters_.Get(PipelineCounter::kOneSided), before_.skipped + coverage_skipped_};
   uint64_t epoch = options_.epoch;
-  state(totals, newest_ns_, remembered_, evaluated_ns_, epoch, sequence_, edge_weights_, profiles_);
+  state(totals, newest_ns_, remembered_, evaluated_ns_, epoch, sequence_, edge_weights_, profiles_, tied_);
   if (!MutantIs("snapshot.forgets_fragments")) state(fragments_);
   if (!MutantIs("snapshot.forgets_migration")) state(migration_);
   if constexpr (kReads<S>) {

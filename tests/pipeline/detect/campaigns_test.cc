@@ -131,6 +131,10 @@ void Measure(const char* title, CrowdOptions options, const char* campaign, doub
 TEST(Campaigns, TemplateSweepIsFoundAndNobodyElse) {
   Measure("T1", {.t1 = true, .t4 = false}, "T1", 0.85);
 }
+// An account remembers fewer requests than the cover around two harvests.
+TEST(Campaigns, HarvestAmongCoverIsFoundAndNobodyElse) {
+  Measure("T1, 20 of cover", {.t4 = false, .cover = 20}, "T1", 0.6);
+}
 TEST(Campaigns, ElicitationIsFoundAndNobodyElse) {
   Measure("T4", {.t1 = false, .t4 = true}, "T4", 0.85);
 }

@@ -241,6 +241,7 @@ class Maker {
       const Tuple tuple = HarvestTuple(tuples);
       for (uint32_t n = Between(4, 20); n > 0; --n) {
         Send(account, tuple, FillTemplate(One(templates), seeds), AnyTime()).harvest = true;
+        for (uint32_t k = 0; k < options_.cover; ++k) Send(account, tuple, Ordinary(), AnyTime());
       }
       for (uint32_t n = Between(0, 4); n > 0; --n) Send(account, tuple, Ordinary(), AnyTime());
     }

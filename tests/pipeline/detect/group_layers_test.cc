@@ -632,6 +632,23 @@ TEST(MovedConversations, AreNoFramework) {
   EXPECT_FALSE(JudgeGroup(group, tunables).explained);
 }
 
+// Of one class: near the bar of equal texts and near that of equal payloads.
+TEST(Classroom, SharesOfItsTwoBarsAreAdded) {
+  const auto explained = [](uint64_t equal_texts, uint64_t equal_payloads) {
+    Group group = Bare();
+    group.counts.hit_pairs = 12'800, group.counts.equal_pairs = equal_texts;            // 100 are the bar
+    group.counts.payload_pairs = 6'400, group.counts.collisions = equal_payloads;
+    group.evidence.stack = kFamily;                                                     // so 100 here, too
+    return JudgeGroup(group, Tunables{}).explained;
+  };
+  EXPECT_FALSE(explained(100, 0));
+  EXPECT_FALSE(explained(0, 100));
+  EXPECT_TRUE(explained(102, 0));
+  EXPECT_TRUE(explained(0, 102));
+  EXPECT_FALSE(explained(40, 55)) << "a grid that wraps around";
+  EXPECT_TRUE(explained(60, 90));
+}
+
 TEST(GroupLayers, EachSaysWhatItIs) {
   std::set<std::string_view> kinds;
   for (const GroupLayer& layer : GroupLayers()) {
