@@ -100,7 +100,7 @@ std::string TimeAt(size_t request, int64_t later_ns = 0) { return FormatTime(The
 const v1::PartnerClaim& TheClaim() {
   static const v1::PartnerClaim claim = [] {
     Box a(0, "b");
-    a.Play(TheCrowd().requests.size() * 3 / 4);
+    a.Play(TheCrowd().requests.size());
     for (const auto& campaign : a.pipeline().Campaigns()) {
       if (campaign.advice().action() < v1::ACTION_STEP_UP) continue;
       Result<v1::PartnerClaim> made = a.pipeline().ClaimFor("b", campaign.campaign_id());
