@@ -38,6 +38,7 @@ def table(report, path):
              "| | observe | step-up | throttle |", "|---|---|---|---|"]
     for name, cells_of in (("campaign accounts flagged", summary.recall_cells), ("innocent accounts flagged", summary.benign_cells)):
         lines.append(f"| {name} | " + " | ".join(goals.rated(cells_of(runs, policy, p)) for p in POINTS) + " |")
+    lines.append(f"| innocent accounts at step-up at any time, taken back later or not | | {goals.rated(summary.benign_cells(runs, policy, 'ever'))} | |")
     lines += ["", f"Campaigns found (half of the accounts, 90 % pure): {sum(c['found_90'] for c in large)} of {len(large)}. **Missed (under 10 % of accounts): {names(missed)}.** "
               f"Found in part (under 90 %): {names(half)}."]
     return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ def campaign(kind, flagged, accounts, found):
 
 
 REPORT = {"command": "tools/evaluate --preset x", "runs": [{"scenario": "s", "variant": "", "seed": 11, "policies": {"1e-3": {
-    "benign": {p: {"chat": [400, 2]} for p in headline.POINTS}, "campaigns": [campaign("t1", 0, 50, False), campaign("t4", 48, 50, True), campaign("t6", 20, 50, False)]}}}]}
+    "benign": {**{p: {"chat": [400, 2]} for p in headline.POINTS}, "ever": {"chat": [400, 7]}}, "campaigns": [campaign("t1", 0, 50, False), campaign("t4", 48, 50, True), campaign("t6", 20, 50, False)]}}}]}
 
 
 class Headline(unittest.TestCase):
@@ -30,6 +30,7 @@ class Headline(unittest.TestCase):
         self.assertIn("90 %): T6.", text)
         self.assertIn("68 of 150", text)
         self.assertIn("2 of 400", text)
+        self.assertIn("7 of 400", text)
 
     def test_another_report_is_another_table(self):
         with tempfile.TemporaryDirectory() as folder:
