@@ -10,6 +10,7 @@
 #include "base/time_format.h"
 #include "pipeline/batch/records.h"
 #include "pipeline/campaign/assembler.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/elicitation_layer.h"
 #include "pipeline/evidence/exact_rules_layer.h"
 #include "pipeline/evidence/template_layer.h"
@@ -331,8 +332,7 @@ uint64_t LimitOf(std::span<uint32_t> hashes, uint32_t wanted) {
 // Of each kind the smallest hashes, in text order.
 void Pipeline::ChooseFragments(std::span<const Fragment> considered, uint64_t owner, uint16_t day,
                                RememberedRequest* request) {
-  const uint32_t owners_max = std::max(profiles_.size() / options_.tunables.core_owner_share_max,
-                                       options_.tunables.group_accounts_min);
+  const uint32_t owners_max = CoreOwnersMax(profiles_.size(), options_.tunables);
   uint32_t shared[kFragmentsConsidered], others[kFragmentsConsidered];
   uint32_t shared_count = 0, others_count = 0;
   uint64_t is_shared = 0;  // bit set
@@ -560,7 +560,7 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Campaign& campaign) const {
     FillVerdict(told, advice, known, context, &verdict);
     AddClaims(told, &verdict);
   };
-  if (advice.rung >= Rung::kStepUp) fill(WithoutWaiting(campaign));
+  if (advice.rung >= Rung::kStepUp && !campaign.waiting.empty()) fill(WithoutWaiting(campaign));
   else fill(campaign);
   return verdict;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mutant.h"
 #include "base/time_format.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/pipeline.h"
 
 namespace stillwatch::pipeline {
@@ -98,7 +99,7 @@ Result<v1::PartnerClaim> Pipeline::ClaimFor(const std::string& partner, const st
     ClaimedCore& claimed = pattern.cores.emplace_back();
     for (const auto& [requests, fragment] : by_use) claimed.fragments.push_back(fragment);
     std::sort(claimed.fragments.begin(), claimed.fragments.end());
-    claimed.needed = std::max<uint32_t>(2, static_cast<uint32_t>(claimed.fragments.size() * 3 / 10));  // as core_finder.cc has it
+    claimed.needed = FragmentsNeeded(static_cast<uint32_t>(claimed.fragments.size()));  // two or more
   }
   v1::PartnerClaim claim;
   claim.set_partner(partner);
@@ -169,7 +170,7 @@ Status Pipeline::RejectImport(const std::string& id, const std::string& actor, c
 
 void Pipeline::NoteImports(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered, uint32_t cut, const Profile& profile, uint32_t time_s) {
   if (exchange.header().partners == partner_fragments_.partners()) {
-    const uint32_t owners_max = std::max(profiles_.size() / options_.tunables.core_owner_share_max, options_.tunables.group_accounts_min);
+    const uint32_t owners_max = CoreOwnersMax(profiles_.size(), options_.tunables);
     for (const Fragment& fragment : considered) {
       const uint32_t owners = fragments_.OwnersOf(fragment.hash);
       if (owners >= options_.tunables.core_owners_min && owners <= owners_max) partner_fragments_.Note(exchange, fragment, time_s / 86'400);

@@ -21,13 +21,11 @@ bool Observable(const Judgement& judgement) {
   return judgement.pooled >= kObservable || judgement.distillation_like >= kObservable;
 }
 
-bool LooksConfirmed(const Judgement& judgement) {
-  return !judgement.explained && judgement.families >= 2 && judgement.distillation_like >= 62'259;
-}
+constexpr uint32_t kConfirmed = 62'259;  // 0.95
+constexpr uint32_t kSpeaksForIt = 32'769;  // more likely than not: less is what a look-alike or a missing family leaves
 
-// More likely than not: less is what a look-alike or a missing family leaves.
-bool SpeaksForCampaign(const Judgement& judgement) {
-  return !judgement.explained && judgement.families >= 2 && judgement.distillation_like > 32'768;
+bool Says(const Judgement& judgement, uint32_t likely) {
+  return !judgement.explained && judgement.families >= 2 && judgement.distillation_like >= likely;
 }
 
 void CountLook(bool speaks_for_it, Campaign* campaign) {
@@ -199,7 +197,7 @@ void CampaignBook::LookBack(const std::vector<Confirmed>& confirmed, const Group
 void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, int64_t now_s, const Tunables& tunables) {
   campaign->group = std::move(group);
   campaign->judgement = std::move(judgement);
-  CountLook(SpeaksForCampaign(campaign->judgement), campaign);
+  CountLook(Says(campaign->judgement, kSpeaksForIt), campaign);
   for (const GroupMember& member : campaign->group.members) {
     campaign->evidence_s = std::max<int64_t>(campaign->evidence_s, member.last_s);
   }
@@ -207,7 +205,7 @@ void CampaignBook::Renew(Campaign* campaign, Group group, Judgement judgement, i
   if (!Observable(j)) campaign->stage = Stage::kWithdrawn;
   else if (Silent(*campaign, now_s, tunables)) campaign->stage = Stage::kDormant;
   else if (j.said == Said::kConfirmed) campaign->stage = Stage::kConfirmed;
-  else if (Stands(*campaign, tunables) && LooksConfirmed(j) && LooksConfirmed(campaign->before)) campaign->stage = Stage::kConfirmed;
+  else if (Stands(*campaign, tunables) && Says(j, kConfirmed) && Says(campaign->before, kConfirmed)) campaign->stage = Stage::kConfirmed;
   else campaign->stage = Stage::kSuspected;
   if (!campaign->written) campaign->exposure = campaign->group.counts.hits;
 

@@ -322,8 +322,9 @@ class Fit {
       const bool holds_apart = !member.hits.empty() && Linked(member, &masks, &member.cores);
       if (!is_member_[member.account]) {
         is_suspect_[member.account] = holds_apart && member.hits.size() >= kSuspectHits;
-        if (is_suspect_[member.account] && !was_member_[member.account]) outside -= member.requests;
-        if (!is_suspect_[member.account] && !was_member_[member.account]) {
+        const bool counted = !was_member_[member.account];
+        if (counted && is_suspect_[member.account]) outside -= member.requests;
+        else if (counted) {
           for (size_t h = 0; h < std::min<size_t>(member.hits.size(), kOwnerCap); ++h) ++outside_hits[StepOf(member.hits[h])];
         }
       }

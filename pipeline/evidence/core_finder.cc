@@ -46,14 +46,7 @@ struct KeptFragments {
 
 KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOptions& options, uint64_t entries,
                             uint32_t one_in) {
-  SmallCounters counters(entries);
-  // Look-ups are prefetched some requests ahead: what they read is all over memory.
-  constexpr size_t kAhead = 3;
-  const auto ahead = [&](size_t i) { return i + kAhead < requests.size() ? requests[i + kAhead].request->shingles() : std::span<const uint32_t>(); };
-  for (size_t i = 0; i < requests.size(); ++i) {
-    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment));
-    for (uint32_t fragment : requests[i].request->shingles()) counters.Add(Mix32(fragment));
-  }
+  const SmallCounters counters = CountFragments(requests, entries);
   FragmentNumbers numbers;
   std::vector<Use> uses;
   KeptFragments kept;
@@ -63,7 +56,7 @@ KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOpti
     for (uint32_t number : kept.run(i)) uses[number].Note(requests[i].owner, requests[i].request->text_hash);
   };
   for (size_t i = 0; i < requests.size(); ++i) {
-    for (uint32_t fragment : ahead(i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
+    for (uint32_t fragment : ShinglesAhead(requests, i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
     for (uint32_t fragment : requests[i].request->shingles()) {
       const uint32_t hash = Mix32(fragment);
       if (!counters.Reaches(hash, options.owners_min)) continue;
@@ -242,9 +235,7 @@ CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& optio
     ++set.cores[core_of_root[root[i]]].fragments;
     set.core_of_[i] = core_of_root[root[i]];
   }
-  for (Core& core : set.cores) {
-    core.needed = core.fragments == 1 ? 1 : std::max(2u, core.fragments * 3 / 10);
-  }
+  for (Core& core : set.cores) core.needed = FragmentsNeeded(core.fragments);
   std::vector<uint32_t> last_owner(set.cores.size(), UINT32_MAX);
   set.held_.reserve(kept.runs.size());
   set.held_start_.reserve(requests.size() + 1);

@@ -4,6 +4,7 @@
 // the requests of one proposed group (the fit). Deterministic: cores come sorted by anchor.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -36,6 +37,9 @@ struct Core {
   uint32_t requests = 0;
   uint32_t needed = 1;     // fragments a request must hold to hold the core
 };
+
+// How many of a core's fragments a request must hold to hold the core.
+inline uint32_t FragmentsNeeded(uint32_t fragments) { return fragments == 1 ? 1 : std::max(2u, fragments * 3 / 10); }
 
 class FragmentPostings;
 

@@ -40,7 +40,7 @@ CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables
   look.requests = AllRequests(profiles, owner_of);
   look.cores = FindCores(
       look.requests, {.owners_min = tunables.core_owners_min,
-                      .owners_max = std::max(look.owners / tunables.core_owner_share_max, tunables.group_accounts_min),
+                      .owners_max = CoreOwnersMax(look.owners, tunables),
                       .texts_min = tunables.core_texts_min,
                       .merge_percent = tunables.core_merge_percent,
                       .entries_max = tunables.index_entries_max});

@@ -2,6 +2,7 @@
 // holds, and which cores are everybody's. Made once a look; the layers only read it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,6 +21,11 @@ struct CoreLook {
   CoreSet cores;                     // held(i): of requests[i]
   std::vector<bool> is_public;       // by core
 };
+
+// Of so many owners, those that may share a fragment before it is everyone's.
+inline uint32_t CoreOwnersMax(uint32_t owners, const Tunables& tunables) {
+  return std::max(owners / tunables.core_owner_share_max, tunables.group_accounts_min);
+}
 
 // Dense owner indexes for profiles: equal owners, equal index. Ordered by first appearance.
 std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* owners);

@@ -13,6 +13,15 @@
 
 namespace stillwatch::pipeline {
 
+// Fragments of the request some places on, to be prefetched: what a walk over requests looks up is all over memory.
+inline std::span<const uint32_t> ShinglesAhead(std::span<const RequestRef> requests, size_t i) {
+  constexpr size_t kAhead = 3;
+  return i + kAhead < requests.size() ? requests[i + kAhead].request->shingles() : std::span<const uint32_t>();
+}
+
+// How often requests hold each fragment, by Mix32 of it; `entries` fragments in all.
+SmallCounters CountFragments(std::span<const RequestRef> requests, uint64_t entries);
+
 class FragmentPostings {
  public:
   FragmentPostings() = default;

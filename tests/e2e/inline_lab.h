@@ -12,7 +12,7 @@
 
 #include "dataplane/bypass/fail_open.h"
 #include "forwarder_process.h"
-#include "net_lab.h"
+#include "lab_test.h"
 
 namespace stillwatch::e2e {
 
@@ -33,14 +33,11 @@ bool Await(Condition condition) {
   return false;
 }
 
-class InlineLabTest : public testing::Test {
+class InlineLabTest : public LabTest {
  protected:
-  static void SetUpTestSuite() {
-    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
-  }
   void SetUp() override {
-    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
-    lab_ = std::make_unique<NetLab>();
+    LabTest::SetUp();
+    if (IsSkipped()) return;
     bpffs_ = "/tmp/stillwatch-e2e-" + std::to_string(getpid()) + "/bpf";
     process_ = std::make_unique<ForwarderProcess>(*lab_);
   }
@@ -59,7 +56,6 @@ class InlineLabTest : public testing::Test {
     return words;
   }
 
-  std::unique_ptr<NetLab> lab_;
   std::string bpffs_;
   std::unique_ptr<ForwarderProcess> process_;
 };

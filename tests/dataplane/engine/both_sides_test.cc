@@ -7,9 +7,9 @@
 
 #include "base/endian.h"
 #include "dataplane/engine/engine.h"
-#include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/flow_hash.h"
 #include "dataplane/port/memory_port.h"
+#include "tests/dataplane/engine/decoder.h"
 #include "tests/dataplane/frame_builder.h"
 
 namespace stillwatch::dataplane {
@@ -99,28 +99,15 @@ class Wire {
   int64_t now_ns_ = 1'700'000'000 * kNsPerSecond;
 };
 
-class Decoder final : public Worker {
- public:
-  Decoder(WorkerOutput* output, int trusted_hops) {
-    LlmOptions llm;
-    llm.trusted_hops = trusted_hops;
-    llm.body_pool_bytes = 4u << 20;
-    WorkerOptions worker;
-    worker.tell_connections = true;
-    worker.trust_proxy_header = trusted_hops > 0;
-    observer_ = MakeLlmObserver(llm, output);
-    worker_ = MakeWorker(worker, observer_.get(), output);
-  }
-  LookResult Look(const Frame& frame) override { return worker_->Look(frame); }
-  LookResult Continue() override { return worker_->Continue(); }
-  void Tick(uint64_t packet, int64_t time_ns) override { worker_->Tick(packet, time_ns); }
-  void Finish(uint64_t packet, int64_t time_ns) override { worker_->Finish(packet, time_ns); }
-  void RegisterCounters(CounterRegistry* registry) override { worker_->RegisterCounters(registry); }
-
- private:
-  std::unique_ptr<LlmObserver> observer_;
-  std::unique_ptr<Worker> worker_;
-};
+std::unique_ptr<Worker> MakeDecoder(WorkerOutput* output, int trusted_hops) {
+  LlmOptions llm;
+  llm.trusted_hops = trusted_hops;
+  llm.body_pool_bytes = 4u << 20;
+  WorkerOptions worker;
+  worker.tell_connections = true;
+  worker.trust_proxy_header = trusted_hops > 0;
+  return std::make_unique<Decoder>(output, worker, llm);
+}
 
 class Keeper final : public ExchangeConsumer {
  public:
@@ -139,7 +126,7 @@ Keeper Play(Wire* wire, size_t workers, int trusted_hops, std::map<std::string, 
   options.fronts_keep_ns = 600 * kNsPerSecond;
   CounterRegistry registry;
   Engine engine(options, &wire->port(),
-                [&](size_t, WorkerOutput* output) { return std::make_unique<Decoder>(output, trusted_hops); });
+                [&](size_t, WorkerOutput* output) { return MakeDecoder(output, trusted_hops); });
   engine.RegisterCounters(&registry);
   EXPECT_TRUE(engine.Start().ok());
   Keeper keeper;

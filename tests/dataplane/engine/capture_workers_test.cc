@@ -8,10 +8,10 @@
 #include "base/endian.h"
 #include "base/hash.h"
 #include "dataplane/engine/engine.h"
-#include "dataplane/llm/llm_observer.h"
 #include "dataplane/packet/flow_hash.h"
 #include "dataplane/port/capture_file.h"
 #include "dataplane/port/memory_port.h"
+#include "tests/dataplane/engine/decoder.h"
 
 namespace stillwatch::dataplane {
 namespace {
@@ -42,23 +42,6 @@ class Lines final : public ExchangeConsumer {
           << KeyedHash64(record, Salt{}) << '\n';
   }
   std::ostringstream text_;
-};
-
-// A decoder with its observer, as one worker.
-class Decoder final : public Worker {
- public:
-  explicit Decoder(WorkerOutput* output, const WorkerOptions& options = {})
-      : observer_(MakeLlmObserver({}, output)),
-        worker_(MakeWorker(options, observer_.get(), output)) {}
-  LookResult Look(const Frame& frame) override { return worker_->Look(frame); }
-  LookResult Continue() override { return worker_->Continue(); }
-  void Tick(uint64_t packet, int64_t time_ns) override { worker_->Tick(packet, time_ns); }
-  void Finish(uint64_t packet, int64_t time_ns) override { worker_->Finish(packet, time_ns); }
-  void RegisterCounters(CounterRegistry* registry) override { worker_->RegisterCounters(registry); }
-
- private:
-  std::unique_ptr<LlmObserver> observer_;
-  std::unique_ptr<Worker> worker_;
 };
 
 std::vector<std::string> Captures() {

@@ -27,6 +27,20 @@ inline std::string Deflate(std::string_view text, int window_bits, int level = 6
   if (result != Z_STREAM_END) throw std::runtime_error("deflate");
   return out;
 }
+// A message of permessage-deflate (RFC 7692, 7.2.1): raw, flushed, without the flush's last four bytes.
+inline std::string DeflatedMessage(std::string_view text, int level = Z_DEFAULT_COMPRESSION) {
+  z_stream z{};
+  if (deflateInit2(&z, level, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::runtime_error("deflateInit2");
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_SYNC_FLUSH);
+  out.resize(z.total_out - 4);
+  deflateEnd(&z);
+  return out;
+}
 inline std::string Gzip(std::string_view text) { return Deflate(text, 31); }
 inline std::string Zlib(std::string_view text) { return Deflate(text, 15); }
 inline std::string RawDeflate(std::string_view text) { return Deflate(text, -15); }

@@ -1,8 +1,8 @@
 // WebSocket in streams of HTTP/2 (RFC 8441): an extended CONNECT that is accepted carries the same messages as an upgrade
 // of HTTP/1.1.
 #include <gtest/gtest.h>
-#include <zlib.h>
 
+#include "tests/dataplane/http/gzip_data.h"
 #include "tests/dataplane/http/http2_builder.h"
 #include "tests/dataplane/http/websocket_talk.h"
 
@@ -18,19 +18,6 @@ string Masked(const string& payload, uint8_t first = 0x81) {
   const string key = "k3y!";
   string out = string(1, static_cast<char>(first)) + static_cast<char>(0x80 | payload.size()) + key;
   for (size_t i = 0; i < payload.size(); ++i) out += static_cast<char>(payload[i] ^ key[i % 4]);
-  return out;
-}
-string Deflated(const string& text) {
-  string out(200, '\0');
-  z_stream z{};
-  deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_SYNC_FLUSH);
-  out.resize(out.size() - z.avail_out - 4);
-  deflateEnd(&z);
   return out;
 }
 
@@ -89,7 +76,7 @@ TEST(Http2WebSocket, MessagesAreHeardInAnyPieces) {
     Talk talk(static_cast<size_t>(piece));
     talk.Open(1, "permessage-deflate");
     // A frame of WebSocket does not care for frames of HTTP/2.
-    const string asked = Masked("hello") + Masked(Deflated(text), 0xc1);
+    const string asked = Masked("hello") + Masked(DeflatedMessage(text), 0xc1);
     talk.Say(true, Data(1, asked.substr(0, 3)) + Data(1, "") + Data(1, asked.substr(3, 9)) + Data(1, asked.substr(12)));
     talk.Say(false, Data(1, Message("wor", 0x01) + Message("", 0x89) + Message("ld", 0x80)));
     const std::vector<Heard> expected = {{true, kWsText, "hello", true}, {true, kWsText, text, true}, {false, kWsPing, "", true}, {false, kWsText, "world", true}};

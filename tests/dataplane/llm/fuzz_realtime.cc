@@ -4,8 +4,6 @@
 // Byte 0: bit 0 HTTP/2, bit 1 permessage-deflate, bits 2 and 3 the API. Byte 1: where to cut. Then records of a command, two
 // bytes of length and that many bytes. The command's bit 0 says who speaks (1: the client); bits 1 and 2 what: an event as a
 // text message, the same compressed, bytes as they are, the end of a side; bit 3: as a binary message.
-#include <zlib.h>
-
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -14,6 +12,7 @@
 #include "dataplane/http/http_connection.h"
 #include "dataplane/http/http_core.h"
 #include "dataplane/llm/llm_observer.h"
+#include "tests/dataplane/http/gzip_data.h"
 #include "tests/dataplane/http/http2_builder.h"
 #include "tests/dataplane/http/websocket_talk.h"
 
@@ -49,20 +48,6 @@ std::string Frame(bool from_client, uint8_t first, const std::string& payload) {
   }
   if (from_client) out += std::string(4, '\0');  // masked with zeros
   return out + payload;
-}
-
-std::string Deflate(const std::string& text) {
-  z_stream z{};
-  deflateInit2(&z, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 100, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_SYNC_FLUSH);
-  out.resize(out.size() - z.avail_out - 4);
-  deflateEnd(&z);
-  return out;
 }
 
 std::string Play(const uint8_t* data, size_t size, size_t piece) {
@@ -116,7 +101,7 @@ std::string Play(const uint8_t* data, size_t size, size_t piece) {
     std::string bytes = text;
     switch (command >> 1 & 3) {
       case 0: bytes = Frame(from_client, opcode, text); break;
-      case 1: bytes = Frame(from_client, opcode | 0x40, Deflate(text)); break;
+      case 1: bytes = Frame(from_client, opcode | 0x40, DeflatedMessage(text, 1)); break;
       case 2: break;
       default:
         if (http2) {

@@ -9,6 +9,7 @@
 
 #include "tests/e2e/net_lab.h"
 #include "tests/tools/stillwatch/chat.h"
+#include "tests/e2e/lab_test.h"
 #include "tests/tools/stillwatch/daemon_process.h"
 
 namespace stillwatch::e2e {
@@ -37,19 +38,15 @@ class OwnProgram {
   const testing::TempFolder folder_;
 };
 
-class DaemonCudaTest : public ::testing::Test {
+class DaemonCudaTest : public e2e::LabTest {
  protected:
-  static void SetUpTestSuite() {
-    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
-  }
   void SetUp() override {
-    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
-    lab_ = std::make_unique<NetLab>();
+    e2e::LabTest::SetUp();
+    if (IsSkipped()) return;
     daemon_ = std::make_unique<DaemonProcess>(*lab_);
   }
   void TearDown() override {
     daemon_.reset();
-    lab_.reset();
     for (const char* name : {"STILLWATCH_TEST_GPU_FAILS_AT", "STILLWATCH_TEST_GPU_BYTES"}) unsetenv(name);
   }
   bool Start(const OwnProgram& program, std::vector<std::string> more) {
@@ -67,7 +64,6 @@ class DaemonCudaTest : public ::testing::Test {
     for (const std::string& words : why) EXPECT_THAT(daemon_->log(), HasSubstr(words));
   }
 
-  std::unique_ptr<NetLab> lab_;
   std::unique_ptr<DaemonProcess> daemon_;
 };
 

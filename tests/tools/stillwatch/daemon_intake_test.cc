@@ -12,6 +12,7 @@
 #include "pipeline/sink/json_writer.h"
 #include "tests/pipeline/kafka/mock_cluster.h"
 #include "tests/pipeline/kafka/topic_writer.h"
+#include "tests/e2e/lab_test.h"
 #include "tests/tools/stillwatch/daemon_process.h"
 #include "tests/tools/stix/a_campaign.h"
 #include "tools/stillwatch/partner_claims.h"
@@ -29,14 +30,11 @@ using testing::WaitFor;
 constexpr char kFeedback[] = "stillwatch.feedback", kIntel[] = "stillwatch.intel";
 constexpr char kCampaign[] = "0123456789abcdef0123456789abcdef";
 
-class DaemonIntakeTest : public ::testing::Test {
+class DaemonIntakeTest : public e2e::LabTest {
  protected:
-  static void SetUpTestSuite() {
-    if (e2e::WhyNoNamespaces().empty()) e2e::KeepMountsToOurselves();
-  }
   void SetUp() override {
-    if (const std::string why = e2e::WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
-    lab_ = std::make_unique<NetLab>();
+    e2e::LabTest::SetUp();
+    if (IsSkipped()) return;
     lab_->appliance.Call([&] {
       cluster_ = std::make_unique<pipeline::MockCluster>(1);
       for (const char* topic : {kFeedback, kIntel}) CHECK(rd_kafka_mock_topic_create(cluster_->get(), topic, 1, 1) == RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -53,7 +51,6 @@ class DaemonIntakeTest : public ::testing::Test {
     return found;
   }
 
-  std::unique_ptr<NetLab> lab_;
   std::unique_ptr<pipeline::MockCluster> cluster_;
   std::unique_ptr<pipeline::TopicWriter> writer_;
   std::unique_ptr<DaemonProcess> daemon_;

@@ -19,6 +19,7 @@
 #include "tests/e2e/probe.h"
 #include "tests/e2e/tcp_load.h"
 #include "tests/tools/stillwatch/chat.h"
+#include "tests/e2e/lab_test.h"
 #include "tests/tools/stillwatch/daemon_process.h"
 
 namespace stillwatch::e2e {
@@ -39,20 +40,13 @@ uint64_t EpochOf(const json& record) {
   return std::stoull(id.substr(first + 1, last - first - 1));
 }
 
-class DaemonTest : public ::testing::Test {
+class DaemonTest : public e2e::LabTest {
  protected:
-  static void SetUpTestSuite() {
-    if (WhyNoNamespaces().empty()) KeepMountsToOurselves();
-  }
   void SetUp() override {
-    if (const std::string why = WhyNoNamespaces(); !why.empty()) GTEST_SKIP() << why;
-    lab_ = std::make_unique<NetLab>();
+    e2e::LabTest::SetUp();
+    if (IsSkipped()) return;
     daemon_ = std::make_unique<DaemonProcess>(*lab_);
     config_ = daemon_->WriteConfig("v1.toml", {"policy.version = \"v1\""});
-  }
-  void TearDown() override {
-    daemon_.reset();
-    lab_.reset();
   }
 
   std::vector<std::string> AuditActions() const {
@@ -91,7 +85,6 @@ class DaemonTest : public ::testing::Test {
     ASSERT_TRUE(WaitFor([&] { return probe.received() > before + more; }));
   }
 
-  std::unique_ptr<NetLab> lab_;
   std::unique_ptr<DaemonProcess> daemon_;
   std::string config_;
 };

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/tools/json_lines.h"
 #include "tests/tools/program.h"
 
 namespace stillwatch {
@@ -16,6 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 using nlohmann::json;
 using testing::BinPath;
+using testing::LinesOf;
 using testing::Ran;
 using testing::ReadAll;
 using testing::RunProgram;
@@ -24,13 +26,6 @@ const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml"
 const std::string kAccountKey = "hex:7374696c6c77617463682d6578616d706c65";  // of that file
 const std::string kPair = "hex:00112233445566778899aabbccddeeff";
 const std::string kSaltB = "hex:bbbbbbbbbbbbbbbb";
-
-std::vector<json> LinesOf(const std::string& path) {
-  std::vector<json> lines;
-  std::istringstream text(ReadAll(path));
-  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
-  return lines;
-}
 
 class ReplayShareTest : public ::testing::Test {
  protected:
