@@ -92,7 +92,10 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       partner_fragments_(options_.partners.size()),
       imports_(options_.partners, options_.salt),
       book_(options_.salt, options_.tunables.campaigns_max) {
-  if (options_.token_hash) elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
+  if (options_.token_hash) {
+    elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
+    languages_ = std::make_unique<LanguageExpert>(options_.salt);
+  }
   if (backend_ != nullptr) versions_ = backend_->Versions();
   if (options_.edge_recorder != nullptr) options_.edge_recorder->Start(versions_);
   if (registry_ == nullptr) return;
@@ -299,9 +302,8 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   request.tokens = static_cast<uint16_t>(std::min<size_t>(tokens.size(), 65'535));
   request.tokens_out = static_cast<uint16_t>(std::min<uint32_t>(h.tokens_out, 65'535));
   if (elicitation_) {
-    const Elicitation found = elicitation_->Judge(tokens);
-    request.elicitation = found.sixteenths;
-    request.elicitation_classes = found.classes;
+    request.elicitation = elicitation_->Judge(tokens).sixteenths;
+    request.language = languages_->Of(tokens);
   }
   // The system message counts as a turn in some dialects, so a conversation is what has a tail.
   if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;

@@ -28,6 +28,7 @@
 #include "pipeline/campaign/feedback_book.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/evidence/elicitation.h"
+#include "pipeline/evidence/language.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
@@ -260,7 +261,8 @@ class Pipeline {
   FragmentTable fragments_;
   MigrationLayer migration_;
   TiedCores tied_;  // as of the last look
-  std::unique_ptr<ElicitationExpert> elicitation_;
+  std::unique_ptr<ElicitationExpert> elicitation_;  // null: no token's hash is known here
+  std::unique_ptr<LanguageExpert> languages_;       // null with it
   std::vector<Fragment> considered_[2];  // of the exchange that is noted, and of the next
   struct Instructions {  // of a batch, for the backend
     std::vector<uint32_t> tokens, offsets, cuts;

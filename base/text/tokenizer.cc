@@ -246,4 +246,15 @@ void Tokenizer::CloseToken(Out* out) {
   class_ = CharClass::kSpace;
 }
 
+std::vector<uint32_t> HashesOf(std::string_view text, const TokenHasher& hasher) {
+  struct Gather final : TokenSink {
+    void Append(std::span<const uint32_t> hashes) override { tokens.insert(tokens.end(), hashes.begin(), hashes.end()); }
+    std::vector<uint32_t> tokens;
+  } gather;
+  Tokenizer tokenizer(hasher);
+  tokenizer.Feed(text, &gather);
+  tokenizer.Finish(&gather);
+  return std::move(gather.tokens);
+}
+
 }  // namespace stillwatch::text

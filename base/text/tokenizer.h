@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/text/fold_table.h"
 #include "base/text/token_hash.h"
@@ -54,5 +55,8 @@ class Tokenizer {
   uint32_t bigram_before_ = 0;           // the last code point of the run without blanks
   uint8_t bytes_[kTokenBytesMax] = {};
 };
+
+// Of a whole text, in its order. For lists and tools; a text of a request comes in pieces.
+std::vector<uint32_t> HashesOf(std::string_view text, const TokenHasher& hasher);
 
 }  // namespace stillwatch::text

@@ -7,6 +7,7 @@
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/exact_rules_layer.h"
+#include "pipeline/evidence/language.h"
 
 namespace stillwatch::pipeline {
 
@@ -463,15 +464,20 @@ Population MakePopulation(std::span<const Profile> profiles, const Tunables& tun
   population.postings = FragmentPostings(population.requests, tunables.core_owners_min, kPostingsOver * uint64_t{tunables.index_entries_max});
   population.first_of_account.assign(profiles.size(), 0);
   population.first_of_owner.assign(population.owners + 1, 0);
+  population.multilingual.assign(population.owners, false);
   std::vector<uint32_t> mine;
   for (uint32_t i = 0; i < population.requests.size();) {
     const uint32_t owner = population.requests[i].owner;
     mine.clear();
+    LanguageSet languages;
     for (uint32_t account = UINT32_MAX; i < population.requests.size() && population.requests[i].owner == owner; ++i) {
       const RequestRef& ref = population.requests[i];
       if (ref.account != account) population.first_of_account[account = ref.account] = i;
       mine.push_back(SettingsOf(*ref.request));
+      languages.Add(ref.request->language);
     }
+    population.multilingual[owner] = languages.size() >= tunables.languages_many;
+    population.multilingual_owners += population.multilingual[owner];
     population.first_of_owner[owner + 1] = i;
     for (uint32_t tuple : Capped(&mine)) ++population.settings.settings[tuple], ++population.settings.models[tuple >> 16];
   }

@@ -42,6 +42,8 @@ struct Population {
   std::vector<uint32_t> first_of_owner;    // by owner, and the end
   FragmentPostings postings;               // of `requests`
   SettingsCounts settings;                 // of all owners
+  std::vector<bool> multilingual;          // by owner: asks in many languages
+  uint32_t multilingual_owners = 0;
 };
 Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables);
 

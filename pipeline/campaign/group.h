@@ -44,6 +44,8 @@ struct GroupCounts {
   uint32_t eliciting_hits = 0;
   uint32_t borrowers = 0;          // owners that pass by text alone
   uint32_t days = 0;               // traffic days with hits
+  uint32_t multilingual = 0;       // owners that ask in many languages (tunables.languages_many)
+  uint32_t outside_multilingual = 0, outside_owners = 0;
   // Division of work.
   uint64_t payload_pairs = 0;      // of different owners under one core
   uint64_t collisions = 0;         // ... with equal payload

@@ -8,6 +8,7 @@
 #include "base/mutant.h"
 #include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
+#include "pipeline/evidence/language.h"
 #include "pipeline/evidence/work_division.h"
 
 namespace stillwatch::pipeline {
@@ -164,6 +165,32 @@ void CountTemplates(const Population& population, const Tunables& tunables, Grou
   group->counts.days = static_cast<uint32_t>(days.size());
 }
 
+// Owners that ask in many languages, among the group's and outside.
+void CountLanguages(const Population& population, Group* group) {
+  std::set<uint32_t> owners;
+  for (const GroupMember& member : group->members) owners.insert(member.owner);
+  GroupCounts& c = group->counts;
+  c.multilingual = static_cast<uint32_t>(std::ranges::count_if(owners, [&](uint32_t owner) { return population.multilingual[owner]; }));
+  c.outside_multilingual = population.multilingual_owners - c.multilingual;
+  c.outside_owners = population.owners - static_cast<uint32_t>(owners.size());
+}
+
+// One work in many languages on every account, against what others do: no class asks so, whose students ask in their own.
+bool IsTranslated(const GroupCounts& c, const Tunables& tunables) {
+  const uint64_t expected_q8 = uint64_t{c.owners} * (c.outside_multilingual + 1) * 256 / (uint64_t{c.outside_owners} + 2);
+  return c.multilingual * 2 > c.owners && ExcessNats(c.multilingual, expected_q8) >= tunables.family_nats && !MutantIs("detect.languages_are_a_class");
+}
+
+// Where the work is in many languages, who asks in one or two happens to ask what the others do: neither a member nor a borrower.
+void KeepWhoAskInMany(const Population& population, const Tunables& tunables, Group* group) {
+  CountLanguages(population, group);
+  if (!IsTranslated(group->counts, tunables)) return;
+  const auto asks_in_few = [&](const GroupMember& member) { return !population.multilingual[member.owner]; };
+  std::erase_if(group->members, asks_in_few);
+  std::erase_if(group->borrowers, asks_in_few);
+  group->counts.owners = group->counts.multilingual;
+}
+
 std::string Share(uint64_t part, uint64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
@@ -182,6 +209,7 @@ uint64_t SquareRoot(uint64_t x) {
 }  // namespace
 
 void MeasureGroup(const Population& population, const Tunables& tunables, Group* group) {
+  KeepWhoAskInMany(population, tunables, group);
   CountTemplates(population, tunables, group);
   GroupCounts& counts = group->counts;
 
@@ -257,10 +285,11 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
   const uint64_t texts_q8 = ShareOfBarQ8(c.equal_pairs, tunables.equal_text_one_in, c.hit_pairs);
   const uint64_t payloads_q8 = ShareOfBarQ8(c.collisions, class_payloads, c.payload_pairs);
   const uint64_t alike_q8 = MutantIs("detect.class_bars_stand_alone") ? std::max(texts_q8, payloads_q8) : texts_q8 + payloads_q8;
-  if (check("classroom", c.hits != 0, alike_q8 > 256,
+  if (check("classroom", c.hits != 0, alike_q8 > 256 && !IsTranslated(c, tunables),
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
                 Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
-                " pairs of payloads")) {
+                " pairs of payloads; " + Share(c.multilingual, c.owners) + " accounts ask in " + std::to_string(tunables.languages_many) + " languages or more, of others " +
+                Share(c.outside_multilingual, c.outside_owners))) {
     j.evidence.content = j.evidence.work = j.evidence.timing = 0;
   }
   // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt.

@@ -21,19 +21,10 @@ constexpr std::string_view kShipped =
 constexpr std::string_view kSlot = "{}";
 constexpr size_t kFragmentsMin = 2;  // of an entry: two words alone are no prompt
 
-class Gather final : public text::TokenSink {
- public:
-  void Append(std::span<const uint32_t> hashes) override { tokens.insert(tokens.end(), hashes.begin(), hashes.end()); }
-  std::vector<uint32_t> tokens;
-};
-
 // Of a clause between slots: all pairs of neighbours, however long.
 void AddFragments(std::string_view clause, const text::TokenHasher& hasher, std::vector<uint32_t>* out) {
-  Gather gather;
-  text::Tokenizer tokenizer(hasher);
-  tokenizer.Feed(clause, &gather);
-  tokenizer.Finish(&gather);
-  for (size_t i = 0; i + 1 < gather.tokens.size(); ++i) out->push_back(ShingleHash(gather.tokens[i], gather.tokens[i + 1]));
+  const std::vector<uint32_t> tokens = text::HashesOf(clause, hasher);
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) out->push_back(ShingleHash(tokens[i], tokens[i + 1]));
 }
 
 std::string_view Trimmed(std::string_view text) {

@@ -64,6 +64,8 @@ struct Tunables {
   uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
   uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
 
+  uint32_t languages_many = 3;          // languages of one owner from which they are many: people ask in one or two
+
   // --- Layer 5: elicitation -----------------------------------------------------------------------
   int32_t elicitation_nats = Nats(25);  // a request that asks for reasoning, rubrics, n-best, schemas
 

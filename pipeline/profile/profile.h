@@ -41,7 +41,7 @@ struct RememberedRequest {
   uint8_t fragments_count;
   uint8_t elicitation;                    // 1/16 nat, saturates
   uint8_t flags;                          // RequestFlags
-  uint8_t elicitation_classes;            // bit set, see evidence/elicitation.h
+  uint8_t language;                       // a number of evidence/language.h; 0: unknown
   uint16_t tokens_out;                    // of the answer; saturates
 
   std::span<const uint32_t> shingles() const { return {fragments, fragments_count}; }
