@@ -649,6 +649,57 @@ TEST(Classroom, SharesOfItsTwoBarsAreAdded) {
   EXPECT_TRUE(explained(60, 90));
 }
 
+// Twelve accounts with the same eight texts in `languages` of their own each, and one in a single language; outside, people with one
+// or many.
+Judgement JudgeLanguages(uint8_t languages, uint8_t outside, Group* measured) {
+  const Tunables tunables;
+  Town town(1);
+  for (uint8_t i = 0; i < 60; ++i) {
+    town.Add(false);
+    for (uint8_t j = 0; j < 6; ++j) town.Ask(false).language = static_cast<uint8_t>(1 + (i + j % outside) % 6);
+  }
+  for (uint8_t i = 0; i < 13; ++i) {
+    town.Add(true);
+    for (uint8_t j = 0; j < 8; ++j) {
+      RememberedRequest& request = town.Ask(true);
+      request.text_hash = j;
+      request.language = i == 12 ? 1 : static_cast<uint8_t>(1 + j % languages);
+    }
+  }
+  town.View();
+  town.group.counts.owners = 13;
+  town.group.borrowers = {town.group.members.back(), town.group.members.front()};
+  MeasureGroup(town.population, tunables, &town.group);
+  *measured = town.group;
+  return JudgeGroup(town.group, tunables);
+}
+
+Verdict Classroom(const Judgement& judgement) {
+  return std::ranges::find(judgement.checks, "classroom", &LookAlike::name)->verdict;
+}
+
+TEST(Languages, OneWorkInManyOnEveryAccountIsNoClass) {
+  Group group;
+  EXPECT_EQ(Classroom(JudgeLanguages(4, 1, &group)), Verdict::kPassed);
+  EXPECT_EQ(group.counts.multilingual, 12u);
+  EXPECT_EQ(group.members.size(), 12u) << "who asks in one language goes";
+  EXPECT_EQ(group.borrowers.size(), 1u);
+  EXPECT_EQ(group.counts.owners, 12u);
+}
+
+TEST(Languages, AClassAsksInItsOwn) {
+  Group group;
+  EXPECT_EQ(Classroom(JudgeLanguages(2, 1, &group)), Verdict::kFailed);
+  EXPECT_EQ(group.members.size(), 13u);
+}
+
+TEST(Languages, WhereEverybodyAsksInManyTheyTellNothing) {
+  Group group;
+  EXPECT_EQ(Classroom(JudgeLanguages(4, 4, &group)), Verdict::kFailed);
+  EXPECT_EQ(group.members.size(), 13u);
+  EXPECT_EQ(group.counts.outside_multilingual, 60u);
+}
+
 TEST(GroupLayers, EachSaysWhatItIs) {
   std::set<std::string_view> kinds;
   for (const GroupLayer& layer : GroupLayers()) {
