@@ -195,6 +195,11 @@ std::string Share(uint64_t part, uint64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
 
+// Whether more than prompts and work says that one hand is behind a group.
+bool AlikeBeyondPrompts(const GroupEvidence& e, const Tunables& tunables) {
+  return std::max({e.stack, e.timing, e.identity}) >= tunables.family_nats || e.elicitation >= tunables.harvest_nats || MutantIs("detect.pipelines_are_a_campaign");
+}
+
 // How much of the bar of one pair in `one_in` is reached; 256 is the bar. Pairs stay below 2^42.
 uint64_t ShareOfBarQ8(uint64_t pairs, uint64_t one_in, uint64_t of) { return of == 0 ? 0 : pairs * one_in * 256 / of; }
 
@@ -292,9 +297,11 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
                 Share(c.outside_multilingual, c.outside_owners))) {
     j.evidence.content = j.evidence.work = j.evidence.timing = 0;
   }
-  // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt.
-  if (check("shared_app", true, (c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners) &&
-                j.evidence.work < tunables.family_nats,
+  // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt. A few,
+  // and nothing alike but them: a public prompt in the pipelines of several companies, whose records come back no more than items do.
+  const bool one = c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners;
+  const bool few = c.templates < tunables.templates_alone_min && !AlikeBeyondPrompts(j.evidence, tunables);
+  if (check("shared_app", true, (one && j.evidence.work < tunables.family_nats) || few,
             std::to_string(c.templates) + " prompt cores; " + Share(c.mixing_owners, c.owners) +
                 " accounts use two or more of them")) {
     j.evidence.content /= 2;

@@ -96,6 +96,7 @@ struct Tunables {
                                         // distinct texts; a grid that wraps around has many, once or twice each
   uint32_t conversation_percent_max = 50;  // hits inside longer conversations: an agent or a chat
   uint32_t templates_min = 2;           // cores that carry the group; one core alone is a shared app
+  uint32_t templates_alone_min = 4;     // ... where nothing is alike but prompts and dealt work: companies share a public prompt
   uint32_t grown_percent = 10;          // a verdict is written again when the group grew by this
   uint32_t dormant_after_days = 7;      // without a new hit
   uint32_t opinion_growth = 2;          // what a person said of a group holds until it is so many times as large

@@ -632,6 +632,22 @@ TEST(MovedConversations, AreNoFramework) {
   EXPECT_FALSE(JudgeGroup(group, tunables).explained);
 }
 
+// Companies whose pipelines send one public prompt: the records come back no more often than a dealer's items do.
+TEST(SharedApp, AFewPromptsAndDealtWorkAloneAreAPublicPrompt) {
+  const auto explained = [](uint32_t templates, int32_t GroupEvidence::*alike, int32_t nats) {
+    Group group = Bare();
+    group.counts.templates = templates;
+    group.evidence.content = Nats(100), group.evidence.work = Nats(70), group.evidence.elicitation = 0;
+    group.evidence.*alike = nats;
+    return JudgeGroup(group, Tunables{}).explained;
+  };
+  EXPECT_TRUE(explained(2, &GroupEvidence::stack, 0));
+  EXPECT_TRUE(explained(3, &GroupEvidence::stack, kFamily - 1));
+  EXPECT_FALSE(explained(4, &GroupEvidence::stack, 0)) << "more prompts than companies share by chance";
+  for (auto alike : {&GroupEvidence::stack, &GroupEvidence::timing, &GroupEvidence::identity}) EXPECT_FALSE(explained(2, alike, kFamily));
+  EXPECT_FALSE(explained(2, &GroupEvidence::elicitation, Tunables{}.harvest_nats));
+}
+
 // Of one class: near the bar of equal texts and near that of equal payloads.
 TEST(Classroom, SharesOfItsTwoBarsAreAdded) {
   const auto explained = [](uint64_t equal_texts, uint64_t equal_payloads) {
