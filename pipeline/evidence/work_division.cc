@@ -124,7 +124,13 @@ int32_t DealerNats(const Continuity& group, const Continuity& cohort, const Tuna
   if (cohort.compared < tunables.cohort_owners_min || group.compared == 0) return 0;
   if (KeepsSubjects(group) && !MutantIs("detect.work_ignores_people")) return 0;
   const uint64_t expected_q8 = uint64_t{group.compared} * cohort.returning * 256 / cohort.compared;
-  return std::min(DeficitNats(group.returning, expected_q8), tunables.work_nats_max);
+  const int32_t fewer = DeficitNats(group.returning, expected_q8);
+  if (MutantIs("detect.somewhat_less_is_dealt")) return std::min(fewer, tunables.work_nats_max);
+  // In a large group a little fewer are certainly fewer, and still people. Two accounts of the cohort are added, one of each kind: no rate is 0 or 1.
+  const uint64_t of = cohort.compared + 2, returning = cohort.returning + 1, rare = tunables.dealer_returns_one_in;
+  const int64_t dealer = static_cast<int64_t>(group.compared - group.returning) * LnRatioQ8(rare * of - returning, rare * (of - returning)) -
+                         static_cast<int64_t>(group.returning) * LnRatioQ8(rare, 1);
+  return std::clamp(std::min(fewer, SaturateQ8(dealer)), 0, tunables.work_nats_max);
 }
 
 bool KeepsSubjects(const Continuity& group) { return group.returning * 2 > group.compared; }

@@ -45,7 +45,8 @@ struct WorkDivision {
 
 WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables& tunables);
 
-// Evidence in 1/256 nat that fewer of `group` return to subjects of their own than of `cohort`; 0 where either is too small.
+// Evidence in 1/256 nat that fewer of `group` return to subjects of their own than of `cohort`, and at most what speaks for a tenth as
+// many (dealer_returns_one_in) against as many: a large group that returns somewhat less is people. 0 where either is too small.
 int32_t DealerNats(const Continuity& group, const Continuity& cohort, const Tunables& tunables);
 
 // Most of its owners return to subjects of their own.

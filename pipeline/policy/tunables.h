@@ -63,6 +63,7 @@ struct Tunables {
   uint32_t class_payloads_max = 64;     // as many pairs with equal payload as so few distinct ones would give: a class, a benchmark
   uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
   uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
+  uint32_t dealer_returns_one_in = 10;  // ... on one in so many of a dealer's accounts that do it among others; an app's users do so on half
 
   uint32_t languages_many = 3;          // languages of one owner from which they are many: people ask in one or two
 

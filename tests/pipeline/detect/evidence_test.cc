@@ -297,6 +297,20 @@ TEST(WorkDivision, ADealerIsSeenAgainstThePeopleNextDoor) {
   EXPECT_EQ(DealerNats(dealt, {.compared = 200, .returning = 0}, {}), 0);
 }
 
+// 51 of 357 users of an app where 242 of 759 others do: certainly fewer, and not as few as a dealer's.
+TEST(WorkDivision, ALargeGroupThatReturnsSomewhatLessIsPeople) {
+  const Continuity others{.compared = 759, .returning = 242};
+  EXPECT_EQ(DealerNats({.compared = 357, .returning = 51}, others, {}), 0);
+  EXPECT_GE(DealerNats({.compared = 357, .returning = 25}, others, {}), Nats(46));
+  EXPECT_GE(DealerNats({.compared = 40, .returning = 2}, others, {}), Nats(46));
+  int32_t before = INT32_MAX;
+  for (uint32_t returning = 0; returning <= 178; ++returning) {
+    const int32_t nats = DealerNats({.compared = 357, .returning = returning}, others, {});
+    EXPECT_LE(nats, before);
+    before = nats;
+  }
+}
+
 TEST(WorkDivision, PeopleWithSubjectsOfTheirOwnAreNoDealer) {
   std::mt19937 random(3);
   auto items = Items(&random, 40, 8, 1'000'000, true);
