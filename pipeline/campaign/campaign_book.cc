@@ -83,18 +83,7 @@ std::vector<AccountId> MemberIds(const Group& group) {
 }
 
 void RemoveMembers(const std::vector<AccountId>& out, Group* group) {
-  const auto is_out = [&](const GroupMember& m) { return std::binary_search(out.begin(), out.end(), m.id); };
-  std::erase_if(group->members, is_out);
-  std::erase_if(group->borrowers, is_out);
-  std::vector<uint32_t> owners;
-  group->core_hits.assign(group->cores.cores.size(), 0);
-  for (const GroupMember& member : group->members) {
-    owners.push_back(member.owner);
-    for (const Hit& hit : member.hits) ++group->core_hits[hit.core];
-  }
-  std::sort(owners.begin(), owners.end());
-  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
-  group->counts.owners = static_cast<uint32_t>(owners.size());
+  RemoveMembersIf([&](const GroupMember& m) { return std::binary_search(out.begin(), out.end(), m.id); }, group);
 }
 
 std::string CampaignBook::IdOf(uint32_t anchor) const {

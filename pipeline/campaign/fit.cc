@@ -417,10 +417,6 @@ class Fit {
     }
     std::sort(group.members.begin(), group.members.end(),
               [](const GroupMember& a, const GroupMember& b) { return a.id < b.id; });
-    group.core_hits.assign(cores_.cores.size(), 0);
-    for (const GroupMember& member : group.members) {
-      for (const Hit& hit : member.hits) ++group.core_hits[hit.core];
-    }
     uint32_t most = 0;
     for (const Core& core : cores_.cores) {
       if (core.owners > most) most = core.owners, group.founding_anchor = core.anchor;

@@ -2,6 +2,7 @@
 // its judgement rests on. Plain data, made anew at each evaluation.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -80,12 +81,22 @@ struct Group {
   std::vector<GroupMember> members;  // sorted by id
   std::vector<GroupMember> borrowers;  // pass by text alone, not with their parameters
   CoreSet cores;
-  std::vector<uint32_t> core_hits;   // by core
   uint32_t founding_anchor = 0;
   GroupCounts counts;
   IdentityCounts identity;
   GroupEvidence evidence;
   std::array<Finding, kGroupLayers> findings;  // in the order of GroupLayers()
 };
+
+// Members and borrowers leave; the owners are counted anew.
+template <typename IsOut>
+void RemoveMembersIf(IsOut is_out, Group* group) {
+  std::erase_if(group->members, is_out);
+  std::erase_if(group->borrowers, is_out);
+  std::vector<uint32_t> owners;
+  for (const GroupMember& member : group->members) owners.push_back(member.owner);
+  std::sort(owners.begin(), owners.end());
+  group->counts.owners = static_cast<uint32_t>(std::unique(owners.begin(), owners.end()) - owners.begin());
+}
 
 }  // namespace stillwatch::pipeline

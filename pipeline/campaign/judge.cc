@@ -178,17 +178,15 @@ void CountLanguages(const Population& population, Group* group) {
 // One work in many languages on every account, against what others do: no class asks so, whose students ask in their own.
 bool IsTranslated(const GroupCounts& c, const Tunables& tunables) {
   const uint64_t expected_q8 = uint64_t{c.owners} * (c.outside_multilingual + 1) * 256 / (uint64_t{c.outside_owners} + 2);
-  return c.multilingual * 2 > c.owners && ExcessNats(c.multilingual, expected_q8) >= tunables.family_nats && !MutantIs("detect.languages_are_a_class");
+  return c.multilingual >= tunables.group_accounts_min && c.multilingual * 2 > c.owners &&
+         ExcessNats(c.multilingual, expected_q8) >= tunables.family_nats && !MutantIs("detect.languages_are_a_class");
 }
 
 // Where the work is in many languages, who asks in one or two happens to ask what the others do: neither a member nor a borrower.
 void KeepWhoAskInMany(const Population& population, const Tunables& tunables, Group* group) {
   CountLanguages(population, group);
   if (!IsTranslated(group->counts, tunables)) return;
-  const auto asks_in_few = [&](const GroupMember& member) { return !population.multilingual[member.owner]; };
-  std::erase_if(group->members, asks_in_few);
-  std::erase_if(group->borrowers, asks_in_few);
-  group->counts.owners = group->counts.multilingual;
+  RemoveMembersIf([&](const GroupMember& member) { return !population.multilingual[member.owner]; }, group);
 }
 
 std::string Share(uint64_t part, uint64_t whole) {
