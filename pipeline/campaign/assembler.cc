@@ -188,14 +188,15 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
   const Population population = MakePopulation(profiles.all(), tunables);
+  CoreHolders holders(population.postings, population.choices, population.likeness, tunables);
   for (const Seed& seed : seeds) {
-    std::optional<Group> group = FitGroup(population, seed, tunables);
+    std::optional<Group> group = FitGroup(population, &holders, seed, tunables);
     if (!group) continue;
     // Two campaigns that one seed had joined: each must stand alone, and what does not is no group.
     std::vector<Group> parts;
     const std::vector<Seed> split = SplitGroup(*group, tunables);
     for (const Seed& part : split) {
-      if (std::optional<Group> alone = FitGroup(population, part, tunables)) AddGroup(std::move(*alone), tunables, &parts);
+      if (std::optional<Group> alone = FitGroup(population, &holders, part, tunables)) AddGroup(std::move(*alone), tunables, &parts);
     }
     if (split.empty()) {
       AddGroup(std::move(*group), tunables, &groups);
@@ -207,9 +208,12 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
     for (Group& group : groups) correct(&group);
     std::erase_if(groups, [&](const Group& group) { return group.counts.owners < tunables.group_accounts_min; });
   }
+  if (groups.empty()) return groups;
+  const Everyone everyone = MakeEveryone(population.profiles, population.requests, tunables);
+  CohortContinuity cohort(population.requests, population.owners);
   for (Group& group : groups) {
     MeasureIdentity(edges, profiles.size(), tunables, &group);
-    MeasureGroup(population, tunables, &group);
+    MeasureGroup(population, everyone, &cohort, tunables, &group);
   }
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.founding_anchor != b.founding_anchor ? a.founding_anchor < b.founding_anchor

@@ -10,6 +10,7 @@
 
 #include "pipeline/campaign/group.h"
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/core_holders.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_postings.h"
 #include "pipeline/evidence/public_core.h"
@@ -36,6 +37,7 @@ struct Population {
   std::span<const Profile> profiles;
   std::vector<uint32_t> owner_of;   // by account
   std::vector<RequestRef> requests;  // sorted by owner
+  std::vector<ClientChoice> choices;  // by request
   uint32_t owners = 0;
   Likeness likeness;  // of its owners, by client
   std::vector<uint32_t> first_of_account;  // its first request in `requests`; the rest follows in the profile's order
@@ -57,7 +59,7 @@ struct Seed {
   std::vector<RequestName> requests;  // of a campaign of before: its hits, sorted. Else empty: all with an anchor
 };
 
-// Nothing when fewer than group_accounts_min owners remain.
-std::optional<Group> FitGroup(const Population& population, const Seed& seed, const Tunables& tunables);
+// Nothing when fewer than group_accounts_min owners remain. `holders`: of the population, for all its fits.
+std::optional<Group> FitGroup(const Population& population, CoreHolders* holders, const Seed& seed, const Tunables& tunables);
 
 }  // namespace stillwatch::pipeline

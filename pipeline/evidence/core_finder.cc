@@ -163,55 +163,24 @@ void CoreSet::KeepHeld(std::vector<uint32_t>* out, size_t from) const {
 
 void CoreSet::CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
   out->clear();
-  AddCoresOf(request, out);
-}
-
-void CoreSet::AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
-  const size_t from = out->size();
   for (uint32_t maybe = index_.MaybeIn(request.shingles()); maybe != 0; maybe &= maybe - 1) {
     const uint32_t core = CoreOfFragment(request.fragments[std::countr_zero(maybe)]);
     if (core != UINT32_MAX) out->push_back(core);
   }
-  KeepHeld(out, from);
+  KeepHeld(out, 0);
 }
 
-HeldCores CoreSet::HeldBy(const FragmentPostings& postings) const {
-  HeldCores held;
-  const auto close = [&](size_t request) {  // what was added to held.cores is this request's
-    if (held.cores.size() == held.start.back()) return;
-    held.requests.push_back(static_cast<uint32_t>(request));
-    held.start.push_back(static_cast<uint32_t>(held.cores.size()));
-  };
-  const std::span<const RequestRef> requests = postings.requests();
-  if (!postings.built()) {
-    for (size_t i = 0; i < requests.size(); ++i) {
-      AddCoresOf(*requests[i].request, &held.cores);
-      close(i);
-    }
-    return held;
-  }
-  std::vector<std::pair<uint32_t, uint32_t>> of_core;  // core, fragment
-  index_.ForEach([&](uint32_t fragment, uint32_t at) { of_core.push_back({core_of_[at], fragment}); });
-  std::sort(of_core.begin(), of_core.end());
-  std::vector<uint32_t> fill(requests.size() + 1, 0);
-  for (const auto& [core, fragment] : of_core) {
-    for (uint32_t request : postings.Of(fragment)) ++fill[request + 1];
-  }
-  for (size_t i = 1; i < fill.size(); ++i) fill[i] += fill[i - 1];
-  std::vector<uint32_t> all(fill.back());
-  for (const auto& [core, fragment] : of_core) {  // cores ascending, so each request's are
-    for (uint32_t request : postings.Of(fragment)) all[fill[request]++] = core;
-  }
-  for (size_t request = 0, i = 0; request < requests.size(); ++request) {
-    for (const size_t end = fill[request]; i < end;) {  // fill is now where a request ends
-      const uint32_t core = all[i];
-      uint32_t fragments = 0;
-      for (; i < end && all[i] == core; ++i) ++fragments;
-      if (fragments >= cores[core].needed) held.cores.push_back(core);
-    }
-    close(request);
-  }
-  return held;
+FragmentsByCore CoreSet::Fragments() const {
+  FragmentsByCore result;
+  std::vector<uint32_t> sorted(core_of_.size());
+  index_.ForEach([&](uint32_t fragment, uint32_t at) { sorted[at] = fragment; });
+  result.start.assign(cores.size() + 1, 0);
+  for (uint32_t core : core_of_) ++result.start[core + 1];
+  std::partial_sum(result.start.begin(), result.start.end(), result.start.begin());
+  result.fragments.resize(sorted.size());
+  std::vector<uint32_t> fill(result.start.begin(), result.start.end() - 1);
+  for (size_t at = 0; at < sorted.size(); ++at) result.fragments[fill[core_of_[at]]++] = sorted[at];
+  return result;
 }
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options) {

@@ -41,13 +41,10 @@ struct Core {
 // How many of a core's fragments a request must hold to hold the core.
 inline uint32_t FragmentsNeeded(uint32_t fragments) { return fragments == 1 ? 1 : std::max(2u, fragments * 3 / 10); }
 
-class FragmentPostings;
-
-// Which cores the requests of a list hold: those that hold any, ascending, and the cores of each, ascending.
-struct HeldCores {
-  std::vector<uint32_t> requests;
-  std::vector<uint32_t> cores, start = {0};
-  std::span<const uint32_t> of(size_t k) const { return {cores.data() + start[k], start[k + 1] - start[k]}; }
+// The fragments of each core, sorted.
+struct FragmentsByCore {
+  std::vector<uint32_t> fragments, start = {0};
+  std::span<const uint32_t> of(size_t core) const { return {fragments.data() + start[core], start[core + 1] - start[core]}; }
 };
 
 class CoreSet {
@@ -56,10 +53,7 @@ class CoreSet {
 
   // The cores that a request holds, ascending, replacing *out.
   void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
-  // The same, appended to *out.
-  void AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
-  // The same for every request of the list that `postings` is of.
-  HeldCores HeldBy(const FragmentPostings& postings) const;
+  FragmentsByCore Fragments() const;
   // Index of the core that a fragment belongs to, or UINT32_MAX.
   uint32_t CoreOfFragment(uint32_t fragment) const {
     const uint32_t at = index_.Find(fragment);

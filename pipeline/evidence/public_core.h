@@ -32,8 +32,24 @@ struct Likeness {
   uint64_t pairs = 0;
 };
 
+// Counts pairs of owners with the same value, in a small table that is cleared by forgetting its round.
+class EqualPairs {
+ public:
+  uint64_t Of(std::span<const ClientChoice> owners, size_t feature);
+
+ private:
+  struct Slot {
+    uint32_t value = 0, count = 0;
+    uint64_t round = 0;
+  };
+  std::vector<Slot> slots_;
+  uint64_t round_ = 0;
+};
+
 // An owner counts by the first of its requests. `requests` sorted by owner.
 Likeness LikenessOf(std::span<const RequestRef> requests);
+// Of choices, one an owner.
+Likeness LikenessOf(std::span<const ClientChoice> owners, EqualPairs* pairs);
 
 // Whether owners are alike in a feature beyond what chance or another crowd of people would give: more than
 // public_likeness_percent of the population's equal pairs, and two pairs more.
@@ -53,6 +69,20 @@ uint64_t ExpectedAsAmongOthersQ8(const OwnersOf& a, const OwnersOf& b, uint64_t 
 // So far beyond that, that something ties the two. (From public_lift_min times what independent use gives on two cores are
 // tied; this is its square, which only cores of a fifth of all owners or requests can reach without the other.)
 bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunables& tunables);
+
+// Whether a core is everybody's, by the choices of its owners, one each.
+class PublicRule {
+ public:
+  PublicRule(const Likeness& population, const Tunables& tunables) : population_(population), tunables_(tunables) {}
+
+  // Fewer than public_owners_min are too few to tell: then it is not.
+  bool IsPublic(std::span<const ClientChoice> owners);
+
+ private:
+  const Likeness population_;
+  const Tunables& tunables_;
+  EqualPairs pairs_;
+};
 
 // Collects who holds which core, then answers for each. Owners must come one after another.
 class PublicCores {

@@ -63,7 +63,8 @@ class Town {
       member.account = i, member.owner = population.owner_of[i], member.id = profiles[i].id;
       for (uint32_t request : hits[i]) member.hits.push_back({.request = request, .core = 0, .content_nats = 0, .tuple_nats = 0, .time_s = 0, .text_hash = 0});
     }
-    return MakeGroupView(population, group);
+    everyone = MakeEveryone(population.profiles, population.requests, {});
+    return MakeGroupView(everyone, group);
   }
   uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random() % n); }
 
@@ -71,7 +72,13 @@ class Town {
   std::vector<Profile> profiles;
   std::vector<bool> members;
   std::map<uint32_t, std::vector<uint32_t>> hits;
+  void Measure() {
+    CohortContinuity cohort(population.requests, population.owners);
+    MeasureGroup(population, everyone, &cohort, Tunables{}, &group);
+  }
+
   Population population;
+  Everyone everyone;
   Group group;
 };
 
@@ -125,7 +132,7 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
     for (const auto& draw : view.draws) {
       for (uint32_t i : draw) {
         if (drawn.size() < view.draws.size()) drawn.resize(view.draws.size());
-        drawn[static_cast<size_t>(&draw - view.draws.data())].insert(view.profiles[view.outside[i].requests.front().account].id);
+        drawn[static_cast<size_t>(&draw - view.draws.data())].insert(view.everyone->profiles[view.everyone->owners[i].requests.front().account].id);
       }
     }
     return drawn;
@@ -141,7 +148,7 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
     std::map<uint32_t, int> by_dialect;
     for (uint32_t i : draw) {
       EXPECT_TRUE(seen.insert(i).second) << "an owner in two draws";
-      ++by_dialect[town.profiles[view.outside[i].requests.front().account].dialects];
+      ++by_dialect[town.profiles[view.everyone->owners[i].requests.front().account].dialects];
     }
     for (const auto& [dialect, n] : by_dialect) EXPECT_LE(n, members_by_dialect[dialect]);
   }
@@ -363,7 +370,15 @@ TEST(Concentration, EqualsTheFormulaInFloatingPoint) {
       for (const auto& [other, m] : outside) out_of += other.first == key.first ? m : 0, seen += other == key ? m : 0;
       slow += n * (std::log(n / of) - std::log((2 * seen + 1) / (2 * out_of + 2)) - std::log(2.0)) - std::log(total + 1);
     }
-    EXPECT_NEAR(ConcentrationNats(inside, outside) / 256.0, std::max(slow, 0.0), 0.02 * total);
+    ChoiceSums all;  // those outside and some who are left out
+    ChoicesOutside sums{all};
+    for (const auto& [choice, n] : outside) {
+      for (uint32_t i = 0; i < n; ++i) all.Add(choice);
+    }
+    for (const auto& [choice, n] : inside) {
+      for (uint32_t i = 0; i < n / 2; ++i) all.Add(choice), sums.left_out.Add(choice);
+    }
+    EXPECT_NEAR(ConcentrationNats(inside, sums) / 256.0, std::max(slow, 0.0), 0.02 * total);
   }
 }
 
@@ -597,7 +612,7 @@ TEST(MovedConversations, TheirDemandsToGoOnAreNoClass) {
     AskOn(&town);
     town.View();
     town.group.evidence.identity = moved ? kFamily : kFamily - 1;
-    MeasureGroup(town.population, tunables, &town.group);
+    town.Measure();
     EXPECT_EQ(town.group.counts.hits, 48u);
     EXPECT_EQ(town.group.counts.conversation_hits, 24u);
     EXPECT_EQ(town.group.counts.hit_pairs, moved ? 28u * 9 : 28u * 36);
@@ -616,7 +631,7 @@ TEST(MovedConversations, FewBeginningsTellNothing) {
   }
   town.View();
   town.group.evidence.identity = kFamily;
-  MeasureGroup(town.population, Tunables{}, &town.group);
+  town.Measure();
   EXPECT_EQ(town.group.counts.equal_pairs, 28u) << "one beginning an account: all hits tell";
 }
 
