@@ -15,9 +15,6 @@ namespace {
 // Occurrences by owner, at most three of each: no single owner sets a rate.
 constexpr uint32_t kOwnerCap = 3;
 
-// The index of who holds which fragment may have so many entries more than one search for cores: four bytes each.
-constexpr uint64_t kPostingsOver = 8;
-
 // Sorts, and keeps at most kOwnerCap of each value.
 const std::vector<uint32_t>& Capped(std::vector<uint32_t>* values) {
   std::sort(values->begin(), values->end());
@@ -41,13 +38,20 @@ enum Standing : uint8_t {
   kWasMember = 1u << 2,  // proposed or ever admitted: not benign to compare with. Let go, it would raise the bar and the next would be let go
 };
 
-class Fit {
+}  // namespace
+
+class GroupFitter::Fit {
  public:
   Fit(const Population& population, CoreHolders* holders, const Tunables& tunables)
       : population_(population), holders_(*holders), tunables_(tunables), standing_(population.profiles.size(), 0),
         in_fit_(population.profiles.size(), 0), evidence_(population.requests.size()), touched_(population.requests.size() / 64 + 1, 0) {}
 
   std::optional<Group> Run(const Seed& seed) {
+    for (const std::vector<uint32_t>* some : {&were_members_, &suspects_}) {
+      for (uint32_t account : *some) standing_[account] = 0;
+    }
+    member_accounts_.clear(), suspects_.clear(), were_members_.clear(), members_.clear(), borrowers_.clear(), learned_.clear();
+    requests_of_were_members_ = 0;
     std::vector<RequestRef> linked = LinkedRequests(seed);
     std::optional<Group> best;
     for (uint32_t round = 0; round <= tunables_.growth_rounds; ++round) {
@@ -74,6 +78,7 @@ class Fit {
       if (population_.profiles[account].requests_count != 0) firsts.push_back(population_.first_of_account[account]);
     }
     std::sort(firsts.begin(), firsts.end());
+    anchors_.Build(seed.requests.empty() ? std::span<const uint32_t>(seed.anchors) : std::span<const uint32_t>());
     std::vector<RequestRef> linked;
     for (uint32_t first : firsts) {
       const uint32_t account = population_.requests[first].account;
@@ -84,13 +89,14 @@ class Fit {
     return linked;
   }
 
-  static bool IsLinked(const RequestRef& ref, const Seed& seed) {
+  bool IsLinked(const RequestRef& ref, const Seed& seed) const {
     if (!seed.requests.empty()) {
       return std::binary_search(seed.requests.begin(), seed.requests.end(), RequestName{ref.account, ref.request->time_s, ref.request->text_hash});
     }
-    return std::ranges::any_of(ref.request->shingles(), [&](uint32_t fragment) {
-      return std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment);
-    });
+    for (uint32_t maybe = anchors_.MaybeIn(ref.request->shingles()); maybe != 0; maybe &= maybe - 1) {
+      if (anchors_.Find(ref.request->fragments[std::countr_zero(maybe)]) != FragmentIndex::kNone) return true;
+    }
+    return false;
   }
 
   void Learn(const std::vector<RequestRef>& linked) {
@@ -186,22 +192,18 @@ class Fit {
       const std::span<const uint32_t> some = std::span(public_cores).subspan(first, std::min(kAtOnce, public_cores.size() - first));
       std::fill(holds.begin(), holds.end(), 0);
       for (size_t row = 0; row < some.size(); ++row) {
-        for (uint32_t request : held_by_[some[row]]->requests) holds[population_.requests[request].owner] |= 1ull << row;
+        for (uint32_t owner : held_by_[some[row]]->owner_list) holds[owner] |= 1ull << row;
       }
       together.assign(n * kAtOnce, 0);
       for (size_t core = 0; core < n; ++core) {
-        uint32_t last = UINT32_MAX;
-        for (uint32_t request : held_by_[core]->requests) {
-          const uint32_t owner = population_.requests[request].owner;
-          if (owner == last) continue;
-          last = owner;
+        for (uint32_t owner : held_by_[core]->owner_list) {
           for (uint64_t rows = holds[owner]; rows != 0; rows &= rows - 1) ++together[core * kAtOnce + static_cast<size_t>(std::countr_zero(rows))];
         }
       }
       for (size_t row = 0; row < some.size(); ++row) {
         const uint32_t a = some[row];
         for (size_t b = 0; b < n && is_public_[a]; ++b) {
-          const uint64_t expected_q8 = uint64_t{held_by_[a]->owners} * held_by_[b]->owners * 256 / population_.owners;
+          const uint64_t expected_q8 = uint64_t{held_by_[a]->owner_list.size()} * held_by_[b]->owner_list.size() * 256 / population_.owners;
           const uint64_t both = b == a ? 0 : together[b * kAtOnce + row];
           is_public_[a] = both * 256 < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
         }
@@ -537,6 +539,7 @@ class Fit {
   std::vector<uint32_t> member_accounts_, suspects_, were_members_;
   uint64_t requests_of_were_members_ = 0;
   std::vector<uint32_t> in_fit_;              // by account, bit set of requests; zero but in Admit
+  FragmentIndex anchors_;                     // of the seed
   std::vector<RequestRef> learned_;           // what cores_ to is_public_ are of
   CoreSet cores_;
   std::vector<const CoreHolders::Holders*> held_by_;  // by core: requests of the population
@@ -561,17 +564,16 @@ class Fit {
   uint32_t benign_requests_ = 0, benign_hits_ = 0, benign_ppm_ = 0;
 };
 
-}  // namespace
-
-Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables) {
+Population MakePopulation(std::span<const Profile> profiles, LookRequests look, const Tunables& tunables) {
   Population population;
   population.profiles = profiles;
-  population.owner_of = OwnerIndexes(profiles, &population.owners);
-  population.requests = AllRequests(profiles, population.owner_of);
-  population.likeness = LikenessOf(population.requests);
-  population.choices.reserve(population.requests.size());
-  for (const RequestRef& ref : population.requests) population.choices.push_back(ChoiceOf(*ref.request));
-  population.postings = FragmentPostings(population.requests, tunables.core_owners_min, kPostingsOver * uint64_t{tunables.index_entries_max});
+  population.owners = look.owners;
+  population.owner_of = std::move(look.owner_of);
+  population.requests = std::move(look.requests);
+  population.likeness = look.likeness;
+  population.choices = std::move(look.choices);
+  population.postings = look.runs_of_all ? FragmentPostings(population.requests, std::move(look.runs), tunables.core_owners_min)
+                                         : FragmentPostings(population.requests);
   population.first_of_account.assign(profiles.size(), 0);
   population.first_of_owner.assign(population.owners + 1, 0);
   std::vector<uint32_t> mine;
@@ -593,8 +595,12 @@ Population MakePopulation(std::span<const Profile> profiles, const Tunables& tun
   return population;
 }
 
-std::optional<Group> FitGroup(const Population& population, CoreHolders* holders, const Seed& seed, const Tunables& tunables) {
-  return Fit(population, holders, tunables).Run(seed);
+GroupFitter::GroupFitter(const Population& population, const Tunables& tunables)
+    : holders_(population.postings, population.choices, population.likeness, tunables), fit_(std::make_unique<Fit>(population, &holders_, tunables)) {}
+
+GroupFitter::~GroupFitter() = default;
+
+std::optional<Group> GroupFitter::Fitted(const Seed& seed) { return fit_->Run(seed);
 }
 
 }  // namespace stillwatch::pipeline

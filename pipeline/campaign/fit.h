@@ -4,6 +4,7 @@
 // left out; accounts are admitted or let go, and the fit is made again, at most `growth_rounds` times.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "pipeline/campaign/group.h"
 #include "pipeline/evidence/core_finder.h"
 #include "pipeline/evidence/core_holders.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_postings.h"
 #include "pipeline/evidence/public_core.h"
@@ -45,7 +47,8 @@ struct Population {
   FragmentPostings postings;               // of `requests`
   SettingsCounts settings;                 // of all owners
 };
-Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables);
+// `look`: what is remembered in the profiles.
+Population MakePopulation(std::span<const Profile> profiles, LookRequests look, const Tunables& tunables);
 
 // A remembered request, also after it moved within its profile.
 struct RequestName {
@@ -59,7 +62,19 @@ struct Seed {
   std::vector<RequestName> requests;  // of a campaign of before: its hits, sorted. Else empty: all with an anchor
 };
 
-// Nothing when fewer than group_accounts_min owners remain. `holders`: of the population, for all its fits.
-std::optional<Group> FitGroup(const Population& population, CoreHolders* holders, const Seed& seed, const Tunables& tunables);
+// Fits the groups of one look, one after another; what they ask in common is kept between them. The population must outlive it.
+class GroupFitter {
+ public:
+  GroupFitter(const Population& population, const Tunables& tunables);
+  ~GroupFitter();
+
+  // Nothing when fewer than group_accounts_min owners remain.
+  std::optional<Group> Fitted(const Seed& seed);
+
+ private:
+  class Fit;
+  CoreHolders holders_;
+  std::unique_ptr<Fit> fit_;
+};
 
 }  // namespace stillwatch::pipeline

@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "pipeline/evidence/fragment_index.h"
+#include "pipeline/evidence/fragment_runs.h"
 #include "pipeline/profile/profile.h"
 
 namespace stillwatch::pipeline {
-
-// One remembered request and whose it is. `owner` is a dense index; lists are sorted by owner.
-struct RequestRef {
-  uint32_t account;  // index in the profile table
-  uint32_t owner;
-  const RememberedRequest* request;
-};
 
 struct CoreOptions {
   uint32_t owners_min = 3;
@@ -68,9 +62,11 @@ class CoreSet {
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
-  friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);
-  // Of the cores of single fragments from `from` on: sorted, each once, those with enough fragments.
-  void KeepHeld(std::vector<uint32_t>* out, size_t from) const;
+  friend CoreSet FindCores(std::span<const RequestRef>, const FragmentRuns&, const CoreOptions&);
+  // Of the cores of single fragments: sorted, each once, those with enough fragments.
+  void KeepHeld(std::vector<uint32_t>* out) const;
+  // Which cores each request holds, from the numbers of its fragments.
+  void CollectHeld(std::span<const RequestRef> requests, const FragmentRuns& runs, std::span<const uint32_t> core_of_number);
 
   FragmentIndex index_;
   std::vector<uint32_t> core_of_;
@@ -78,5 +74,9 @@ class CoreSet {
 };
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options);
+// The same. `runs`: of all fragments of the requests, or of those that are sampled, counted up to owners_min or less.
+CoreSet FindCores(std::span<const RequestRef> requests, const FragmentRuns& runs, const CoreOptions& options);
+// So many fragments there are for each one that is looked at.
+uint32_t SampledOneIn(std::span<const RequestRef> requests, const CoreOptions& options);
 
 }  // namespace stillwatch::pipeline

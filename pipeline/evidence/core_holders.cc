@@ -9,7 +9,7 @@ namespace stillwatch::pipeline {
 
 namespace {
 
-constexpr uint64_t kListedPerRequest = 8;  // of what is kept; four bytes each
+constexpr uint64_t kListedPerRequest = 4;  // of what is kept; four bytes each, and as many for owners at most
 
 static_assert(kRequestFragments < 256, "counted in a byte");
 
@@ -77,9 +77,9 @@ void CoreHolders::Judge(Holders* holders) {
   for (uint32_t request : holders->requests) {
     if (all[request].owner == last) continue;
     last = all[request].owner;
+    holders->owner_list.push_back(last);
     of_owners_.push_back(choices_[request]);
   }
-  holders->owners = static_cast<uint32_t>(of_owners_.size());
   holders->is_public = public_rule_.IsPublic(of_owners_);
 }
 

@@ -21,7 +21,7 @@ class CoreHolders {
   struct Holders {
     std::vector<uint32_t> fragments;  // of the core, sorted
     std::vector<uint32_t> requests;   // indexes, ascending
-    uint32_t owners = 0;
+    std::vector<uint32_t> owner_list;  // ascending
     bool is_public = false;
   };
 

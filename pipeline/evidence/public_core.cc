@@ -9,10 +9,6 @@
 
 namespace stillwatch::pipeline {
 
-ClientChoice ChoiceOf(const RememberedRequest& request) {
-  return {{SettingsOf(request), request.model, request.client}};
-}
-
 uint64_t EqualPairs::Of(std::span<const ClientChoice> owners, size_t feature) {
   if (slots_.size() < owners.size() * 2) slots_.assign(std::bit_ceil(owners.size() * 4), Slot{}), round_ = 0;
   ++round_;
@@ -29,12 +25,18 @@ uint64_t EqualPairs::Of(std::span<const ClientChoice> owners, size_t feature) {
 }
 
 Likeness LikenessOf(std::span<const RequestRef> requests) {
+  std::vector<ClientChoice> choices;
+  for (const RequestRef& ref : requests) choices.push_back(ChoiceOf(*ref.request));
+  return LikenessOf(requests, choices);
+}
+
+Likeness LikenessOf(std::span<const RequestRef> requests, std::span<const ClientChoice> choices) {
   std::vector<ClientChoice> owners;
   uint32_t last = UINT32_MAX;
-  for (const RequestRef& ref : requests) {
-    if (ref.owner == last) continue;
-    last = ref.owner;
-    owners.push_back(ChoiceOf(*ref.request));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].owner == last) continue;
+    last = requests[i].owner;
+    owners.push_back(choices[i]);
   }
   EqualPairs pairs;
   return LikenessOf(owners, &pairs);
@@ -81,11 +83,11 @@ bool PublicRule::IsPublic(std::span<const ClientChoice> owners) {
   return !MutantIs("detect.no_public_cores");
 }
 
-void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
+void PublicCores::Note(uint32_t owner, const ClientChoice& choice, std::span<const uint32_t> cores) {
   for (uint32_t core : cores) {
-    if (last_owner_[core] == ref.owner) continue;
-    last_owner_[core] = ref.owner;
-    uses_.push_back({core, ChoiceOf(*ref.request)});
+    if (last_owner_[core] == owner) continue;
+    last_owner_[core] = owner;
+    uses_.push_back({core, choice});
   }
 }
 

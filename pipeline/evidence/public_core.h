@@ -24,7 +24,7 @@ struct ClientChoice {
 };
 // A model and its parameters, as one key.
 inline uint32_t SettingsOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.model) << 16 | r.parameters; }
-ClientChoice ChoiceOf(const RememberedRequest& request);
+inline ClientChoice ChoiceOf(const RememberedRequest& r) { return {{SettingsOf(r), r.model, r.client}}; }
 
 // How alike the owners of a list of requests are, by feature: pairs of owners with the same value, and all pairs.
 struct Likeness {
@@ -48,6 +48,7 @@ class EqualPairs {
 
 // An owner counts by the first of its requests. `requests` sorted by owner.
 Likeness LikenessOf(std::span<const RequestRef> requests);
+Likeness LikenessOf(std::span<const RequestRef> requests, std::span<const ClientChoice> choices);
 // Of choices, one an owner.
 Likeness LikenessOf(std::span<const ClientChoice> owners, EqualPairs* pairs);
 
@@ -89,7 +90,7 @@ class PublicCores {
  public:
   PublicCores(const Likeness& population, size_t cores) : population_(population), last_owner_(cores, UINT32_MAX) {}
 
-  void Note(const RequestRef& ref, std::span<const uint32_t> cores);
+  void Note(uint32_t owner, const ClientChoice& choice, std::span<const uint32_t> cores);
   // By core: true when it is public. Cores of fewer than public_owners_min owners are not: too few to tell.
   std::vector<bool> Find(const Tunables& tunables);
 

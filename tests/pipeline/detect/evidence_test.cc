@@ -212,16 +212,16 @@ TEST(CoreHolders, EqualAWalkOverAllRequests) {
   std::vector<ClientChoice> choices;
   for (const RequestRef& ref : all) choices.push_back(ChoiceOf(*ref.request));
   const Likeness population = LikenessOf(all);
-  for (const uint64_t entries_max : {0u, 1u << 20}) {  // without and with the index
-    const FragmentPostings postings(all, 3, entries_max);
-    EXPECT_EQ(postings.built(), entries_max != 0);
+  for (const bool built : {false, true}) {  // without and with the index
+    const FragmentPostings postings = built ? FragmentPostings(all, FragmentRuns(all, 3), 3) : FragmentPostings(all);
+    EXPECT_EQ(postings.built(), built);
     std::vector<std::vector<uint32_t>> oracle(cores.cores.size());
     PublicCores public_cores(population, cores.cores.size());
     std::vector<uint32_t> held;
     for (uint32_t i = 0; i < all.size(); ++i) {
       cores.CoresOf(*all[i].request, &held);
       for (uint32_t core : held) oracle[core].push_back(i);
-      public_cores.Note(all[i], held);
+      public_cores.Note(all[i].owner, choices[i], held);
     }
     const std::vector<bool> is_public = public_cores.Find(tunables);
     CoreHolders holders(postings, choices, population, tunables);
@@ -233,7 +233,7 @@ TEST(CoreHolders, EqualAWalkOverAllRequests) {
         EXPECT_EQ(found[core]->is_public, is_public[core]);
         std::set<uint32_t> owners;
         for (uint32_t request : oracle[core]) owners.insert(all[request].owner);
-        EXPECT_EQ(found[core]->owners, owners.size());
+        EXPECT_EQ(found[core]->owner_list, std::vector<uint32_t>(owners.begin(), owners.end()));
       }
       holders.Of(FindCores(std::span(some).subspan(some.size() / 4), {.merge_percent = 90}));
     }
@@ -455,7 +455,7 @@ struct Phrase {
     const auto refs = requests.Refs();
     const CoreSet cores = FindCores(refs, {});
     PublicCores found(LikenessOf(refs), cores.cores.size());
-    for (size_t i = 0; i < refs.size(); ++i) found.Note(refs[i], cores.held(i));
+    for (size_t i = 0; i < refs.size(); ++i) found.Note(refs[i].owner, ChoiceOf(*refs[i].request), cores.held(i));
     return found.Find({})[cores.CoreOfFragment(core)];
   }
   uint32_t next_owner = 0;

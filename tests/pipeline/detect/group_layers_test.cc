@@ -55,7 +55,7 @@ class Town {
     profile.last_ns = std::max(profile.last_ns, time_s * 1'000'000'000);
   }
   GroupView View() {
-    population = MakePopulation(profiles, {});
+    population = MakePopulation(profiles, ReadRequests(profiles, {}), {});
     group = Group{};
     for (uint32_t i = 0; i < profiles.size(); ++i) {
       if (!members[i]) continue;
