@@ -254,6 +254,62 @@ TEST(LabelPropagation, TwoCliquesWithAWeakBridgeStayApart) {
   EXPECT_NE(label[0], label[11]);
 }
 
+// Each node in turn takes the label that weighs most among its neighbours, all of them in each of 20 rounds.
+std::vector<uint32_t> SlowLabels(uint32_t nodes, const std::vector<WeightedEdge>& edges) {
+  std::vector<uint32_t> label(nodes);
+  for (uint32_t node = 0; node < nodes; ++node) label[node] = node;
+  for (int round = 0; round < 20; ++round) {
+    for (uint32_t node = 0; node < nodes; ++node) {
+      std::map<uint32_t, int64_t> votes;
+      for (const WeightedEdge& edge : edges) {
+        if (edge.a == node) votes[label[edge.b]] += edge.weight;
+        if (edge.b == node) votes[label[edge.a]] += edge.weight;
+      }
+      int64_t most = 0;
+      for (const auto& [candidate, weight] : votes) {
+        if (weight > most) most = weight, label[node] = candidate;
+      }
+    }
+  }
+  return label;
+}
+
+TEST(LabelPropagation, EqualsASlowOneOnRandomGraphs) {
+  std::mt19937 random(17);
+  for (int graph = 0; graph < 200; ++graph) {
+    const uint32_t nodes = 2 + static_cast<uint32_t>(random() % 60);
+    std::vector<WeightedEdge> edges;
+    for (size_t n = random() % (3 * nodes); n > 0; --n) {
+      const auto a = static_cast<uint32_t>(random() % nodes), b = static_cast<uint32_t>(random() % nodes);
+      if (a != b) edges.push_back({a, b, 1 + static_cast<int32_t>(random() % 4)});  // few weights: many ties
+    }
+    ASSERT_EQ(PropagateLabels(nodes, edges), SlowLabels(nodes, edges)) << graph;
+  }
+}
+
+TEST(SortedEdges, AreSortedByAccountsAndLayer) {
+  std::mt19937 random(18);
+  std::vector<EdgeRecord> edges;
+  for (uint32_t i = 0; i < 3'000; ++i) {
+    EdgeRecord& edge = edges.emplace_back();
+    for (AccountId* id : {&edge.a, &edge.b}) {
+      id->bytes[0] = static_cast<uint8_t>(random() % 8);
+      id->bytes[7] = static_cast<uint8_t>(random() % 2 * 200);
+      id->bytes[8] = static_cast<uint8_t>(random() % 4 * 80);  // some begin alike
+    }
+    edge.layer = random() % 2 == 0 ? Layer::kTemplate : Layer::kElicitation;
+    edge.count = i;
+  }
+  const std::vector<EdgeRecord> sorted = SortedEdges(edges);
+  ASSERT_EQ(sorted.size(), edges.size());
+  std::set<uint32_t> seen;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    EXPECT_FALSE(i != 0 && sorted[i].Key() < sorted[i - 1].Key());
+    EXPECT_TRUE(sorted[i].Key() == edges[sorted[i].count].Key());
+    EXPECT_TRUE(seen.insert(sorted[i].count).second);
+  }
+}
+
 std::vector<WorkItem> Items(std::mt19937* random, uint32_t owners, uint32_t each, uint32_t payloads, bool own_subjects) {
   std::vector<WorkItem> items;
   for (uint32_t owner = 0; owner < owners; ++owner) {

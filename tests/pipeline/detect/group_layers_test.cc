@@ -165,6 +165,59 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
   EXPECT_EQ(one, two);
 }
 
+TEST(Everyone, LessTheGroupIsWhoIsOutside) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    Town town(seed);
+    for (int i = 0; i < 60; ++i) {
+      const bool member = town.Below(4) == 0;
+      Profile& profile = town.Add(member);
+      profile.owner = 1 + town.Below(40);  // some have two accounts
+      profile.created_s = town.Below(3) == 0 ? 0 : kStart - 86'400 * town.Below(30);
+      profile.home.Note(static_cast<uint16_t>(town.Below(5)));
+      for (uint32_t n = member ? 2 : town.Below(5); n > 0; --n) {
+        RememberedRequest& request = town.Ask(member);
+        request.model = static_cast<uint16_t>(town.Below(2)), request.parameters = static_cast<uint16_t>(town.Below(3));
+        request.client = static_cast<uint16_t>(town.Below(3)), request.transport = static_cast<uint16_t>(town.Below(3));
+        request.elicitation = static_cast<uint8_t>(town.Below(200));
+      }
+    }
+    const GroupView view = town.View();
+    std::set<uint32_t> inside;
+    for (uint32_t i = 0; i < town.profiles.size(); ++i) {
+      if (town.members[i]) inside.insert(town.population.owner_of[i]);
+    }
+    std::vector<RequestRef> others;  // the same without the group's owners
+    for (const RequestRef& ref : town.population.requests) {
+      if (!inside.contains(ref.owner)) others.push_back(ref);
+    }
+    const Everyone outside = MakeEveryone(town.profiles, others, {});
+    EXPECT_EQ(view.outside(), outside.owners.size());
+    uint64_t requests = town.everyone.requests, asking = town.everyone.asking, networks = town.everyone.networks.known, signups = town.everyone.signups.known;
+    ChoicesOutside parameters{town.everyone.parameters}, clients{town.everyone.clients}, transports{town.everyone.transports};
+    ChoicesOutside network{town.everyone.networks.sums}, signup{town.everyone.signups.sums};
+    for (uint32_t place : view.inside) {
+      const Everyone::Owner& owner = town.everyone.owners[place];
+      requests -= owner.requests.size(), asking -= owner.asking;
+      parameters.left_out.Add(owner.stack.parameters), clients.left_out.Add({0, owner.stack.client});
+      if (owner.stack.transport.second != 0) transports.left_out.Add(owner.stack.transport);
+      if (const auto& choice = town.everyone.networks.of[place]; choice.second != 0) --networks, network.left_out.Add(choice);
+      if (const auto& choice = town.everyone.signups.of[place]; choice.second != 0) --signups, signup.left_out.Add(choice);
+    }
+    EXPECT_EQ(requests, outside.requests);
+    EXPECT_EQ(asking, outside.asking);
+    EXPECT_EQ(networks, outside.networks.known);
+    EXPECT_EQ(signups, outside.signups.known);
+    const auto equal = [](const ChoicesOutside& some, const ChoiceSums& oracle) {
+      for (const auto& [choice, n] : some.all.counts) {
+        EXPECT_EQ(some.Of(choice), oracle.Of(choice));
+        EXPECT_EQ(some.OfGiven(choice.first), oracle.OfGiven(choice.first));
+      }
+    };
+    equal(parameters, outside.parameters), equal(clients, outside.clients), equal(transports, outside.transports);
+    equal(network, outside.networks.sums), equal(signup, outside.signups.sums);
+  }
+}
+
 TEST(GroupView, NoCohortWhereNobodyIsLikeTheMembers) {
   Town town(5);
   for (int i = 0; i < 100; ++i) town.Add(i < 40).dialects = i < 40 ? 2 : 4, town.Ask(i < 40);
