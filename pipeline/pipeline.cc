@@ -373,15 +373,16 @@ void Pipeline::Evaluate() {
   evaluated_ns_ = newest_ns_;
   remembered_ = 0;
   ForgetOld();
-  const std::vector<EdgeRecord> edges = FindEdges();
+  std::optional<LookRequests> look;
+  const std::vector<EdgeRecord> edges = FindEdges(&look);
   if (options_.edge_recorder != nullptr) options_.edge_recorder->Look(Coverage(), newest_ns_, edges);
-  Judge(edges);
+  Judge(edges, std::move(look));
 }
 
 // All layers that link accounts, sorted by accounts and layer.
-std::vector<EdgeRecord> Pipeline::FindEdges() {
+std::vector<EdgeRecord> Pipeline::FindEdges(std::optional<LookRequests>* remembered) {
   const Tunables& t = options_.tunables;
-  const CoreLook look = LookAtCores(profiles_.all(), t, public_list_.get());
+  CoreLook look = LookAtCores(profiles_.all(), t, public_list_.get());
   if (look.cores.sampled_one_in > 1) counters_.Add(PipelineCounter::kEvaluationSampled);
   TemplateLayerResult templates = FindTemplateEdges(look, t);
   std::vector<EdgeRecord> edges = std::move(templates.edges);
@@ -389,8 +390,8 @@ std::vector<EdgeRecord> Pipeline::FindEdges() {
                                               migration_.FindEdges(profiles_, t)}) {
     edges.insert(edges.end(), more.begin(), more.end());
   }
-  std::sort(edges.begin(), edges.end(), [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
-  return edges;
+  if (remembered != nullptr) *remembered = std::move(static_cast<LookRequests&>(look));
+  return SortedEdges(edges);
 }
 
 void Pipeline::ForgetOld() {
@@ -401,12 +402,12 @@ void Pipeline::ForgetOld() {
 }
 
 // Edges and profiles in, campaigns out: nothing else is read from here on.
-void Pipeline::Judge(std::span<const EdgeRecord> edges) {
+void Pipeline::Judge(std::span<const EdgeRecord> edges, std::optional<LookRequests> look) {
   const Tunables& t = options_.tunables;
   counters_.Add(PipelineCounter::kEvaluations);
   counters_.Set(PipelineCounter::kEdges, edges.size());
   uint64_t unknown = 0, dropped = 0;
-  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, t, &unknown,
+  std::vector<Group> groups = AssembleGroups(edges, book_.Seeds(profiles_), profiles_, std::move(look), t, &unknown,
                                              [&](Group* group) { feedback_.TakeOut(book_, group); });
   std::vector<Judgement> judgements;
   for (const Group& group : groups) {
@@ -436,7 +437,7 @@ void Pipeline::ReplayLook(const v1::RecordedLook& look) {
   ForgetOld();
   std::vector<EdgeRecord> edges;
   for (const v1::RecordedEdge& edge : look.edges()) edges.push_back(EdgeOf(edge));
-  Judge(edges);
+  Judge(edges, std::nullopt);
   Deliver();
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -26,6 +27,7 @@
 #include "pipeline/batch/edge_recording.h"
 #include "pipeline/campaign/campaign_book.h"
 #include "pipeline/campaign/feedback_book.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/evidence/elicitation.h"
 #include "pipeline/evidence/language.h"
@@ -199,8 +201,9 @@ class Pipeline {
                        RememberedRequest* request);
   bool EvaluationIsDue() const;
   void Evaluate();
-  void Judge(std::span<const EdgeRecord> edges);
-  std::vector<EdgeRecord> FindEdges();
+  // `look`: as FindEdges gave it; without one the profiles are read again.
+  void Judge(std::span<const EdgeRecord> edges, std::optional<LookRequests> look);
+  std::vector<EdgeRecord> FindEdges(std::optional<LookRequests>* look = nullptr);  // what was read on the way, for Judge
   void ForgetOld();
   void NoteImports(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered, uint32_t cut, const Profile& profile, uint32_t time_s);
   void WriteImports();

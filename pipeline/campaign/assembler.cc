@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/endian.h"
 #include "pipeline/campaign/judge.h"
 #include "pipeline/evidence/label_propagation.h"
 
@@ -113,11 +114,46 @@ void AddGroup(Group group, const Tunables& tunables, std::vector<Group>* groups)
   groups->push_back(std::move(group));
 }
 
+// Places of accounts in the profile table, for accounts that are asked for many times: the table itself is all over memory.
+class Places {
+ public:
+  explicit Places(const ProfileTable& profiles) : profiles_(profiles) {}
+
+  // UINT32_MAX: no profile.
+  uint32_t Of(const AccountId& id) {
+    if (last_ != 0 && known_[last_ - 1].id == id) return known_[last_ - 1].place;  // edges come sorted
+    uint32_t& number = numbers_[LoadLe<uint64_t>(id.bytes)];
+    if (number != 0 && !(known_[number - 1].id == id)) return Find(id);  // another one that begins alike
+    if (number == 0) {
+      known_.push_back({id, Find(id)});
+      number = static_cast<uint32_t>(known_.size());
+    }
+    last_ = number;
+    return known_[number - 1].place;
+  }
+
+ private:
+  struct Known {
+    AccountId id;
+    uint32_t place;
+  };
+  uint32_t Find(const AccountId& id) const {
+    const Profile* const profile = profiles_.Find(id);
+    return profile == nullptr ? UINT32_MAX : profiles_.IndexOf(profile);
+  }
+
+  const ProfileTable& profiles_;
+  FlatMap<uint32_t> numbers_;  // of known_, from 1, by the first bytes of the id
+  std::vector<Known> known_;
+  uint32_t last_ = 0;
+};
+
 }  // namespace
 
 std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileTable& profiles,
                                const Tunables& tunables, uint64_t* unknown) {
-  std::map<uint32_t, uint32_t> node_of;  // account index to node
+  std::vector<uint32_t> node_of(profiles.size(), UINT32_MAX);  // by account
+  Places places_of_a(profiles), places_of_b(profiles);
   std::vector<uint32_t> account_of;
   struct Known {
     uint32_t a, b;
@@ -125,9 +161,9 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
   };
   std::vector<Known> known;
   const auto node = [&](uint32_t account) {
-    const auto [at, fresh] = node_of.try_emplace(account, static_cast<uint32_t>(account_of.size()));
-    if (fresh) account_of.push_back(account);
-    return at->second;
+    uint32_t& number = node_of[account];
+    if (number == UINT32_MAX) number = static_cast<uint32_t>(account_of.size()), account_of.push_back(account);
+    return number;
   };
   // Division of work speaks for accounts that share prompts anyway; alone it joins whoever asks what others ask.
   const auto template_edge = [&](const EdgeRecord& edge) {
@@ -139,13 +175,12 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
   for (const EdgeRecord& edge : edges) {
     if (edge.weight <= 0 || edge.layer == Layer::kMigration ||
         (edge.layer == Layer::kWorkDivision && !template_edge(edge))) continue;
-    const Profile* a = profiles.Find(edge.a);
-    const Profile* b = profiles.Find(edge.b);
-    if (a == nullptr || b == nullptr) {
+    const uint32_t a = places_of_a.Of(edge.a), b = places_of_b.Of(edge.b);
+    if (a == UINT32_MAX || b == UINT32_MAX) {
       ++*unknown;
       continue;
     }
-    known.push_back({node(profiles.IndexOf(a)), node(profiles.IndexOf(b)), &edge});
+    known.push_back({node(a), node(b), &edge});
   }
   // At two resolutions: by all edges, and by those of two cores or more. A bridge of one core joins what the
   // finer look keeps apart; a slow fleet has few edges of two.
@@ -181,21 +216,23 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
 }
 
 std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
-                                  const ProfileTable& profiles, const Tunables& tunables,
+                                  const ProfileTable& profiles, std::optional<LookRequests> look, const Tunables& tunables,
                                   uint64_t* unknown, const std::function<void(Group*)>& correct) {
   std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
   seeds.insert(seeds.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
-  const Population population = MakePopulation(profiles.all(), tunables);
+  if (!look) look = ReadRequests(profiles.all(), tunables);
+  const Population population = MakePopulation(profiles.all(), *std::move(look), tunables);
+  GroupFitter fitter(population, tunables);
   for (const Seed& seed : seeds) {
-    std::optional<Group> group = FitGroup(population, seed, tunables);
+    std::optional<Group> group = fitter.Fitted(seed);
     if (!group) continue;
     // Two campaigns that one seed had joined: each must stand alone, and what does not is no group.
     std::vector<Group> parts;
     const std::vector<Seed> split = SplitGroup(*group, tunables);
     for (const Seed& part : split) {
-      if (std::optional<Group> alone = FitGroup(population, part, tunables)) AddGroup(std::move(*alone), tunables, &parts);
+      if (std::optional<Group> alone = fitter.Fitted(part)) AddGroup(std::move(*alone), tunables, &parts);
     }
     if (split.empty()) {
       AddGroup(std::move(*group), tunables, &groups);
@@ -207,9 +244,12 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
     for (Group& group : groups) correct(&group);
     std::erase_if(groups, [&](const Group& group) { return group.counts.owners < tunables.group_accounts_min; });
   }
+  if (groups.empty()) return groups;
+  const Everyone everyone = MakeEveryone(population.profiles, population.requests, tunables);
+  CohortContinuity cohort(population.requests, population.owners);
   for (Group& group : groups) {
     MeasureIdentity(edges, profiles.size(), tunables, &group);
-    MeasureGroup(population, tunables, &group);
+    MeasureGroup(population, everyone, &cohort, tunables, &group);
   }
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
     return a.founding_anchor != b.founding_anchor ? a.founding_anchor < b.founding_anchor

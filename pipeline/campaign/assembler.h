@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,9 +20,9 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
 
 // Measured groups, by founding anchor. `known`: campaigns of before, tried again beside what the edges
 // propose, so that a group does not vanish because its seed fell apart. `correct`: may take members out of a group before
-// it is measured; one that is left too small is none.
+// it is measured; one that is left too small is none. `look`: what is remembered in the profiles, where it was read already.
 std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector<Seed> known,
-                                  const ProfileTable& profiles, const Tunables& tunables,
+                                  const ProfileTable& profiles, std::optional<LookRequests> look, const Tunables& tunables,
                                   uint64_t* unknown, const std::function<void(Group*)>& correct = {});
 
 }  // namespace stillwatch::pipeline

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "pipeline/campaign/group_layers.h"
-#include "pipeline/evidence/exact_rules_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 
 namespace stillwatch::pipeline {
@@ -11,21 +10,16 @@ namespace {
 
 enum Count : size_t { kProbers, kOwners, kOutsideProbers, kOutside, kSets };
 
-uint64_t Probers(const std::vector<OwnerView>& owners, std::span<const Profile> profiles, const Tunables& tunables) {
-  return static_cast<uint64_t>(std::count_if(owners.begin(), owners.end(), [&](const OwnerView& owner) {
-    const std::vector<uint32_t> accounts = AccountsOf(owner);
-    return std::any_of(accounts.begin(), accounts.end(), [&](uint32_t a) { return IsProber(profiles[a], tunables); });
-  }));
-}
-
 }  // namespace
 
 Finding MeasureExactRules(const GroupView& view, const Tunables& tunables) {
   Finding finding;
-  finding.counts[kProbers] = Probers(view.members, view.profiles, tunables);
+  const Everyone& everyone = *view.everyone;
+  for (const OwnerView& owner : view.members) finding.counts[kProbers] += everyone.owners[owner.place].prober;
   finding.counts[kOwners] = view.members.size();
-  finding.counts[kOutsideProbers] = Probers(view.outside, view.profiles, tunables);
-  finding.counts[kOutside] = view.outside.size();
+  finding.counts[kOutsideProbers] = everyone.probers;
+  for (uint32_t place : view.inside) finding.counts[kOutsideProbers] -= everyone.owners[place].prober;
+  finding.counts[kOutside] = view.outside();
   finding.counts[kSets] = tunables.probe_sets_min;
   finding.known = finding.counts[kOutside] != 0;
   // Most of the group, or the rule speaks for those few and not for it.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
+#include <numeric>
 
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/core_look.h"
@@ -15,11 +15,6 @@ namespace {
 
 // Occurrences by owner, at most three of each: no single owner sets a rate.
 constexpr uint32_t kOwnerCap = 3;
-
-constexpr size_t kAhead = 8;  // what is fetched before its turn: requests lie all over memory
-
-// The index of who holds which fragment may have so many entries more than one search for cores: four bytes each.
-constexpr uint64_t kPostingsOver = 8;
 
 // Sorts, and keeps at most kOwnerCap of each value.
 const std::vector<uint32_t>& Capped(std::vector<uint32_t>* values) {
@@ -37,18 +32,33 @@ constexpr size_t kSuspectHits = 2;
 constexpr int32_t kClearlyMore = 3 * 256;  // of benign hits than the floor allows: not by chance
 constexpr int32_t kHitSteps = 5;  // the bar rises from request_hit_nats by up to four nats
 
-class Fit {
+// Of an account, while one group is fitted.
+enum Standing : uint8_t {
+  kMember = 1u << 0,
+  kSuspect = 1u << 1,
+  kWasMember = 1u << 2,  // proposed or ever admitted: not benign to compare with. Let go, it would raise the bar and the next would be let go
+};
+
+}  // namespace
+
+class GroupFitter::Fit {
  public:
-  Fit(const Population& population, const Tunables& tunables)
-      : population_(population), tunables_(tunables), is_member_(population.profiles.size(), false),
-        is_suspect_(population.profiles.size(), false), was_member_(population.profiles.size(), false) {}
+  Fit(const Population& population, CoreHolders* holders, const Tunables& tunables)
+      : population_(population), holders_(*holders), tunables_(tunables), standing_(population.profiles.size(), 0),
+        in_fit_(population.profiles.size(), 0), evidence_(population.requests.size()), touched_(population.requests.size() / 64 + 1, 0) {}
 
   std::optional<Group> Run(const Seed& seed) {
+    for (const std::vector<uint32_t>* some : {&were_members_, &suspects_}) {
+      for (uint32_t account : *some) standing_[account] = 0;
+    }
+    member_accounts_.clear(), suspects_.clear(), were_members_.clear(), members_.clear(), borrowers_.clear(), learned_.clear();
+    requests_of_were_members_ = 0;
     std::vector<RequestRef> linked = LinkedRequests(seed);
     std::optional<Group> best;
     for (uint32_t round = 0; round <= tunables_.growth_rounds; ++round) {
       if (linked.empty()) break;
       Learn(linked);
+      CountOutside();
       const size_t before = members_.size();
       const bool settled = Admit(&linked);
       // A refit that loses much has lost the thread: what was found before stands.
@@ -63,10 +73,13 @@ class Fit {
   std::vector<RequestRef> LinkedRequests(const Seed& seed) {
     std::vector<uint32_t> firsts;  // of the accounts' requests, in the population's order
     for (uint32_t account : seed.accounts) {
-      is_member_[account] = was_member_[account] = true;
+      standing_[account] |= kMember;
+      member_accounts_.push_back(account);
+      SetWasMember(account);
       if (population_.profiles[account].requests_count != 0) firsts.push_back(population_.first_of_account[account]);
     }
     std::sort(firsts.begin(), firsts.end());
+    anchors_.Build(seed.requests.empty() ? std::span<const uint32_t>(seed.anchors) : std::span<const uint32_t>());
     std::vector<RequestRef> linked;
     for (uint32_t first : firsts) {
       const uint32_t account = population_.requests[first].account;
@@ -77,16 +90,20 @@ class Fit {
     return linked;
   }
 
-  static bool IsLinked(const RequestRef& ref, const Seed& seed) {
+  bool IsLinked(const RequestRef& ref, const Seed& seed) const {
     if (!seed.requests.empty()) {
       return std::binary_search(seed.requests.begin(), seed.requests.end(), RequestName{ref.account, ref.request->time_s, ref.request->text_hash});
     }
-    return std::ranges::any_of(ref.request->shingles(), [&](uint32_t fragment) {
-      return std::binary_search(seed.anchors.begin(), seed.anchors.end(), fragment);
-    });
+    for (uint32_t maybe = anchors_.MaybeIn(ref.request->shingles()); maybe != 0; maybe &= maybe - 1) {
+      if (anchors_.Find(ref.request->fragments[std::countr_zero(maybe)]) != FragmentIndex::kNone) return true;
+    }
+    return false;
   }
 
   void Learn(const std::vector<RequestRef>& linked) {
+    const auto same = [](const RequestRef& a, const RequestRef& b) { return a.request == b.request; };
+    if (std::ranges::equal(linked, learned_, same)) return;
+    learned_ = linked;
     // A core that carries the group is one of a good share of its owners. What only a few of them share
     // is payload, or chance: many such small things would add up to a match for anyone.
     uint32_t owners = 0, last = UINT32_MAX;
@@ -100,7 +117,7 @@ class Fit {
     const size_t n = cores_.cores.size();
     group_with_core_.assign(n, 0);
     group_requests_ = 0;
-    group_tuples_.clear(), group_models_.clear();
+    group_tuples_.Clear(), group_models_.Clear();
     for (size_t i = 0; i < linked.size(); ++i) {
       ++group_requests_;
       ++group_tuples_[SettingsOf(*linked[i].request)];
@@ -108,38 +125,36 @@ class Fit {
       for (uint32_t core : cores_.held(i)) ++group_with_core_[core];
     }
     tuples_alike_ = MoreAlike(LikenessOf(linked), population_.likeness, ClientChoice::kSettings, tunables_);
-    held_ = cores_.HeldBy(population_.postings);
-    PublicCores public_cores(population_.likeness, n);
-    for (size_t k = 0; k < held_.requests.size(); ++k) {
-      if (k + kAhead < held_.requests.size()) __builtin_prefetch(&RefOf(k + kAhead).request->model);
-      public_cores.Note(RefOf(k), held_.of(k));
-    }
-    is_public_ = public_cores.Find(tunables_);
+    held_by_ = holders_.Of(cores_);
+    is_public_.resize(n);
+    for (size_t core = 0; core < n; ++core) is_public_[core] = held_by_[core]->is_public;
     KeepTied();
-    CountOutside();
   }
 
   // Requests of accounts that are neither members nor suspects: how many hold each core, and with which settings.
   void CountOutside() {
     const size_t n = cores_.cores.size();
     outside_with_core_.assign(n, 0);
-    std::vector<uint32_t> last_owner(n, UINT32_MAX), of_owner(n, 0);
-    for (size_t k = 0; k < held_.requests.size(); ++k) {
-      const RequestRef& ref = RefOf(k);
-      if (!IsOutside(ref.account)) continue;
-      for (uint32_t core : held_.of(k)) {
-        if (last_owner[core] != ref.owner) last_owner[core] = ref.owner, of_owner[core] = 0;
-        if (of_owner[core]++ < kOwnerCap) ++outside_with_core_[core];
+    for (size_t core = 0; core < n; ++core) {
+      uint32_t last_owner = UINT32_MAX, of_owner = 0;
+      for (uint32_t request : held_by_[core]->requests) {
+        const RequestRef& ref = population_.requests[request];
+        if (!IsOutside(ref.account)) continue;
+        if (last_owner != ref.owner) last_owner = ref.owner, of_owner = 0;
+        if (of_owner++ < kOwnerCap) ++outside_with_core_[core];
       }
     }
     // All of the population's, less what owners with accounts inside would add, and what their other accounts still do.
     outside_requests_ = static_cast<uint32_t>(population_.requests.size());
-    inside_tuples_.clear(), inside_models_.clear();
+    inside_tuples_.Clear(), inside_models_.Clear();
     std::vector<uint32_t> owners;
-    for (uint32_t account = 0; account < is_member_.size(); ++account) {
-      if (IsOutside(account)) continue;
+    const auto note = [&](uint32_t account) {
       outside_requests_ -= population_.profiles[account].requests_count;
       owners.push_back(population_.owner_of[account]);
+    };
+    for (uint32_t account : were_members_) note(account);
+    for (uint32_t account : suspects_) {
+      if ((standing_[account] & kWasMember) == 0) note(account);
     }
     std::sort(owners.begin(), owners.end());
     owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
@@ -147,56 +162,74 @@ class Fit {
     for (uint32_t owner : owners) {
       all.clear(), outside.clear();
       for (uint32_t i = population_.first_of_owner[owner]; i < population_.first_of_owner[owner + 1]; ++i) {
-        const RequestRef& ref = population_.requests[i];
-        all.push_back(SettingsOf(*ref.request));
-        if (IsOutside(ref.account)) outside.push_back(all.back());
+        all.push_back(population_.choices[i].values[ClientChoice::kSettings]);
+        if (IsOutside(population_.requests[i].account)) outside.push_back(all.back());
       }
       for (uint32_t tuple : Capped(&all)) ++inside_tuples_[tuple], ++inside_models_[tuple >> 16];
       for (uint32_t tuple : Capped(&outside)) --inside_tuples_[tuple], --inside_models_[tuple >> 16];
     }
   }
 
-  bool IsOutside(uint32_t account) const { return !is_member_[account] && !was_member_[account] && !is_suspect_[account]; }
+  void SetWasMember(uint32_t account) {
+    if ((standing_[account] & kWasMember) != 0) return;
+    standing_[account] |= kWasMember;
+    were_members_.push_back(account);
+    requests_of_were_members_ += population_.profiles[account].requests_count;
+  }
 
   // A public core whose owners share another core far beyond chance is not everybody's after all.
   void KeepTied() {
     const size_t n = cores_.cores.size();
     constexpr size_t kCoresMax = 512;
-    std::vector<uint32_t> row(n, UINT32_MAX);  // of the table of pairs; public cores have one
-    uint32_t rows = 0;
-    for (size_t core = 0; core < n; ++core) row[core] = is_public_[core] ? rows++ : UINT32_MAX;
-    if (rows == 0 || n > kCoresMax) return;
-    std::vector<uint32_t> together(rows * n, 0), holders(n, 0), mine;
-    for (size_t k = 0; k < held_.requests.size();) {
-      const uint32_t owner = RefOf(k).owner;
-      mine.clear();
-      for (; k < held_.requests.size() && RefOf(k).owner == owner; ++k) {
-        mine.insert(mine.end(), held_.of(k).begin(), held_.of(k).end());
-      }
-      std::sort(mine.begin(), mine.end());
-      mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
-      for (uint32_t a : mine) {
-        ++holders[a];
-        if (row[a] == UINT32_MAX) continue;
-        for (uint32_t b : mine) together[row[a] * n + b] += a != b;
-      }
+    std::vector<uint32_t> public_cores;
+    for (uint32_t core = 0; core < n; ++core) {
+      if (is_public_[core]) public_cores.push_back(core);
     }
-    for (size_t a = 0; a < n; ++a) {
-      for (size_t b = 0; b < n && is_public_[a]; ++b) {
-        const uint64_t expected_q8 = uint64_t{holders[a]} * holders[b] * 256 / population_.owners;
-        is_public_[a] = together[row[a] * n + b] * 256ull < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
+    if (public_cores.empty() || n > kCoresMax) return;
+    constexpr size_t kAtOnce = 64;
+    std::vector<uint64_t> holds(population_.owners, 0);  // by owner, bit set of up to 64 public cores
+    std::vector<uint32_t> together;                      // owners, by core and public core
+    for (size_t first = 0; first < public_cores.size(); first += kAtOnce) {
+      const std::span<const uint32_t> some = std::span(public_cores).subspan(first, std::min(kAtOnce, public_cores.size() - first));
+      std::fill(holds.begin(), holds.end(), 0);
+      for (size_t row = 0; row < some.size(); ++row) {
+        for (uint32_t owner : held_by_[some[row]]->owner_list) holds[owner] |= 1ull << row;
+      }
+      together.assign(n * kAtOnce, 0);
+      for (size_t core = 0; core < n; ++core) {
+        for (uint32_t owner : held_by_[core]->owner_list) {
+          for (uint64_t rows = holds[owner]; rows != 0; rows &= rows - 1) ++together[core * kAtOnce + static_cast<size_t>(std::countr_zero(rows))];
+        }
+      }
+      for (size_t row = 0; row < some.size(); ++row) {
+        const uint32_t a = some[row];
+        for (size_t b = 0; b < n && is_public_[a]; ++b) {
+          const uint64_t expected_q8 = uint64_t{held_by_[a]->owner_list.size()} * held_by_[b]->owner_list.size() * 256 / population_.owners;
+          const uint64_t both = b == a ? 0 : together[b * kAtOnce + row];
+          is_public_[a] = both * 256 < std::max<uint64_t>(expected_q8, 256) * tunables_.public_lift_min;
+        }
       }
     }
   }
 
+  bool IsOutside(uint32_t account) const { return standing_[account] == 0; }
+  bool IsMember(uint32_t account) const { return (standing_[account] & kMember) != 0; }
+
+  // What the account that is scored has itself in the fit.
   struct Own {
-    std::map<uint32_t, uint32_t> cores, tuples, models;
-    uint32_t requests = 0;
+    std::vector<uint32_t> cores;  // by core, how many of its requests; zero where `held` names none
+    std::vector<uint32_t> held;
+    std::vector<uint32_t> tuples;  // of each request
+    uint32_t requests() const { return static_cast<uint32_t>(tuples.size()); }
+    uint32_t OfTuple(uint32_t tuple) const { return static_cast<uint32_t>(std::ranges::count(tuples, tuple)); }
+    uint32_t OfModel(uint32_t model) const {
+      return static_cast<uint32_t>(std::ranges::count_if(tuples, [&](uint32_t tuple) { return tuple >> 16 == model; }));
+    }
   };
 
-  static uint32_t Count(const std::map<uint32_t, uint32_t>& counts, uint32_t key) {
-    const auto at = counts.find(key);
-    return at == counts.end() ? 0 : at->second;
+  static uint32_t Count(const FlatMap<uint32_t>& counts, uint32_t key) {
+    const uint32_t* const count = counts.Find(key);
+    return count == nullptr ? 0 : *count;
   }
 
   int32_t CoreNats(uint32_t core, uint32_t own, uint32_t own_requests) const {
@@ -213,45 +246,102 @@ class Fit {
   int32_t TupleNats(uint32_t tuple, const Own& own) const {
     if (!tuples_alike_) return 0;
     const uint32_t model = tuple >> 16;
-    const uint64_t with = Count(group_tuples_, tuple) - Count(own.tuples, tuple);
-    const uint64_t of = Count(group_models_, model) - Count(own.models, model);
+    const uint64_t with = Count(group_tuples_, tuple) - own.OfTuple(tuple);
+    const uint64_t of = Count(group_models_, model) - own.OfModel(model);
     const int32_t nats = LnRatioQ8(2 * with + 1, 2 * of + 2) -
                          LnRatioQ8(2ull * (population_.settings.SettingsOf(tuple) - Count(inside_tuples_, tuple)) + 1,
                                    2ull * (population_.settings.ModelsOf(model) - Count(inside_models_, model)) + 2);
     return std::clamp(nats, -tunables_.tuple_nats_max, tunables_.tuple_nats_max);
   }
 
-  // The k-th of the requests that hold a core.
-  const RequestRef& RefOf(size_t k) const { return population_.requests[held_.requests[k]]; }
+  // Of an account that has nothing in the fit: the same for each of its requests with these settings.
+  int32_t OutsiderTupleNats(uint32_t tuple) {
+    std::pair<bool, int32_t>& known = outsider_tuple_nats_[tuple];
+    if (!known.first) known = {true, TupleNats(tuple, Own{})};
+    return known.second;
+  }
 
-  // Scores an account by those of its requests that hold a core, [begin, end) of held_.
-  GroupMember Score(size_t begin, size_t end, std::vector<uint64_t>* core_masks) const {
-    GroupMember member;
+  // The requests that may count, ascending, with the cores of each that are not everybody's: all that members hold, and of
+  // others those whose cores make a hit.
+  void FindTold() {
+    const size_t n = cores_.cores.size();
+    outsider_tuple_nats_.Clear();
+    nats_.resize(n);
+    for (uint32_t core = 0; core < n; ++core) {
+      nats_[core] = CoreNats(core, 0, 0);
+      if (is_public_[core]) continue;
+      const bool single = cores_.cores[core].fragments == 1;
+      for (uint32_t request : held_by_[core]->requests) {
+        touched_[request / 64] |= 1ull << request % 64;
+        if (single) evidence_[request].pairs_of_words = std::max(evidence_[request].pairs_of_words, nats_[core]);
+        else evidence_[request].nats += nats_[core];
+      }
+    }
+    told_.clear();
+    word_start_.resize(touched_.size());
+    for (size_t word = 0; word < touched_.size(); ++word) {
+      word_start_[word] = static_cast<uint32_t>(told_.size());
+      for (uint64_t left = touched_[word]; left != 0; left &= left - 1) {
+        const auto request = static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(left)));
+        const int32_t nats = evidence_[request].nats + evidence_[request].pairs_of_words;
+        evidence_[request] = {};
+        if (nats >= tunables_.request_hit_nats || IsMember(population_.requests[request].account)) told_.push_back(request);
+        else touched_[word] &= ~(1ull << request % 64);
+      }
+    }
+    told_of_core_.clear();
+    told_start_.assign(told_.size() + 1, 0);
+    for (uint32_t core = 0; core < n; ++core) {
+      if (is_public_[core]) continue;
+      for (uint32_t request : held_by_[core]->requests) {
+        const uint64_t word = touched_[request / 64], bit = 1ull << request % 64;
+        if ((word & bit) == 0) continue;
+        const uint32_t k = word_start_[request / 64] + static_cast<uint32_t>(std::popcount(word & (bit - 1)));
+        told_of_core_.push_back({k, core});
+        ++told_start_[k + 1];
+      }
+    }
+    std::partial_sum(told_start_.begin(), told_start_.end(), told_start_.begin());
+    told_cores_.resize(told_of_core_.size());
+    for (const auto& [k, core] : told_of_core_) told_cores_[told_start_[k]++] = core;  // start is now the end
+    std::fill(touched_.begin(), touched_.end(), 0);
+  }
+  const RequestRef& RefOf(size_t k) const { return population_.requests[told_[k]]; }
+  std::span<const uint32_t> CoresOf(size_t k) const {
+    const uint32_t from = k == 0 ? 0 : told_start_[k - 1];
+    return {told_cores_.data() + from, told_start_[k] - from};
+  }
+
+  // Scores an account by those of its requests that may count, [begin, end) of told_. The cores that link it go to *core_masks.
+  void Score(size_t begin, size_t end, GroupMember* scored, std::vector<uint64_t>* core_masks) {
+    GroupMember& member = *scored;
+    member.hits.clear();
     member.account = RefOf(begin).account, member.owner = RefOf(begin).owner;
     const Profile& profile = population_.profiles[member.account];
-    member.id = profile.id;
-    member.requests = profile.requests_count;
     core_masks->clear();
-    Own own;
-    if (is_member_[member.account]) {
+    const bool is_member = IsMember(member.account);
+    own_.cores.resize(cores_.cores.size(), 0);
+    for (uint32_t core : own_.held) own_.cores[core] = 0;
+    own_.held.clear(), own_.tuples.clear();
+    if (is_member) {
       for (uint32_t left = in_fit_[member.account]; left != 0; left &= left - 1) {
-        const RememberedRequest& request = profile.requests[std::countr_zero(left)];
-        ++own.requests;
-        ++own.tuples[SettingsOf(request)];
-        ++own.models[request.model];
+        own_.tuples.push_back(SettingsOf(profile.requests[std::countr_zero(left)]));
       }
       for (size_t k = begin; k < end; ++k) {
         if (!(in_fit_[member.account] >> RequestIndex(RefOf(k)) & 1)) continue;
-        for (uint32_t core : held_.of(k)) ++own.cores[core];
+        for (uint32_t core : CoresOf(k)) {
+          if (own_.cores[core]++ == 0) own_.held.push_back(core);
+        }
       }
     }
+    const auto core_nats = [&](uint32_t core) { return is_member ? CoreNats(core, own_.cores[core], own_.requests()) : nats_[core]; };
     for (size_t k = begin; k < end; ++k) {
       const RequestRef& ref = RefOf(k);
-      const std::span<const uint32_t> held = held_.of(k);
-      Hit hit{RequestIndex(ref), 0, 0, 0, ref.request->time_s, ref.request->text_hash};
+      const std::span<const uint32_t> held = CoresOf(k);
+      Hit hit{RequestIndex(ref), 0, 0, 0, 0, 0};
       int32_t best = 0, pairs_of_words = 0;
       for (uint32_t core : held) {
-        const int32_t nats = CoreNats(core, Count(own.cores, core), own.requests);
+        const int32_t nats = core_nats(core);
         // A long text holds many two-word cores by chance: together they count as one.
         if (cores_.cores[core].fragments > 1) hit.content_nats += nats;
         else pairs_of_words = std::max(pairs_of_words, nats);
@@ -259,26 +349,31 @@ class Fit {
       }
       hit.content_nats += pairs_of_words;
       if (hit.content_nats < tunables_.request_hit_nats) continue;
-      hit.tuple_nats = TupleNats(SettingsOf(*ref.request), own);
+      hit.time_s = ref.request->time_s, hit.text_hash = ref.request->text_hash;
+      const uint32_t tuple = population_.choices[told_[k]].values[ClientChoice::kSettings];
+      hit.tuple_nats = is_member ? TupleNats(tuple, own_) : OutsiderTupleNats(tuple);
       member.hits.push_back(hit);
       for (uint32_t core : held) {
-        if (cores_.cores[core].fragments == 1 || CoreNats(core, Count(own.cores, core), own.requests) < 256) continue;
+        if (cores_.cores[core].fragments == 1 || core_nats(core) < 256) continue;
         core_masks->push_back(static_cast<uint64_t>(core) << 32 | 1u << hit.request);
       }
     }
-    return member;
+    if (member.hits.empty()) return;
+    member.id = profile.id;
+    member.requests = profile.requests_count;
   }
 
   // Enough cores through different requests, each shared with enough other members.
-  bool Linked(const GroupMember& member, std::vector<uint64_t>* core_masks, uint32_t* cores) const {
+  bool Linked(const GroupMember& member, std::vector<uint64_t>* core_masks, uint32_t* cores) {
     std::sort(core_masks->begin(), core_masks->end());
-    std::vector<std::pair<uint32_t, uint32_t>> masks;
+    auto& masks = masks_;
+    masks.clear();
     for (uint64_t entry : *core_masks) {
       const uint32_t core = static_cast<uint32_t>(entry >> 32), bit = static_cast<uint32_t>(entry);
       if (masks.empty() || masks.back().first != core) masks.push_back({core, 0});
       masks.back().second |= bit;
     }
-    const uint32_t self = is_member_[member.account] ? 1 : 0;
+    const uint32_t self = IsMember(member.account) ? 1 : 0;
     std::erase_if(masks, [&](const auto& m) { return owners_with_core_[m.first] < tunables_.member_links_min + self; });
     *cores = static_cast<uint32_t>(masks.size());
     // Who the exact rule flags and who probes with the group's prompt needs no second one (layer 10).
@@ -301,36 +396,36 @@ class Fit {
 
   // Tests every account; replaces members, suspects and the requests of the next fit. True: at most one in twenty moved.
   bool Admit(std::vector<RequestRef>* linked) {
-    in_fit_.assign(population_.profiles.size(), 0);
     for (const RequestRef& ref : *linked) in_fit_[ref.account] |= 1u << RequestIndex(ref);
     owners_with_core_.assign(cores_.cores.size(), 0);
     for (size_t i = 0; i < cores_.cores.size(); ++i) owners_with_core_[i] = cores_.cores[i].owners;
+    FindTold();
 
     std::vector<GroupMember> tested;
     std::vector<uint64_t> masks;
-    uint64_t outside = 0;  // requests
-    for (uint32_t account = 0; account < is_member_.size(); ++account) {
-      if (is_member_[account]) continue;
-      is_suspect_[account] = false;
-      if (!was_member_[account]) outside += population_.profiles[account].requests_count;
-    }
+    GroupMember member;
+    for (uint32_t account : suspects_) standing_[account] &= static_cast<uint8_t>(~kSuspect);
+    suspects_.clear();
+    uint64_t outside = population_.requests.size() - requests_of_were_members_;
     std::vector<uint64_t> outside_hits(kHitSteps, 0);  // by the step that a hit reaches
-    for (size_t k = 0; k < held_.requests.size();) {
+    for (size_t k = 0; k < told_.size();) {
       size_t end = k;
-      while (end < held_.requests.size() && RefOf(end).account == RefOf(k).account) ++end;
-      GroupMember member = Score(k, end, &masks);
+      while (end < told_.size() && RefOf(end).account == RefOf(k).account) ++end;
+      Score(k, end, &member, &masks);
       k = end;
       const bool holds_apart = !member.hits.empty() && Linked(member, &masks, &member.cores);
-      if (!is_member_[member.account]) {
-        is_suspect_[member.account] = holds_apart && member.hits.size() >= kSuspectHits;
-        const bool counted = !was_member_[member.account];
-        if (counted && is_suspect_[member.account]) outside -= member.requests;
-        else if (counted) {
+      if ((standing_[member.account] & kWasMember) == 0) {
+        if (holds_apart && member.hits.size() >= kSuspectHits) {
+          standing_[member.account] |= kSuspect;
+          suspects_.push_back(member.account);
+          outside -= member.requests;
+        } else {
           for (size_t h = 0; h < std::min<size_t>(member.hits.size(), kOwnerCap); ++h) ++outside_hits[StepOf(member.hits[h])];
         }
       }
-      if (holds_apart) tested.push_back(std::move(member));
+      if (holds_apart) tested.push_back(member);
     }
+    for (const RequestRef& ref : *linked) in_fit_[ref.account] = 0;
     // The lowest bar that few enough benign requests pass; the population says where it is.
     uint32_t step = 0;
     uint64_t passing = 0;
@@ -344,29 +439,31 @@ class Fit {
     benign_ppm_ = static_cast<uint32_t>(
         std::max<uint64_t>(tunables_.benign_rate_floor_ppm, (passing + 1) * 1'000'000 / (outside + 1000)));
 
-    std::vector<bool> next(is_member_.size(), false);
+    for (uint32_t account : member_accounts_) standing_[account] &= static_cast<uint8_t>(~kMember);
     members_.clear();
     linked->clear();
     borrowers_.clear();
     const int32_t bar = tunables_.request_hit_nats + static_cast<int32_t>(step) * 256;
-    for (GroupMember& member : tested) {
+    for (GroupMember& one : tested) {
       // By text alone first. Who passes so and fails with parameters has borrowed the prompts; he counts
       // when the group's parameters are compared, or the comparison would find what was selected.
-      std::erase_if(member.hits, [&](const Hit& hit) { return hit.content_nats < bar; });
-      if (!Convincing(member)) continue;
-      GroupMember by_text = member;
-      std::erase_if(member.hits, [&](const Hit& hit) { return StepOf(hit) < step; });
-      if (!Convincing(member) || !FitsTuple(member)) {
+      std::erase_if(one.hits, [&](const Hit& hit) { return hit.content_nats < bar; });
+      if (!Convincing(one)) continue;
+      GroupMember by_text = one;
+      std::erase_if(one.hits, [&](const Hit& hit) { return StepOf(hit) < step; });
+      if (!Convincing(one) || !FitsTuple(one)) {
         borrowers_.push_back(std::move(by_text));
         continue;
       }
-      next[member.account] = was_member_[member.account] = true;
-      for (const Hit& hit : member.hits) linked->push_back(population_.requests[population_.first_of_account[member.account] + hit.request]);
-      members_.push_back(std::move(member));
+      for (const Hit& hit : one.hits) linked->push_back(population_.requests[population_.first_of_account[one.account] + hit.request]);
+      members_.push_back(std::move(one));
     }
-    size_t moved = 0;
-    for (size_t i = 0; i < next.size(); ++i) moved += next[i] != is_member_[i];
-    is_member_ = std::move(next);
+    // Those that came, and those that went.
+    size_t moved = members_.size() + member_accounts_.size();
+    for (const GroupMember& one : members_) standing_[one.account] |= kMember, SetWasMember(one.account);
+    for (uint32_t account : member_accounts_) moved -= IsMember(account) ? 2 : 0;
+    member_accounts_.clear();
+    for (const GroupMember& one : members_) member_accounts_.push_back(one.account);
     return moved * 20 <= members_.size();
   }
 
@@ -433,31 +530,47 @@ class Fit {
   }
 
   const Population& population_;
+  CoreHolders& holders_;
   const Tunables& tunables_;
-  // By account. Who was proposed or ever admitted is not benign to compare with: let go, he would raise the
-  // bar and the next would be let go.
-  std::vector<bool> is_member_, is_suspect_, was_member_;
-  std::vector<uint32_t> in_fit_;              // by account, bit set of requests
+  std::vector<uint8_t> standing_;             // by account, bit set of Standing
+  std::vector<uint32_t> member_accounts_, suspects_, were_members_;
+  uint64_t requests_of_were_members_ = 0;
+  std::vector<uint32_t> in_fit_;              // by account, bit set of requests; zero but in Admit
+  FragmentIndex anchors_;                     // of the seed
+  std::vector<RequestRef> learned_;           // what cores_ to is_public_ are of
   CoreSet cores_;
-  std::vector<bool> is_public_;               // by core
+  std::vector<const CoreHolders::Holders*> held_by_;  // by core: requests of the population
+  std::vector<uint8_t> is_public_;            // by core
   bool tuples_alike_ = false;                 // the group's owners use the same model and parameters more than others do
-  HeldCores held_;                            // cores by request of the population
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
+  std::vector<int32_t> nats_;                 // by core, for who has nothing in the fit
   uint32_t group_requests_ = 0, outside_requests_ = 0;
-  std::map<uint32_t, uint32_t> group_tuples_, group_models_, inside_tuples_, inside_models_;
+  FlatMap<uint32_t> group_tuples_, group_models_, inside_tuples_, inside_models_;
+  FlatMap<std::pair<bool, int32_t>> outsider_tuple_nats_;
+  // FindTold's: requests that may count, their cores, and its scratch (zero between calls).
+  std::vector<uint32_t> told_, told_start_, told_cores_, word_start_;
+  std::vector<std::pair<uint32_t, uint32_t>> told_of_core_;
+  struct Evidence {
+    int32_t nats = 0, pairs_of_words = 0;
+  };
+  std::vector<Evidence> evidence_;   // by request
+  std::vector<uint64_t> touched_;    // bit set of requests
+  Own own_;
+  std::vector<std::pair<uint32_t, uint32_t>> masks_;
   std::vector<GroupMember> members_, borrowers_;
   uint32_t benign_requests_ = 0, benign_hits_ = 0, benign_ppm_ = 0;
 };
 
-}  // namespace
-
-Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables) {
+Population MakePopulation(std::span<const Profile> profiles, LookRequests look, const Tunables& tunables) {
   Population population;
   population.profiles = profiles;
-  population.owner_of = OwnerIndexes(profiles, &population.owners);
-  population.requests = AllRequests(profiles, population.owner_of);
-  population.likeness = LikenessOf(population.requests);
-  population.postings = FragmentPostings(population.requests, tunables.core_owners_min, kPostingsOver * uint64_t{tunables.index_entries_max});
+  population.owners = look.owners;
+  population.owner_of = std::move(look.owner_of);
+  population.requests = std::move(look.requests);
+  population.likeness = look.likeness;
+  population.choices = std::move(look.choices);
+  population.postings = look.runs_of_all ? FragmentPostings(population.requests, std::move(look.runs), tunables.core_owners_min)
+                                         : FragmentPostings(population.requests);
   population.first_of_account.assign(profiles.size(), 0);
   population.first_of_owner.assign(population.owners + 1, 0);
   population.multilingual.assign(population.owners, false);
@@ -484,8 +597,12 @@ Population MakePopulation(std::span<const Profile> profiles, const Tunables& tun
   return population;
 }
 
-std::optional<Group> FitGroup(const Population& population, const Seed& seed, const Tunables& tunables) {
-  return Fit(population, tunables).Run(seed);
+GroupFitter::GroupFitter(const Population& population, const Tunables& tunables)
+    : holders_(population.postings, population.choices, population.likeness, tunables), fit_(std::make_unique<Fit>(population, &holders_, tunables)) {}
+
+GroupFitter::~GroupFitter() = default;
+
+std::optional<Group> GroupFitter::Fitted(const Seed& seed) { return fit_->Run(seed);
 }
 
 }  // namespace stillwatch::pipeline

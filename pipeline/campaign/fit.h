@@ -4,12 +4,15 @@
 // left out; accounts are admitted or let go, and the fit is made again, at most `growth_rounds` times.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "pipeline/campaign/group.h"
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/core_holders.h"
+#include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_postings.h"
 #include "pipeline/evidence/public_core.h"
@@ -36,6 +39,7 @@ struct Population {
   std::span<const Profile> profiles;
   std::vector<uint32_t> owner_of;   // by account
   std::vector<RequestRef> requests;  // sorted by owner
+  std::vector<ClientChoice> choices;  // by request
   uint32_t owners = 0;
   Likeness likeness;  // of its owners, by client
   std::vector<uint32_t> first_of_account;  // its first request in `requests`; the rest follows in the profile's order
@@ -45,7 +49,8 @@ struct Population {
   std::vector<bool> multilingual;          // by owner: asks in many languages
   uint32_t multilingual_owners = 0;
 };
-Population MakePopulation(std::span<const Profile> profiles, const Tunables& tunables);
+// `look`: what is remembered in the profiles.
+Population MakePopulation(std::span<const Profile> profiles, LookRequests look, const Tunables& tunables);
 
 // A remembered request, also after it moved within its profile.
 struct RequestName {
@@ -59,7 +64,19 @@ struct Seed {
   std::vector<RequestName> requests;  // of a campaign of before: its hits, sorted. Else empty: all with an anchor
 };
 
-// Nothing when fewer than group_accounts_min owners remain.
-std::optional<Group> FitGroup(const Population& population, const Seed& seed, const Tunables& tunables);
+// Fits the groups of one look, one after another; what they ask in common is kept between them. The population must outlive it.
+class GroupFitter {
+ public:
+  GroupFitter(const Population& population, const Tunables& tunables);
+  ~GroupFitter();
+
+  // Nothing when fewer than group_accounts_min owners remain.
+  std::optional<Group> Fitted(const Seed& seed);
+
+ private:
+  class Fit;
+  CoreHolders holders_;
+  std::unique_ptr<Fit> fit_;
+};
 
 }  // namespace stillwatch::pipeline

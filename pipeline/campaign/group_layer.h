@@ -9,34 +9,34 @@
 #include <string_view>
 #include <vector>
 
-#include "pipeline/campaign/fit.h"
+#include "pipeline/campaign/everyone.h"
 #include "pipeline/campaign/group.h"
 #include "pipeline/policy/tunables.h"
 
 namespace stillwatch::pipeline {
 
-// One owner, with all that is remembered of its accounts.
+// One owner of a group, with all that is remembered of its accounts.
 struct OwnerView {
-  uint32_t owner = 0;
+  uint32_t place = 0;  // in Everyone::owners
   std::span<const RequestRef> requests;
-  std::vector<const RememberedRequest*> hits;  // of the group; empty for owners outside
+  std::vector<const RememberedRequest*> hits;  // of the group
 };
 
 struct GroupView {
-  std::span<const Profile> profiles;
+  const Everyone* everyone = nullptr;
   std::vector<OwnerView> members;
   std::vector<OwnerView> borrowers;  // pass by text alone
-  std::vector<OwnerView> outside;    // everybody else
+  std::vector<uint32_t> inside;      // places of both; everybody else is outside
   // The matched cohort: groups of as many owners outside as there are members, each matched to one of them by dialect
   // and volume (exchanges, within a factor of four), in an order that has nothing to do with arrival, none in two draws.
   // Empty: the population has too few. Language is not known here and not matched.
-  std::vector<std::vector<uint32_t>> draws;  // indexes of `outside`
+  std::vector<std::vector<uint32_t>> draws;  // places
+
+  uint64_t outside() const { return everyone->owners.size() - inside.size(); }
 };
 
-GroupView MakeGroupView(const Population& population, const Group& group);
-
-// Distinct accounts of an owner that have requests.
-std::vector<uint32_t> AccountsOf(const OwnerView& owner);
+// `everyone` is of the population of the group.
+GroupView MakeGroupView(const Everyone& everyone, const Group& group);
 
 enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kCohort, kNetwork };
 

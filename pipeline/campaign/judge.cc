@@ -70,33 +70,13 @@ T MedianOf(std::vector<T> values) {
   return *middle;
 }
 
-// What owners outside ask first in a conversation, as work items without the group's cores: the cohort that its
-// continuity is held against. At most so many owners, spread evenly over all.
-std::vector<WorkItem> CohortItems(const Population& population, const Group& group) {
-  constexpr uint32_t kOwnersMax = 2'000;
-  std::vector<bool> mine(population.owners, false);
-  for (const GroupMember& member : group.members) mine[member.owner] = true;
-  const uint32_t step = population.owners / kOwnersMax + 1;
-  std::vector<WorkItem> items;
-  for (const RequestRef& ref : population.requests) {
-    if (mine[ref.owner] || ref.owner % step != 0 || (ref.request->flags & kConversation) != 0) continue;
-    items.push_back(ItemOf(ref.owner, 0, *ref.request, group.cores));
-  }
-  return items;
-}
-
 // Layer 5, which needs the accounts outside.
-void MeasureElicitation(const Population& population, const Tunables& tunables, Group* group) {
-  std::vector<bool> member_owner(population.owners, false);
-  for (const GroupMember& member : group->members) member_owner[member.owner] = true;
-  for (const GroupMember& member : group->borrowers) member_owner[member.owner] = true;
+void MeasureElicitation(const Population& population, const GroupView& view, const Tunables& tunables, Group* group) {
   const uint8_t asks = static_cast<uint8_t>(std::min(tunables.elicitation_nats / 16, 255));
-
-  uint64_t out_asking = 0, out_requests = 0;
-  for (const RequestRef& ref : population.requests) {
-    if (member_owner[ref.owner]) continue;
-    ++out_requests;
-    out_asking += ref.request->elicitation >= asks;
+  uint64_t out_asking = view.everyone->asking, out_requests = view.everyone->requests;
+  for (uint32_t place : view.inside) {
+    out_asking -= view.everyone->owners[place].asking;
+    out_requests -= view.everyone->owners[place].requests.size();
   }
   // Members by owner: the same question of their hits only.
   std::map<uint32_t, std::vector<const RememberedRequest*>> hits_of;
@@ -211,7 +191,7 @@ uint64_t SquareRoot(uint64_t x) {
 
 }  // namespace
 
-void MeasureGroup(const Population& population, const Tunables& tunables, Group* group) {
+void MeasureGroup(const Population& population, const Everyone& everyone, CohortContinuity* cohort, const Tunables& tunables, Group* group) {
   KeepWhoAskInMany(population, tunables, group);
   CountTemplates(population, tunables, group);
   GroupCounts& counts = group->counts;
@@ -226,13 +206,14 @@ void MeasureGroup(const Population& population, const Tunables& tunables, Group*
   for (const GroupMember& member : group->members) hits.push_back(member.hits.size()), scores.push_back(member.score);
   const size_t items_each = MedianOf(hits);
   counts.continuity = MeasureContinuity(items, items_each, false, tunables);
-  counts.cohort = MeasureContinuity(CohortItems(population, *group), items_each, true, tunables);
+  std::vector<uint32_t> owners;
+  for (const GroupMember& member : group->members) owners.push_back(member.owner);
+  counts.cohort = cohort->Measure(std::move(owners), group->cores, items_each, tunables);
   group->evidence.work = DealerNats(counts.continuity, counts.cohort, tunables);
 
   group->evidence.content = std::min(MedianOf(scores), tunables.content_nats_max);
-  MeasureElicitation(population, tunables, group);
-
-  const GroupView view = MakeGroupView(population, *group);
+  const GroupView view = MakeGroupView(everyone, *group);
+  MeasureElicitation(population, view, tunables, group);
   for (size_t i = 0; i < kGroupLayers; ++i) group->findings[i] = GroupLayers()[i].measure(view, tunables);
   counts.draws = static_cast<uint32_t>(view.draws.size());
   CountFindings(group);

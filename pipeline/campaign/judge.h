@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/campaign/everyone.h"
 #include "pipeline/campaign/fit.h"
 #include "pipeline/campaign/group.h"
+#include "pipeline/evidence/cohort_continuity.h"
 #include "pipeline/evidence/edge.h"
 #include "pipeline/policy/tunables.h"
 
@@ -38,7 +40,8 @@ struct Judgement {
 };
 
 // Fills group->counts, findings and evidence (before explanations). After MeasureIdentity: what tells a task depends on it.
-void MeasureGroup(const Population& population, const Tunables& tunables, Group* group);
+// `everyone` and `cohort`: of the population, for all groups of a look.
+void MeasureGroup(const Population& population, const Everyone& everyone, CohortContinuity* cohort, const Tunables& tunables, Group* group);
 
 // What of the findings counts, into group->evidence.
 void CountFindings(Group* group);

@@ -28,12 +28,11 @@ using Histogram = std::array<int32_t, kBins>;  // each feature adds up to kOne
 size_t LengthBin(uint32_t tokens) { return std::min<size_t>(std::bit_width(tokens), kLengths - 1); }
 
 // False: too few requests to say.
-bool Residual(const OwnerView& owner, Histogram* out) {
-  std::vector<const RememberedRequest*> hits = owner.hits;
+bool Residual(std::span<const RequestRef> requests, std::vector<const RememberedRequest*> hits, Histogram* out) {
   std::sort(hits.begin(), hits.end());
   std::array<uint32_t, kBins> counts{};
   uint32_t n = 0;
-  for (const RequestRef& ref : owner.requests) {
+  for (const RequestRef& ref : requests) {
     if (std::binary_search(hits.begin(), hits.end(), ref.request)) continue;
     const RememberedRequest& r = *ref.request;
     ++n;
@@ -75,12 +74,12 @@ Finding MeasureResidual(const GroupView& view, const Tunables& tunables) {
   std::vector<Histogram> owners;
   Histogram histogram;
   for (const OwnerView& owner : view.members) {
-    if (owners.size() < kOwnersMax && Residual(owner, &histogram)) owners.push_back(histogram);
+    if (owners.size() < kOwnersMax && Residual(owner.requests, owner.hits, &histogram)) owners.push_back(histogram);
   }
   const size_t mine = owners.size();
   for (const std::vector<uint32_t>& draw : view.draws) {
     for (uint32_t i : draw) {
-      if (owners.size() < 2 * kOwnersMax && Residual(view.outside[i], &histogram)) owners.push_back(histogram);
+      if (owners.size() < 2 * kOwnersMax && Residual(view.everyone->owners[i].requests, {}, &histogram)) owners.push_back(histogram);
     }
   }
   Finding finding;

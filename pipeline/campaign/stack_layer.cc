@@ -16,51 +16,15 @@ namespace {
 constexpr uint32_t kClaimOwnersMin = 20;  // of a client family, before its transport is known
 constexpr uint32_t kUsualOneIn = 20;      // what fewer of a family's owners have is not its own
 
-// What an owner chose in most of some requests.
-struct Choice {
-  std::pair<uint32_t, uint32_t> parameters, transport;  // given the model; given the client family
-  uint32_t client = 0;
-};
-
-// The value that most of the requests have; ties by the smaller.
-template <typename Value>
-auto MajorityOf(std::span<const RememberedRequest* const> requests, Value value) {
-  std::map<decltype(value(*requests.front())), uint32_t> counts;
-  for (const RememberedRequest* r : requests) ++counts[value(*r)];
-  return std::max_element(counts.begin(), counts.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+// How often owners outside who name a client family have each transport. `self`: 1 where the owner itself is one of them.
+bool Known(const ChoicesOutside& transports, const std::pair<uint32_t, uint32_t>& transport, uint32_t self) {
+  const uint32_t of = transports.OfGiven(transport.first);
+  return transport.second != 0 && of != 0 && of - self >= kClaimOwnersMin;
 }
-
-Choice OwnerChoice(std::span<const RememberedRequest* const> requests) {
-  Choice choice;
-  choice.parameters = MajorityOf(requests, [](const auto& r) { return std::pair<uint32_t, uint32_t>(r.model, r.parameters); });
-  choice.client = MajorityOf(requests, [](const auto& r) { return r.client; });
-  choice.transport = MajorityOf(requests, [](const auto& r) { return std::pair<uint32_t, uint32_t>(r.client, r.transport); });
-  return choice;
+bool Contradicts(const ChoicesOutside& transports, const std::pair<uint32_t, uint32_t>& transport, uint32_t self) {
+  const uint32_t same = transports.Of(transport), alike = same == 0 ? 0 : same - self;
+  return alike * kUsualOneIn < transports.OfGiven(transport.first) - self;
 }
-
-// How often owners outside who name a client family have each transport.
-struct Claims {
-  std::map<uint32_t, std::map<uint32_t, uint32_t>> owners;  // family, transport
-  std::map<uint32_t, uint32_t> of;                          // family
-
-  void Note(const Choice& choice) {
-    if (choice.transport.second == 0) return;
-    ++owners[choice.transport.first][choice.transport.second];
-    ++of[choice.transport.first];
-  }
-  // `self`: 1 where the owner itself was noted.
-  bool Known(const Choice& choice, uint32_t self) const {
-    const auto at = of.find(choice.transport.first);
-    return choice.transport.second != 0 && at != of.end() && at->second - self >= kClaimOwnersMin;
-  }
-  bool Contradicts(const Choice& choice, uint32_t self) const {
-    const auto& family = owners.at(choice.transport.first);
-    const auto at = family.find(choice.transport.second);
-    const uint32_t alike = at == family.end() ? 0 : at->second - self;
-    return alike * kUsualOneIn < of.at(choice.transport.first) - self;
-  }
-};
 
 enum Count : size_t { kWhich, kNats, kOwners, kSeen, kClaims, kContradicting };
 enum Which : uint64_t { kParameters, kClient, kTransport, kClaim };
@@ -68,39 +32,35 @@ enum Which : uint64_t { kParameters, kClient, kTransport, kClaim };
 }  // namespace
 
 Finding MeasureStack(const GroupView& view, const Tunables& tunables) {
-  ChoiceCounts tuples_in, tuples_out, clients_in, clients_out, transports_in, transports_out;
-  Claims claims;
-  std::vector<Choice> outside;
-  std::vector<const RememberedRequest*> all;
-  for (const OwnerView& owner : view.outside) {
-    all.clear();
-    for (const RequestRef& ref : owner.requests) all.push_back(ref.request);
-    const Choice choice = OwnerChoice(all);
-    ++tuples_out[choice.parameters];
-    ++clients_out[{0, choice.client}];
-    if (choice.transport.second != 0) ++transports_out[choice.transport];
-    claims.Note(choice);
-    outside.push_back(choice);
+  const Everyone& everyone = *view.everyone;
+  ChoicesOutside tuples_out{everyone.parameters}, clients_out{everyone.clients}, transports_out{everyone.transports};
+  for (uint32_t place : view.inside) {
+    const StackChoice& choice = everyone.owners[place].stack;
+    tuples_out.left_out.Add(choice.parameters);
+    clients_out.left_out.Add({0, choice.client});
+    if (choice.transport.second != 0) transports_out.left_out.Add(choice.transport);
   }
   uint64_t known_out = 0, contradicting_out = 0;
-  for (const Choice& choice : outside) {
-    if (!claims.Known(choice, 1)) continue;
-    ++known_out;
-    contradicting_out += claims.Contradicts(choice, 1);
+  for (const auto& [transport, owners] : everyone.transports.counts) {
+    const uint32_t outside = transports_out.Of(transport);
+    if (outside == 0 || !Known(transports_out, transport, 1)) continue;
+    known_out += outside;
+    if (Contradicts(transports_out, transport, 1)) contradicting_out += outside;
   }
+  ChoiceCounts tuples_in, clients_in, transports_in;
   Finding finding;
   finding.counts[kOwners] = view.members.size();
   for (const std::vector<OwnerView>* some : {&view.members, &view.borrowers}) {
     for (const OwnerView& owner : *some) {
-      const Choice choice = OwnerChoice(owner.hits);
+      const StackChoice choice = StackChoiceOf(owner.hits);
       ++tuples_in[choice.parameters];
       ++clients_in[{0, choice.client}];
       if (choice.transport.second != 0) ++transports_in[choice.transport];
       if (some != &view.members) continue;
       finding.counts[kSeen] += choice.transport.second != 0;
-      if (!claims.Known(choice, 0)) continue;
+      if (!Known(transports_out, choice.transport, 0)) continue;
       ++finding.counts[kClaims];
-      finding.counts[kContradicting] += claims.Contradicts(choice, 0);
+      finding.counts[kContradicting] += Contradicts(transports_out, choice.transport, 0);
     }
   }
   const uint64_t expected_q8 = finding.counts[kClaims] * (contradicting_out + 1) * 256 / (known_out + 1);
@@ -108,7 +68,7 @@ Finding MeasureStack(const GroupView& view, const Tunables& tunables) {
                           ConcentrationNats(transports_in, transports_out),
                           ExcessNats(finding.counts[kContradicting], expected_q8)};
   const auto most = std::max_element(std::begin(nats), std::end(nats));
-  finding.known = !view.outside.empty();
+  finding.known = view.outside() != 0;
   finding.nats = std::min(*most, tunables.stack_nats_max);
   finding.counts[kWhich] = static_cast<uint64_t>(most - nats);
   finding.counts[kNats] = static_cast<uint64_t>(finding.nats) * 10 / 256;

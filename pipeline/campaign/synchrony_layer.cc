@@ -16,9 +16,9 @@ constexpr uint32_t kHandoverS = 30;     // a queue gives the work to another acc
 
 enum Count : size_t { kDays, kMost, kExpected, kMembers, kCohortTenths, k429, kAfter, kBefore };
 
-void AddHours(const GroupView& view, const OwnerView& owner, HourCounts* counts) {
+void AddHours(std::span<const Profile> profiles, std::span<const RequestRef> requests, HourCounts* counts) {
   std::vector<uint32_t> hours;
-  for (uint32_t account : AccountsOf(owner)) view.profiles[account].hours.List(&hours);
+  for (uint32_t account : AccountsOf(requests)) profiles[account].hours.List(&hours);
   std::sort(hours.begin(), hours.end());
   hours.erase(std::unique(hours.begin(), hours.end()), hours.end());
   for (uint32_t hour : hours) {
@@ -26,26 +26,11 @@ void AddHours(const GroupView& view, const OwnerView& owner, HourCounts* counts)
   }
 }
 
-// The hours of the whole population's life that profiles can hold.
-HourCounts Window(const GroupView& view) {
-  uint32_t newest = 0, oldest = UINT32_MAX;
-  for (const Profile& profile : view.profiles) {
-    if (profile.hours.newest == 0) continue;
-    newest = std::max(newest, profile.hours.newest);
-    oldest = std::min(oldest, static_cast<uint32_t>(std::max<int64_t>(profile.first_ns, 0) / 3'600'000'000'000));
-  }
-  HourCounts window;
-  if (newest == 0) return window;
-  window.first = std::max(std::min(oldest, newest), newest - std::min(newest, ActiveHours::kHours - 1));
-  window.active.assign(newest - window.first + 1, 0);
-  return window;
-}
-
 // 429s of members' hits, and whether another member's hit came within kHandoverS after and before each.
 void CountHandovers(const GroupView& view, Finding* finding) {
   std::vector<std::pair<uint32_t, uint32_t>> hits;  // time, owner
   for (const OwnerView& owner : view.members) {
-    for (const RememberedRequest* hit : owner.hits) hits.push_back({hit->time_s, owner.owner});
+    for (const RememberedRequest* hit : owner.hits) hits.push_back({hit->time_s, owner.place});
   }
   std::sort(hits.begin(), hits.end());
   const auto other_in = [&](uint32_t from, uint32_t to, uint32_t owner) {  // [from, to)
@@ -58,8 +43,8 @@ void CountHandovers(const GroupView& view, Finding* finding) {
     for (const RememberedRequest* hit : owner.hits) {
       if ((hit->flags & kLimited) == 0 || hit->time_s <= kHandoverS) continue;
       ++finding->counts[k429];
-      finding->counts[kAfter] += other_in(hit->time_s + 1, hit->time_s + 1 + kHandoverS, owner.owner);
-      finding->counts[kBefore] += other_in(hit->time_s - kHandoverS, hit->time_s, owner.owner);
+      finding->counts[kAfter] += other_in(hit->time_s + 1, hit->time_s + 1 + kHandoverS, owner.place);
+      finding->counts[kBefore] += other_in(hit->time_s - kHandoverS, hit->time_s, owner.place);
     }
   }
 }
@@ -72,16 +57,17 @@ Finding MeasureSynchrony(const GroupView& view, const Tunables& tunables) {
   CountHandovers(view, &finding);
   const int32_t handover = ExcessNats(finding.counts[kAfter], (finding.counts[kBefore] + 1) * 256);
   int64_t together = 0;
-  HourCounts mine = Window(view);
+  const Everyone& everyone = *view.everyone;
+  HourCounts mine{everyone.first_hour, std::vector<uint32_t>(everyone.hours, 0)};
   if (mine.active.size() >= kHoursMin && !view.draws.empty()) {
     finding.known = true;
     HourCounts all = mine;
     std::vector<HourCounts> draws(view.draws.size(), mine);
     for (size_t d = 0; d < draws.size(); ++d) {
-      for (uint32_t i : view.draws[d]) AddHours(view, view.outside[i], &draws[d]);
+      for (uint32_t i : view.draws[d]) AddHours(everyone.profiles, everyone.owners[i].requests, &draws[d]);
       for (size_t h = 0; h < all.active.size(); ++h) all.active[h] += draws[d].active[h];
     }
-    for (const OwnerView& owner : view.members) AddHours(view, owner, &mine);
+    for (const OwnerView& owner : view.members) AddHours(everyone.profiles, owner.requests, &mine);
     const Synchrony group = MeasureHours(mine, &all, tunables.synchrony_half_life_days);
     int64_t cohort = 0;
     for (const HourCounts& draw : draws) cohort = std::max(cohort, MeasureHours(draw, nullptr, tunables.synchrony_half_life_days).nats);

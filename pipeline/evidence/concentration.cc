@@ -9,16 +9,13 @@ namespace stillwatch::pipeline {
 // An owner's choice may be so much likelier than outside without saying anything.
 constexpr int32_t kOtherCrowd = 177;  // ln 2
 
-int32_t ConcentrationNats(const ChoiceCounts& inside, const ChoiceCounts& outside) {
-  std::map<uint32_t, uint32_t> inside_of, outside_of;
+int32_t ConcentrationNats(const ChoiceCounts& inside, const ChoicesOutside& outside) {
+  std::map<uint32_t, uint32_t> inside_of;
   for (const auto& [key, n] : inside) inside_of[key.first] += n;
-  for (const auto& [key, n] : outside) outside_of[key.first] += n;
   int64_t nats = 0;
   uint32_t total = 0;
   for (const auto& [key, n] : inside) {
-    const auto at = outside.find(key);
-    const uint64_t seen = at == outside.end() ? 0 : at->second;
-    const uint64_t of = outside_of.contains(key.first) ? outside_of.at(key.first) : 0;
+    const uint64_t seen = outside.Of(key), of = outside.OfGiven(key.first);
     nats += static_cast<int64_t>(n) * (LnRatioQ8(n, inside_of[key.first]) - LnRatioQ8(2 * seen + 1, 2 * of + 2));
     total += n;
   }

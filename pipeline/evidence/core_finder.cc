@@ -8,125 +8,57 @@
 #include "base/hash.h"
 #include "pipeline/evidence/flat_map.h"
 #include "pipeline/evidence/fragment_numbers.h"
-#include "pipeline/evidence/fragment_postings.h"
 
 namespace stillwatch::pipeline {
 
 namespace {
-
-struct Use {
-  uint32_t owners = 0;
-  uint32_t requests = 0;
-  uint32_t last_owner = UINT32_MAX;
-  uint32_t texts_count = 0;
-  uint32_t texts[3] = {};  // the first distinct ones
-
-  void Note(uint32_t owner, uint32_t text) {
-    owners += owner != last_owner;
-    ++requests;
-    last_owner = owner;
-    if (texts_count == 3 || std::find(texts, texts + texts_count, text) != texts + texts_count) return;
-    texts[texts_count++] = text;
-  }
-};
 
 uint32_t RootOf(std::vector<uint32_t>* parent, uint32_t x) {
   while ((*parent)[x] != x) x = (*parent)[x] = (*parent)[(*parent)[x]];
   return x;
 }
 
-// The fragments that enough owners use, sorted, in how many requests each, and where the requests hold them:
-// every fragment of a request is looked up once, later steps work on numbers.
-struct KeptFragments {
-  std::vector<uint32_t> fragments, requests;
-  std::vector<uint32_t> runs, run_start;  // indexes into `fragments`, in text order, by request
-
-  std::span<const uint32_t> run(size_t i) const { return {runs.data() + run_start[i], run_start[i + 1] - run_start[i]}; }
-};
-
-KeptFragments KeepFragments(std::span<const RequestRef> requests, const CoreOptions& options, uint64_t entries,
-                            uint32_t one_in) {
-  const SmallCounters counters = CountFragments(requests, entries);
-  FragmentNumbers numbers;
-  std::vector<Use> uses;
-  KeptFragments kept;
-  kept.run_start.reserve(requests.size() + 1);
-  kept.run_start.push_back(0);
-  const auto note = [&](size_t i) {
-    for (uint32_t number : kept.run(i)) uses[number].Note(requests[i].owner, requests[i].request->text_hash);
-  };
-  for (size_t i = 0; i < requests.size(); ++i) {
-    for (uint32_t fragment : ShinglesAhead(requests, i)) counters.Prefetch(Mix32(fragment)), numbers.Prefetch(Mix32(fragment));
-    for (uint32_t fragment : requests[i].request->shingles()) {
-      const uint32_t hash = Mix32(fragment);
-      if (!counters.Reaches(hash, options.owners_min)) continue;
-      if (one_in > 1 && (hash >> 8) % one_in != 0) continue;
-      const uint32_t number = numbers.NumberOf(fragment);
-      if (number == uses.size()) uses.emplace_back();
-      __builtin_prefetch(&uses[number], 1);
-      kept.runs.push_back(number);
-    }
-    kept.run_start.push_back(static_cast<uint32_t>(kept.runs.size()));
-    if (i != 0) note(i - 1);
-  }
-  if (!requests.empty()) note(requests.size() - 1);
-  std::vector<std::pair<uint32_t, uint32_t>> order;  // fragment, number
-  for (uint32_t number = 0; number < uses.size(); ++number) {
-    const Use& use = uses[number];
-    if (use.owners < options.owners_min || use.owners > options.owners_max ||
-        use.requests < options.requests_min || use.texts_count < std::min(options.texts_min, 3u)) {
-      continue;
-    }
-    order.push_back({numbers.fragments()[number], number});
-  }
-  std::sort(order.begin(), order.end());
-  std::vector<uint32_t> index_of(uses.size(), UINT32_MAX);
-  for (const auto& [fragment, number] : order) {
-    index_of[number] = static_cast<uint32_t>(kept.fragments.size());
-    kept.fragments.push_back(fragment);
-    kept.requests.push_back(uses[number].requests);
-  }
-  // Numbers to indexes, those of others out.
-  uint32_t to = 0;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    const uint32_t from = kept.run_start[i], end = kept.run_start[i + 1];
-    kept.run_start[i] = to;
-    for (uint32_t k = from; k < end; ++k) {
-      const uint32_t index = index_of[kept.runs[k]];
-      kept.runs[to] = index;
-      to += index != UINT32_MAX;
-    }
-  }
-  kept.run_start.back() = to;
-  kept.runs.resize(to);
-  return kept;
+bool IsKept(const FragmentRuns::Use& use, const CoreOptions& options) {
+  return use.owners >= options.owners_min && use.owners <= options.owners_max && use.requests >= options.requests_min &&
+         use.texts >= std::min(options.texts_min, 3u);
 }
 
 // Union of neighbours in a run (next and next but one, so that one stray word does not part it) that meet in
-// enough of their requests; the root of each set is its smallest. By requests, not by owners: where every account
+// enough of their requests; the root of each set is its smallest number. By requests, not by owners: where every account
 // uses every template, a phrase that two templates share would make them one.
-std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const KeptFragments& kept, uint32_t merge_percent) {
+std::vector<uint32_t> MergeRuns(const FragmentRuns& runs, std::span<const uint8_t> is_kept, uint32_t merge_percent) {
   struct Bounds {
     uint32_t requests;  // a pair meets in no more requests than hold its rarer fragment
     uint32_t needed;    // ... and must meet in so many of the more common one's
   };
   std::vector<Bounds> bounds;
-  bounds.reserve(kept.requests.size());
-  for (uint32_t held : kept.requests) {
-    bounds.push_back({held, static_cast<uint32_t>((uint64_t{held} * merge_percent + 99) / 100)});
+  bounds.reserve(runs.uses().size());
+  for (const FragmentRuns::Use& use : runs.uses()) {
+    bounds.push_back({use.requests, static_cast<uint32_t>((uint64_t{use.requests} * merge_percent + 99) / 100)});
   }
-  SmallCounters counters(kept.runs.size());
-  std::vector<uint64_t> keys;  // of the pairs that may merge, as often as they meet
-  for (size_t r = 0; r < requests.size(); ++r) {
-    const std::span<const uint32_t> run = kept.run(r);
-    for (size_t i = 0; i + 1 < run.size(); ++i) {
-      for (size_t j = i + 1; j < std::min(run.size(), i + 3); ++j) {
-        const Bounds a = bounds[run[i]], b = bounds[run[j]];
-        if (std::min(a.requests, b.requests) < std::max(a.needed, b.needed)) continue;
-        keys.push_back(static_cast<uint64_t>(std::min(run[i], run[j])) << 32 | std::max(run[i], run[j]));
-        counters.Add(Mix64(keys.back()));
+  // The pairs that may merge, as often as they meet. Which may is not to be foreseen, so it is counted and not branched on.
+  SmallCounters counters(runs.all().size() / 4);
+  std::vector<uint64_t> keys;
+  keys.reserve(runs.all().size());
+  for (size_t r = 0; r < runs.requests(); ++r) {
+    uint32_t run[kRequestFragments + 1];
+    Bounds of[kRequestFragments + 1];
+    size_t length = 0;
+    for (uint32_t number : runs.run(r)) {
+      run[length] = number, of[length] = bounds[number];
+      length += is_kept[number];
+    }
+    uint64_t mine[2 * kRequestFragments];
+    size_t n = 0;
+    for (size_t step = 1; step <= 2; ++step) {
+      for (size_t i = 0; i + step < length; ++i) {
+        const uint32_t x = run[i], y = run[i + step];
+        mine[n] = static_cast<uint64_t>(std::min(x, y)) << 32 | std::max(x, y);
+        n += std::min(of[i].requests, of[i + step].requests) >= std::max(of[i].needed, of[i + step].needed);
       }
     }
+    for (size_t i = 0; i < n; ++i) counters.Add(Mix64(mine[i]));
+    keys.insert(keys.end(), mine, mine + n);
   }
   FlatMap<uint32_t> meetings;
   std::vector<std::pair<uint64_t, uint32_t>> pairs;  // key, requests needed
@@ -135,7 +67,7 @@ std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const Kept
     if (!counters.Reaches(Mix64(key), needed)) continue;
     if (meetings[key]++ == 0) pairs.push_back({key, needed});
   }
-  std::vector<uint32_t> parent(kept.fragments.size());
+  std::vector<uint32_t> parent(runs.uses().size());
   std::iota(parent.begin(), parent.end(), 0);
   for (const auto& [key, needed] : pairs) {
     if (*meetings.Find(key) < needed || MutantIs("detect.merge_nothing")) continue;
@@ -148,11 +80,11 @@ std::vector<uint32_t> MergeRuns(std::span<const RequestRef> requests, const Kept
 
 }  // namespace
 
-void CoreSet::KeepHeld(std::vector<uint32_t>* out, size_t from) const {
-  if (out->size() == from) return;
-  std::sort(out->begin() + static_cast<ptrdiff_t>(from), out->end());
-  size_t kept = from;
-  for (size_t i = from; i < out->size();) {
+void CoreSet::KeepHeld(std::vector<uint32_t>* out) const {
+  if (out->empty()) return;
+  std::sort(out->begin(), out->end());
+  size_t kept = 0;
+  for (size_t i = 0; i < out->size();) {
     size_t end = i;
     while (end < out->size() && (*out)[end] == (*out)[i]) ++end;
     if (end - i >= cores[(*out)[i]].needed) (*out)[kept++] = (*out)[i];
@@ -163,96 +95,96 @@ void CoreSet::KeepHeld(std::vector<uint32_t>* out, size_t from) const {
 
 void CoreSet::CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
   out->clear();
-  AddCoresOf(request, out);
-}
-
-void CoreSet::AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const {
-  const size_t from = out->size();
   for (uint32_t maybe = index_.MaybeIn(request.shingles()); maybe != 0; maybe &= maybe - 1) {
     const uint32_t core = CoreOfFragment(request.fragments[std::countr_zero(maybe)]);
     if (core != UINT32_MAX) out->push_back(core);
   }
-  KeepHeld(out, from);
+  KeepHeld(out);
 }
 
-HeldCores CoreSet::HeldBy(const FragmentPostings& postings) const {
-  HeldCores held;
-  const auto close = [&](size_t request) {  // what was added to held.cores is this request's
-    if (held.cores.size() == held.start.back()) return;
-    held.requests.push_back(static_cast<uint32_t>(request));
-    held.start.push_back(static_cast<uint32_t>(held.cores.size()));
-  };
-  const std::span<const RequestRef> requests = postings.requests();
-  if (!postings.built()) {
-    for (size_t i = 0; i < requests.size(); ++i) {
-      AddCoresOf(*requests[i].request, &held.cores);
-      close(i);
-    }
-    return held;
-  }
-  std::vector<std::pair<uint32_t, uint32_t>> of_core;  // core, fragment
-  index_.ForEach([&](uint32_t fragment, uint32_t at) { of_core.push_back({core_of_[at], fragment}); });
-  std::sort(of_core.begin(), of_core.end());
-  std::vector<uint32_t> fill(requests.size() + 1, 0);
-  for (const auto& [core, fragment] : of_core) {
-    for (uint32_t request : postings.Of(fragment)) ++fill[request + 1];
-  }
-  for (size_t i = 1; i < fill.size(); ++i) fill[i] += fill[i - 1];
-  std::vector<uint32_t> all(fill.back());
-  for (const auto& [core, fragment] : of_core) {  // cores ascending, so each request's are
-    for (uint32_t request : postings.Of(fragment)) all[fill[request]++] = core;
-  }
-  for (size_t request = 0, i = 0; request < requests.size(); ++request) {
-    for (const size_t end = fill[request]; i < end;) {  // fill is now where a request ends
-      const uint32_t core = all[i];
-      uint32_t fragments = 0;
-      for (; i < end && all[i] == core; ++i) ++fragments;
-      if (fragments >= cores[core].needed) held.cores.push_back(core);
-    }
-    close(request);
-  }
-  return held;
+FragmentsByCore CoreSet::Fragments() const {
+  FragmentsByCore result;
+  std::vector<uint32_t> sorted(core_of_.size());
+  index_.ForEach([&](uint32_t fragment, uint32_t at) { sorted[at] = fragment; });
+  result.start.assign(cores.size() + 1, 0);
+  for (uint32_t core : core_of_) ++result.start[core + 1];
+  std::partial_sum(result.start.begin(), result.start.end(), result.start.begin());
+  result.fragments.resize(sorted.size());
+  std::vector<uint32_t> fill(result.start.begin(), result.start.end() - 1);
+  for (size_t at = 0; at < sorted.size(); ++at) result.fragments[fill[core_of_[at]]++] = sorted[at];
+  return result;
+}
+
+uint32_t SampledOneIn(std::span<const RequestRef> requests, const CoreOptions& options) {
+  return static_cast<uint32_t>(1 + CountEntries(requests) / std::max(options.entries_max, 1u));
 }
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options) {
+  return FindCores(requests, FragmentRuns(requests, options.owners_min, SampledOneIn(requests, options)), options);
+}
+
+CoreSet FindCores(std::span<const RequestRef> requests, const FragmentRuns& runs, const CoreOptions& options) {
   CoreSet set;
-  uint64_t entries = 0;
-  for (const RequestRef& ref : requests) entries += ref.request->fragments_count;
-  set.sampled_one_in = static_cast<uint32_t>(1 + entries / std::max(options.entries_max, 1u));
-
-  const KeptFragments kept = KeepFragments(requests, options, entries, set.sampled_one_in);
-  set.index_.Build(kept.fragments);
-  const std::vector<uint32_t> root = MergeRuns(requests, kept, options.merge_percent);
-
-  // Roots are the smallest of their set and `kept` is sorted, so cores come sorted by anchor.
-  set.core_of_.resize(kept.fragments.size());
-  std::vector<uint32_t> core_of_root(kept.fragments.size(), UINT32_MAX);
-  for (uint32_t i = 0; i < kept.fragments.size(); ++i) {
-    if (root[i] == i) {
-      core_of_root[i] = static_cast<uint32_t>(set.cores.size());
-      set.cores.push_back({.anchor = kept.fragments[i]});
-    }
-    ++set.cores[core_of_root[root[i]]].fragments;
-    set.core_of_[i] = core_of_root[root[i]];
+  set.sampled_one_in = SampledOneIn(requests, options);
+  std::vector<uint8_t> is_kept(runs.uses().size());
+  std::vector<std::pair<uint32_t, uint32_t>> order;  // fragment, number
+  for (uint32_t number = 0; number < is_kept.size(); ++number) {
+    const uint32_t fragment = runs.numbers().fragments()[number];
+    is_kept[number] = IsKept(runs.uses()[number], options) && (set.sampled_one_in == 1 || (Mix32(fragment) >> 8) % set.sampled_one_in == 0);
+    if (is_kept[number]) order.push_back({fragment, number});
   }
+  std::sort(order.begin(), order.end());
+  const std::vector<uint32_t> root = MergeRuns(runs, is_kept, options.merge_percent);
+
+  // In the order of fragments the first of a set is its anchor, so cores come sorted by anchor.
+  std::vector<uint32_t> fragments, core_of_root(root.size(), UINT32_MAX), core_of_number(root.size(), UINT32_MAX);
+  for (const auto& [fragment, number] : order) {
+    uint32_t& core = core_of_root[root[number]];
+    if (core == UINT32_MAX) {
+      core = static_cast<uint32_t>(set.cores.size());
+      set.cores.push_back({.anchor = fragment});
+    }
+    ++set.cores[core].fragments;
+    core_of_number[number] = core;
+    fragments.push_back(fragment);
+    set.core_of_.push_back(core);
+  }
+  set.index_.Build(fragments);
   for (Core& core : set.cores) core.needed = FragmentsNeeded(core.fragments);
-  std::vector<uint32_t> last_owner(set.cores.size(), UINT32_MAX);
-  set.held_.reserve(kept.runs.size());
-  set.held_start_.reserve(requests.size() + 1);
-  set.held_start_.push_back(0);
-  for (size_t r = 0; r < requests.size(); ++r) {
-    const size_t from = set.held_.size();
-    for (uint32_t index : kept.run(r)) set.held_.push_back(set.core_of_[index]);
-    set.KeepHeld(&set.held_, from);
-    for (size_t i = from; i < set.held_.size(); ++i) {
-      Core& core = set.cores[set.held_[i]];
-      ++core.requests;
-      core.owners += last_owner[set.held_[i]] != requests[r].owner;
-      last_owner[set.held_[i]] = requests[r].owner;
-    }
-    set.held_start_.push_back(static_cast<uint32_t>(set.held_.size()));
-  }
+  set.CollectHeld(requests, runs, core_of_number);
   return set;
+}
+
+void CoreSet::CollectHeld(std::span<const RequestRef> requests, const FragmentRuns& runs, std::span<const uint32_t> core_of_number) {
+  std::vector<uint32_t> last_owner(cores.size(), UINT32_MAX);
+  std::vector<uint8_t> times(cores.size(), 0);  // fragments of the request that is looked at
+  held_start_.reserve(requests.size() + 1);
+  held_start_.push_back(0);
+  uint32_t touched[kRequestFragments];
+  for (size_t r = 0; r < requests.size(); ++r) {
+    uint32_t n = 0;
+    for (uint32_t number : runs.run(r)) {
+      const uint32_t core = core_of_number[number];
+      if (core == UINT32_MAX) continue;
+      touched[n] = core;
+      n += times[core]++ == 0;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; ++i) {
+      const uint32_t core = touched[i];
+      if (times[core] >= cores[core].needed) touched[kept++] = core;
+      times[core] = 0;
+    }
+    std::sort(touched, touched + kept);
+    for (uint32_t i = 0; i < kept; ++i) {
+      Core& core = cores[touched[i]];
+      ++core.requests;
+      core.owners += last_owner[touched[i]] != requests[r].owner;
+      last_owner[touched[i]] = requests[r].owner;
+      held_.push_back(touched[i]);
+    }
+    held_start_.push_back(static_cast<uint32_t>(held_.size()));
+  }
 }
 
 }  // namespace stillwatch::pipeline

@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "pipeline/evidence/fragment_index.h"
+#include "pipeline/evidence/fragment_runs.h"
 #include "pipeline/profile/profile.h"
 
 namespace stillwatch::pipeline {
-
-// One remembered request and whose it is. `owner` is a dense index; lists are sorted by owner.
-struct RequestRef {
-  uint32_t account;  // index in the profile table
-  uint32_t owner;
-  const RememberedRequest* request;
-};
 
 struct CoreOptions {
   uint32_t owners_min = 3;
@@ -41,13 +35,10 @@ struct Core {
 // How many of a core's fragments a request must hold to hold the core.
 inline uint32_t FragmentsNeeded(uint32_t fragments) { return fragments == 1 ? 1 : std::max(2u, fragments * 3 / 10); }
 
-class FragmentPostings;
-
-// Which cores the requests of a list hold: those that hold any, ascending, and the cores of each, ascending.
-struct HeldCores {
-  std::vector<uint32_t> requests;
-  std::vector<uint32_t> cores, start = {0};
-  std::span<const uint32_t> of(size_t k) const { return {cores.data() + start[k], start[k + 1] - start[k]}; }
+// The fragments of each core, sorted.
+struct FragmentsByCore {
+  std::vector<uint32_t> fragments, start = {0};
+  std::span<const uint32_t> of(size_t core) const { return {fragments.data() + start[core], start[core + 1] - start[core]}; }
 };
 
 class CoreSet {
@@ -56,10 +47,7 @@ class CoreSet {
 
   // The cores that a request holds, ascending, replacing *out.
   void CoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
-  // The same, appended to *out.
-  void AddCoresOf(const RememberedRequest& request, std::vector<uint32_t>* out) const;
-  // The same for every request of the list that `postings` is of.
-  HeldCores HeldBy(const FragmentPostings& postings) const;
+  FragmentsByCore Fragments() const;
   // Index of the core that a fragment belongs to, or UINT32_MAX.
   uint32_t CoreOfFragment(uint32_t fragment) const {
     const uint32_t at = index_.Find(fragment);
@@ -74,9 +62,11 @@ class CoreSet {
   void VisitState(S& state);  // pipeline/snapshot/pipeline_state.cc
 
  private:
-  friend CoreSet FindCores(std::span<const RequestRef>, const CoreOptions&);
-  // Of the cores of single fragments from `from` on: sorted, each once, those with enough fragments.
-  void KeepHeld(std::vector<uint32_t>* out, size_t from) const;
+  friend CoreSet FindCores(std::span<const RequestRef>, const FragmentRuns&, const CoreOptions&);
+  // Of the cores of single fragments: sorted, each once, those with enough fragments.
+  void KeepHeld(std::vector<uint32_t>* out) const;
+  // Which cores each request holds, from the numbers of its fragments.
+  void CollectHeld(std::span<const RequestRef> requests, const FragmentRuns& runs, std::span<const uint32_t> core_of_number);
 
   FragmentIndex index_;
   std::vector<uint32_t> core_of_;
@@ -84,5 +74,9 @@ class CoreSet {
 };
 
 CoreSet FindCores(std::span<const RequestRef> requests, const CoreOptions& options);
+// The same. `runs`: of all fragments of the requests, or of those that are sampled, counted up to owners_min or less.
+CoreSet FindCores(std::span<const RequestRef> requests, const FragmentRuns& runs, const CoreOptions& options);
+// So many fragments there are for each one that is looked at.
+uint32_t SampledOneIn(std::span<const RequestRef> requests, const CoreOptions& options);
 
 }  // namespace stillwatch::pipeline

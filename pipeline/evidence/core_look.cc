@@ -33,19 +33,39 @@ std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span
   return requests;
 }
 
+namespace {
+
+// The runs may have so many entries more than one search for cores: four bytes each.
+constexpr uint64_t kRunsOver = 8;
+
+CoreOptions OptionsOf(uint32_t owners, const Tunables& tunables) {
+  return {.owners_min = tunables.core_owners_min,
+          .owners_max = CoreOwnersMax(owners, tunables),
+          .texts_min = tunables.core_texts_min,
+          .merge_percent = tunables.core_merge_percent,
+          .entries_max = tunables.index_entries_max};
+}
+
+}  // namespace
+
+LookRequests ReadRequests(std::span<const Profile> profiles, const Tunables& tunables) {
+  LookRequests look;
+  look.owner_of = OwnerIndexes(profiles, &look.owners);
+  look.requests = AllRequests(profiles, look.owner_of);
+  look.choices.reserve(look.requests.size());
+  for (const RequestRef& ref : look.requests) look.choices.push_back(ChoiceOf(*ref.request));
+  look.likeness = LikenessOf(look.requests, look.choices);
+  look.runs_of_all = CountEntries(look.requests) <= kRunsOver * tunables.index_entries_max;
+  const uint32_t one_in = look.runs_of_all ? 1 : SampledOneIn(look.requests, OptionsOf(look.owners, tunables));
+  look.runs = FragmentRuns(look.requests, tunables.core_owners_min, one_in);
+  return look;
+}
+
 CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables, const PublicList* list) {
-  CoreLook look;
-  look.profiles = profiles;
-  const std::vector<uint32_t> owner_of = OwnerIndexes(profiles, &look.owners);
-  look.requests = AllRequests(profiles, owner_of);
-  look.cores = FindCores(
-      look.requests, {.owners_min = tunables.core_owners_min,
-                      .owners_max = CoreOwnersMax(look.owners, tunables),
-                      .texts_min = tunables.core_texts_min,
-                      .merge_percent = tunables.core_merge_percent,
-                      .entries_max = tunables.index_entries_max});
-  PublicCores public_cores(LikenessOf(look.requests), look.cores.cores.size());
-  for (size_t i = 0; i < look.requests.size(); ++i) public_cores.Note(look.requests[i], look.cores.held(i));
+  CoreLook look{ReadRequests(profiles, tunables), profiles, {}, {}};
+  look.cores = FindCores(look.requests, look.runs, OptionsOf(look.owners, tunables));
+  PublicCores public_cores(look.likeness, look.cores.cores.size());
+  for (size_t i = 0; i < look.requests.size(); ++i) public_cores.Note(look.requests[i].owner, look.choices[i], look.cores.held(i));
   look.is_public = public_cores.Find(tunables);
   if (list != nullptr) list->Mark(look.cores, &look.is_public);
   return look;

@@ -8,16 +8,27 @@
 #include <vector>
 
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/fragment_runs.h"
+#include "pipeline/evidence/public_core.h"
 #include "pipeline/evidence/public_list.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile.h"
 
 namespace stillwatch::pipeline {
 
-struct CoreLook {
-  std::span<const Profile> profiles;
+// What is remembered, and of whom: all that is counted at a look starts here.
+struct LookRequests {
   uint32_t owners = 0;
+  std::vector<uint32_t> owner_of;    // by account
   std::vector<RequestRef> requests;  // sorted by owner
+  std::vector<ClientChoice> choices;  // by request
+  Likeness likeness;                 // of the owners, by client
+  FragmentRuns runs;                 // of the requests
+  bool runs_of_all = false;          // of all fragments; else there are too many, and `runs` has those that are sampled
+};
+
+struct CoreLook : LookRequests {
+  std::span<const Profile> profiles;
   CoreSet cores;                     // held(i): of requests[i]
   std::vector<bool> is_public;       // by core
 };
@@ -32,6 +43,8 @@ std::vector<uint32_t> OwnerIndexes(std::span<const Profile> profiles, uint32_t* 
 
 // Every remembered request, sorted by owner index.
 std::vector<RequestRef> AllRequests(std::span<const Profile> profiles, std::span<const uint32_t> owners);
+
+LookRequests ReadRequests(std::span<const Profile> profiles, const Tunables& tunables);
 
 // `list`: published prompts, public whoever sends them; may be null.
 CoreLook LookAtCores(std::span<const Profile> profiles, const Tunables& tunables, const PublicList* list = nullptr);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <tuple>
+#include <vector>
 
 #include "pipeline/profile/profile.h"
 
@@ -26,5 +28,8 @@ struct EdgeRecord {
 
   auto Key() const { return std::tie(a, b, layer); }
 };
+
+// Sorted by accounts and layer. Edges are large, so their places are sorted and each is moved once.
+std::vector<EdgeRecord> SortedEdges(std::span<const EdgeRecord> edges);
 
 }  // namespace stillwatch::pipeline

@@ -19,6 +19,7 @@ class FlatMap {
     slots_.assign(std::bit_ceil(expected * 2 + 16), Slot{});
     count_ = 0;
   }
+  void Prefetch(uint64_t key) const { __builtin_prefetch(&slots_[Home(key)], 1); }
   Value* Find(uint64_t key) {
     for (size_t at = Home(key);; at = (at + 1) & (slots_.size() - 1)) {
       if (!slots_[at].used) return nullptr;

@@ -1,6 +1,6 @@
 // Which requests of one look hold a fragment, so that a fit walks the requests that hold its cores and not all of them.
 // Fragments of fewer than `owners_min` owners are in no core and left out. Built once a look, then only read; four bytes
-// for each fragment of each request that is kept. Where requests hold more than `entries_max` fragments it stays unbuilt
+// for each fragment of each request that is kept. Where requests hold too many fragments for that it stays unbuilt
 // and whoever asks walks over all requests. Batch thread.
 #pragma once
 
@@ -8,25 +8,17 @@
 #include <span>
 #include <vector>
 
-#include "pipeline/evidence/core_finder.h"
-#include "pipeline/evidence/fragment_numbers.h"
+#include "pipeline/evidence/fragment_runs.h"
 
 namespace stillwatch::pipeline {
-
-// Fragments of the request some places on, to be prefetched: what a walk over requests looks up is all over memory.
-inline std::span<const uint32_t> ShinglesAhead(std::span<const RequestRef> requests, size_t i) {
-  constexpr size_t kAhead = 3;
-  return i + kAhead < requests.size() ? requests[i + kAhead].request->shingles() : std::span<const uint32_t>();
-}
-
-// How often requests hold each fragment, by Mix32 of it; `entries` fragments in all.
-SmallCounters CountFragments(std::span<const RequestRef> requests, uint64_t entries);
 
 class FragmentPostings {
  public:
   FragmentPostings() = default;
-  // `requests` sorted by owner; they must outlive this.
-  FragmentPostings(std::span<const RequestRef> requests, uint32_t owners_min, uint64_t entries_max);
+  // Unbuilt. The requests must outlive this.
+  explicit FragmentPostings(std::span<const RequestRef> requests) : requests_(requests) {}
+  // `runs`: of all fragments of `requests`.
+  FragmentPostings(std::span<const RequestRef> requests, FragmentRuns runs, uint32_t owners_min);
 
   // Indexes of requests, ascending; one as often as it holds the fragment.
   std::span<const uint32_t> Of(uint32_t fragment) const {

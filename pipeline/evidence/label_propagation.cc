@@ -23,26 +23,32 @@ std::vector<uint32_t> PropagateLabels(uint32_t nodes, std::span<const WeightedEd
 
   std::vector<uint32_t> label(nodes);
   std::iota(label.begin(), label.end(), 0);
-  std::vector<std::pair<uint32_t, int64_t>> votes;
+  std::vector<int64_t> votes(nodes, 0);  // by label, of the node that is looked at
+  std::vector<uint32_t> voted;
+  std::vector<uint8_t> stirred(nodes, 1);  // a neighbour moved since the node was looked at: else it would stay
   for (int round = 0; round < kRounds; ++round) {
     bool changed = false;
     for (uint32_t node = 0; node < nodes; ++node) {
-      votes.clear();
-      for (uint32_t i = start[node]; i < start[node + 1]; ++i) {
-        votes.push_back({label[neighbours[i].node], neighbours[i].weight});
+      if (!stirred[node]) continue;
+      stirred[node] = 0;
+      const std::span<const Neighbour> mine(neighbours.data() + start[node], start[node + 1] - start[node]);
+      if (mine.empty()) continue;
+      voted.clear();
+      for (const Neighbour& neighbour : mine) {
+        voted.push_back(label[neighbour.node]);
+        votes[voted.back()] += neighbour.weight;
       }
-      if (votes.empty()) continue;
-      std::sort(votes.begin(), votes.end());
       uint32_t best = label[node];
       int64_t best_weight = -1;
-      for (size_t i = 0; i < votes.size();) {
-        int64_t weight = 0;
-        const uint32_t candidate = votes[i].first;
-        for (; i < votes.size() && votes[i].first == candidate; ++i) weight += votes[i].second;
-        if (weight > best_weight) best = candidate, best_weight = weight;
+      for (uint32_t candidate : voted) {  // the heaviest, of equal ones the smallest
+        const int64_t weight = votes[candidate];
+        if (weight > best_weight || (weight == best_weight && candidate < best)) best = candidate, best_weight = weight;
       }
-      changed |= best != label[node];
+      for (uint32_t candidate : voted) votes[candidate] = 0;
+      if (best == label[node]) continue;
+      changed = true;
       label[node] = best;
+      for (const Neighbour& neighbour : mine) stirred[neighbour.node] = 1;
     }
     if (!changed) break;
   }

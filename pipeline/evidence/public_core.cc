@@ -9,68 +9,45 @@
 
 namespace stillwatch::pipeline {
 
-namespace {
-
-// Pairs of equal values, counted in a small table that is cleared by forgetting its round.
-class EqualPairs {
- public:
-  uint64_t Of(std::span<const uint32_t> values) {
-    if (slots_.size() < values.size() * 2) slots_.assign(std::bit_ceil(values.size() * 4), Slot{}), round_ = 0;
-    ++round_;
-    uint64_t pairs = 0;
-    for (uint32_t value : values) {
-      size_t at = Mix32(value) & (slots_.size() - 1);
-      while (slots_[at].round == round_ && slots_[at].value != value) at = (at + 1) & (slots_.size() - 1);
-      Slot& slot = slots_[at];
-      if (slot.round != round_) slot = {value, 0, round_};
-      pairs += slot.count++;
-    }
-    return pairs;
+uint64_t EqualPairs::Of(std::span<const ClientChoice> owners, size_t feature) {
+  if (slots_.size() < owners.size() * 2) slots_.assign(std::bit_ceil(owners.size() * 4), Slot{}), round_ = 0;
+  ++round_;
+  uint64_t pairs = 0;
+  for (const ClientChoice& choice : owners) {
+    const uint32_t value = choice.values[feature];
+    size_t at = Mix32(value) & (slots_.size() - 1);
+    while (slots_[at].round == round_ && slots_[at].value != value) at = (at + 1) & (slots_.size() - 1);
+    Slot& slot = slots_[at];
+    if (slot.round != round_) slot = {value, 0, round_};
+    pairs += slot.count++;
   }
-
- private:
-  struct Slot {
-    uint32_t value = 0, count = 0;
-    uint64_t round = 0;
-  };
-  std::vector<Slot> slots_;
-  uint64_t round_ = 0;
-};
-
-// Of choices, one an owner. `values` and `pairs` are scratch.
-template <typename Choices>
-Likeness Count(const Choices& choices, std::vector<uint32_t>* values, EqualPairs* pairs) {
-  Likeness likeness;
-  const uint64_t n = choices.size();
-  likeness.pairs = n * (n - (n != 0)) / 2;
-  for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
-    values->clear();
-    for (const auto& entry : choices) values->push_back(entry.choice.values[feature]);
-    likeness.equal_pairs[feature] = pairs->Of(*values);
-  }
-  return likeness;
-}
-
-}  // namespace
-
-ClientChoice ChoiceOf(const RememberedRequest& request) {
-  return {{SettingsOf(request), request.model, request.client}};
+  return pairs;
 }
 
 Likeness LikenessOf(std::span<const RequestRef> requests) {
-  struct Owner {
-    ClientChoice choice;
-  };
-  std::vector<Owner> owners;
+  std::vector<ClientChoice> choices;
+  for (const RequestRef& ref : requests) choices.push_back(ChoiceOf(*ref.request));
+  return LikenessOf(requests, choices);
+}
+
+Likeness LikenessOf(std::span<const RequestRef> requests, std::span<const ClientChoice> choices) {
+  std::vector<ClientChoice> owners;
   uint32_t last = UINT32_MAX;
-  for (const RequestRef& ref : requests) {
-    if (ref.owner == last) continue;
-    last = ref.owner;
-    owners.push_back({ChoiceOf(*ref.request)});
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].owner == last) continue;
+    last = requests[i].owner;
+    owners.push_back(choices[i]);
   }
-  std::vector<uint32_t> values;
   EqualPairs pairs;
-  return Count(owners, &values, &pairs);
+  return LikenessOf(owners, &pairs);
+}
+
+Likeness LikenessOf(std::span<const ClientChoice> owners, EqualPairs* pairs) {
+  Likeness likeness;
+  const uint64_t n = owners.size();
+  likeness.pairs = n * (n - (n != 0)) / 2;
+  for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) likeness.equal_pairs[feature] = pairs->Of(owners, feature);
+  return likeness;
 }
 
 bool MoreAlike(const Likeness& some, const Likeness& population, size_t feature, const Tunables& tunables) {
@@ -97,35 +74,35 @@ bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunabl
   return together * 256 >= among_others_q8 * tunables.public_lift_min * tunables.public_lift_min;
 }
 
-void PublicCores::Note(const RequestRef& ref, std::span<const uint32_t> cores) {
+bool PublicRule::IsPublic(std::span<const ClientChoice> owners) {
+  if (population_.pairs == 0 || owners.size() < tunables_.public_owners_min) return false;
+  const Likeness likeness = LikenessOf(owners, &pairs_);
+  for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
+    if (MoreAlike(likeness, population_, feature, tunables_)) return false;
+  }
+  return !MutantIs("detect.no_public_cores");
+}
+
+void PublicCores::Note(uint32_t owner, const ClientChoice& choice, std::span<const uint32_t> cores) {
   for (uint32_t core : cores) {
-    if (last_owner_[core] == ref.owner) continue;
-    last_owner_[core] = ref.owner;
-    uses_.push_back({core, ChoiceOf(*ref.request)});
+    if (last_owner_[core] == owner) continue;
+    last_owner_[core] = owner;
+    uses_.push_back({core, choice});
   }
 }
 
 std::vector<bool> PublicCores::Find(const Tunables& tunables) {
   std::vector<bool> is_public(last_owner_.size(), false);
-  if (population_.pairs == 0) return is_public;
   // By core, each in the order noted.
   std::vector<uint32_t> start(last_owner_.size() + 1, 0);
   for (const Use& use : uses_) ++start[use.core + 1];
   std::partial_sum(start.begin(), start.end(), start.begin());
-  std::vector<Use> by_core(uses_.size());
+  std::vector<ClientChoice> by_core(uses_.size());
   std::vector<uint32_t> fill(start.begin(), start.end() - 1);
-  for (const Use& use : uses_) by_core[fill[use.core]++] = use;
-  std::vector<uint32_t> values;
-  EqualPairs pairs;
+  for (const Use& use : uses_) by_core[fill[use.core]++] = use.choice;
+  PublicRule rule(population_, tunables);
   for (size_t core = 0; core < is_public.size(); ++core) {
-    const std::span<const Use> mine(by_core.data() + start[core], start[core + 1] - start[core]);
-    if (mine.size() < tunables.public_owners_min) continue;
-    const Likeness likeness = Count(mine, &values, &pairs);
-    bool alike = false;
-    for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
-      alike |= MoreAlike(likeness, population_, feature, tunables);
-    }
-    is_public[core] = !alike && !MutantIs("detect.no_public_cores");
+    is_public[core] = rule.IsPublic({by_core.data() + start[core], start[core + 1] - start[core]});
   }
   return is_public;
 }

@@ -24,7 +24,7 @@ struct ClientChoice {
 };
 // A model and its parameters, as one key.
 inline uint32_t SettingsOf(const RememberedRequest& r) { return static_cast<uint32_t>(r.model) << 16 | r.parameters; }
-ClientChoice ChoiceOf(const RememberedRequest& request);
+inline ClientChoice ChoiceOf(const RememberedRequest& r) { return {{SettingsOf(r), r.model, r.client}}; }
 
 // How alike the owners of a list of requests are, by feature: pairs of owners with the same value, and all pairs.
 struct Likeness {
@@ -32,8 +32,25 @@ struct Likeness {
   uint64_t pairs = 0;
 };
 
+// Counts pairs of owners with the same value, in a small table that is cleared by forgetting its round.
+class EqualPairs {
+ public:
+  uint64_t Of(std::span<const ClientChoice> owners, size_t feature);
+
+ private:
+  struct Slot {
+    uint32_t value = 0, count = 0;
+    uint64_t round = 0;
+  };
+  std::vector<Slot> slots_;
+  uint64_t round_ = 0;
+};
+
 // An owner counts by the first of its requests. `requests` sorted by owner.
 Likeness LikenessOf(std::span<const RequestRef> requests);
+Likeness LikenessOf(std::span<const RequestRef> requests, std::span<const ClientChoice> choices);
+// Of choices, one an owner.
+Likeness LikenessOf(std::span<const ClientChoice> owners, EqualPairs* pairs);
 
 // Whether owners are alike in a feature beyond what chance or another crowd of people would give: more than
 // public_likeness_percent of the population's equal pairs, and two pairs more.
@@ -54,12 +71,26 @@ uint64_t ExpectedAsAmongOthersQ8(const OwnersOf& a, const OwnersOf& b, uint64_t 
 // tied; this is its square, which only cores of a fifth of all owners or requests can reach without the other.)
 bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunables& tunables);
 
+// Whether a core is everybody's, by the choices of its owners, one each.
+class PublicRule {
+ public:
+  PublicRule(const Likeness& population, const Tunables& tunables) : population_(population), tunables_(tunables) {}
+
+  // Fewer than public_owners_min are too few to tell: then it is not.
+  bool IsPublic(std::span<const ClientChoice> owners);
+
+ private:
+  const Likeness population_;
+  const Tunables& tunables_;
+  EqualPairs pairs_;
+};
+
 // Collects who holds which core, then answers for each. Owners must come one after another.
 class PublicCores {
  public:
   PublicCores(const Likeness& population, size_t cores) : population_(population), last_owner_(cores, UINT32_MAX) {}
 
-  void Note(const RequestRef& ref, std::span<const uint32_t> cores);
+  void Note(uint32_t owner, const ClientChoice& choice, std::span<const uint32_t> cores);
   // By core: true when it is public. Cores of fewer than public_owners_min owners are not: too few to tell.
   std::vector<bool> Find(const Tunables& tunables);
 

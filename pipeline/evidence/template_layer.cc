@@ -122,26 +122,48 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
   uint64_t pairs = 0;
   for (const AccountCores& account : holdings.accounts) pairs += uint64_t{account.count} * account.count / 2;
   SmallCounters counters(pairs / 2);
-  const auto for_pairs = [&](auto visit) {
-    for (const AccountCores& account : holdings.accounts) {
-      const auto mine = holdings.of(account);
-      for (size_t i = 0; i < mine.size(); ++i) {
-        for (size_t j = i + 1; j < mine.size(); ++j) {
-          if (Apart(mine[i].requests, mine[j].requests)) visit(account, static_cast<uint64_t>(mine[i].core) << 32 | mine[j].core);
-        }
+  // Of one account; the table's lines are fetched while those of the account before are counted.
+  const auto pairs_of = [&](const AccountCores& account, std::vector<uint64_t>* keys) {
+    const auto mine = holdings.of(account);
+    keys->resize(mine.size() * mine.size() / 2);
+    size_t n = 0;
+    for (size_t i = 0; i < mine.size(); ++i) {
+      for (size_t j = i + 1; j < mine.size(); ++j) {
+        (*keys)[n] = static_cast<uint64_t>(mine[i].core) << 32 | mine[j].core;
+        n += Apart(mine[i].requests, mine[j].requests);
       }
     }
+    keys->resize(n);
   };
-  for_pairs([&](const AccountCores&, uint64_t key) { counters.Add(Mix64(key)); });
+  std::vector<uint64_t> of_account, of_last;
+  for (const AccountCores& account : holdings.accounts) {
+    pairs_of(account, &of_account);
+    for (uint64_t key : of_account) counters.Prefetch(Mix64(key));
+    for (uint64_t key : of_last) counters.Add(Mix64(key));
+    std::swap(of_account, of_last);
+  }
+  for (uint64_t key : of_last) counters.Add(Mix64(key));
   FlatMap<Together> together(holdings.all.size() / 4);
   std::vector<uint64_t> keys;
-  for_pairs([&](const AccountCores& account, uint64_t key) {
-    if (!counters.Reaches(Mix64(key), tunables.link_owners_min)) return;
-    Together& entry = together[key];
-    if (entry.owners == 0) keys.push_back(key);
-    if (entry.last_owner != account.owner) ++entry.owners;
-    entry.last_owner = account.owner;
-  });
+  const auto count = [&](uint32_t owner, std::span<const uint64_t> some) {
+    for (uint64_t key : some) {
+      Together& entry = together[key];
+      if (entry.owners == 0) keys.push_back(key);
+      if (entry.last_owner != owner) ++entry.owners;
+      entry.last_owner = owner;
+    }
+  };
+  of_last.clear();
+  uint32_t last_owner = UINT32_MAX;
+  for (const AccountCores& account : holdings.accounts) {
+    pairs_of(account, &of_account);
+    std::erase_if(of_account, [&](uint64_t key) { return !counters.Reaches(Mix64(key), tunables.link_owners_min); });
+    for (uint64_t key : of_account) together.Prefetch(key);
+    count(last_owner, of_last);
+    std::swap(of_account, of_last);
+    last_owner = account.owner;
+  }
+  count(last_owner, of_last);
   std::vector<WeightedEdge> links;
   for (uint64_t key : keys) {
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
@@ -285,8 +307,7 @@ TemplateLayerResult FindTemplateEdges(const CoreLook& look, const Tunables& tuna
   }
   std::sort(bundles.begin(), bundles.end());
   result.bundles = static_cast<uint32_t>(std::unique(bundles.begin(), bundles.end()) - bundles.begin());
-  std::sort(result.edges.begin(), result.edges.end(),
-            [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
+  result.edges = SortedEdges(result.edges);
   return result;
 }
 

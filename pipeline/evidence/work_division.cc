@@ -1,6 +1,7 @@
 #include "pipeline/evidence/work_division.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <tuple>
 
@@ -47,34 +48,12 @@ uint64_t PairsAcrossOwners(const std::vector<Keyed>& sorted, SameKey same) {
   return pairs;
 }
 
-// Fragments that more than half of an owner's items hold, sorted: a habit of wording.
-std::vector<uint32_t> HabitsOf(std::span<const WorkItem* const> mine) {
-  std::vector<uint32_t> all, habits;
-  for (const WorkItem* item : mine) all.insert(all.end(), item->payload.begin(), item->payload.end());
-  std::sort(all.begin(), all.end());
-  for (size_t i = 0; i < all.size();) {
-    size_t end = i;
-    while (end < all.size() && all[end] == all[i]) ++end;
-    if ((end - i) * 2 > mine.size() && mine.size() > 2) habits.push_back(all[i]);
-    i = end;
-  }
-  return habits;
+// Of a list of items, those that may be compared with this one: whose text is another.
+uint16_t OtherTexts(const WorkItem& item, std::span<const WorkItem* const> items) {
+  uint16_t others = 0;
+  for (size_t i = 0; i < items.size(); ++i) others |= static_cast<uint16_t>((items[i]->text != item.text) << i);
+  return others;
 }
-
-// Fragments of one list of items that come back in another one.
-struct Recurrence {
-  uint64_t hits = 0, of = 0;
-
-  void Compare(const WorkItem& a, const WorkItem& b, std::span<const uint32_t> habits) {
-    if (&a == &b || a.text == b.text) return;
-    for (uint32_t fragment : a.payload) {
-      if (std::binary_search(habits.begin(), habits.end(), fragment)) continue;
-      ++of;
-      hits += std::binary_search(b.payload.begin(), b.payload.end(), fragment);
-    }
-  }
-  uint32_t ppm() const { return of == 0 ? 0 : static_cast<uint32_t>(hits * 1'000'000 / of); }
-};
 
 uint32_t MedianOf(std::vector<uint32_t>& values) {
   if (values.empty()) return 0;
@@ -85,11 +64,41 @@ uint32_t MedianOf(std::vector<uint32_t>& values) {
 
 }  // namespace
 
-Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, bool without_habits, const Tunables& tunables) {
-  constexpr size_t kItemsMax = 12;        // bounds the pairs of one owner
+void ContinuityCount::Add(const Recurrence& own, const Recurrence& other, const Tunables& tunables) {
   constexpr uint64_t kComparedMin = 24;   // fragments of one owner, before its share means anything
   constexpr uint32_t kFloorPpm = 5'000;   // so many come back by chance at least: below that a ratio is noise
-  items_max = std::min(items_max, kItemsMax);
+  if (own.of < kComparedMin || other.of < kComparedMin) return;
+  ++result_.compared;
+  result_.returning += own.hits >= 2 && own.ppm() > uint64_t{tunables.continuity_ratio} * std::max(other.ppm(), kFloorPpm);
+  own_ppm_.push_back(own.ppm()), other_ppm_.push_back(other.ppm());
+}
+
+Continuity ContinuityCount::Take() {
+  result_.own_ppm = MedianOf(own_ppm_);
+  result_.other_ppm = MedianOf(other_ppm_);
+  return result_;
+}
+
+std::pair<Recurrence, Recurrence> Recurrences::Of(std::span<const WorkItem* const> mine, std::span<const WorkItem* const> theirs, bool without_habits) {
+  mine_.Fill(mine.size(), [&](size_t i) { return std::span<const uint32_t>(mine[i]->payload); });
+  theirs_.Fill(theirs.size(), [&](size_t i) { return std::span<const uint32_t>(theirs[i]->payload); });
+  Recurrence own, other;
+  for (const WorkItem* item : mine) {
+    const uint16_t own_others = OtherTexts(*item, mine), their_others = OtherTexts(*item, theirs);
+    const auto own_count = static_cast<uint32_t>(std::popcount(own_others)), their_count = static_cast<uint32_t>(std::popcount(their_others));
+    for (uint32_t fragment : item->payload) {
+      const ItemMasks::Slot held = mine_.Find(fragment);
+      if (without_habits && IsHabit(held.times, mine.size())) continue;
+      own.of += own_count, other.of += their_count;
+      own.hits += static_cast<uint32_t>(std::popcount(static_cast<uint16_t>(held.items & own_others)));
+      other.hits += static_cast<uint32_t>(std::popcount(static_cast<uint16_t>(theirs_.Find(fragment).items & their_others)));
+    }
+  }
+  return {own, other};
+}
+
+Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, bool without_habits, const Tunables& tunables) {
+  items_max = std::min(items_max, kContinuityItemsMax);
   std::vector<const WorkItem*> order;
   for (const WorkItem& item : items) order.push_back(&item);
   std::stable_sort(order.begin(), order.end(), [](const WorkItem* a, const WorkItem* b) { return a->owner < b->owner; });
@@ -100,24 +109,13 @@ Continuity MeasureContinuity(std::span<const WorkItem> items, size_t items_max, 
     if (end - i >= 2) owners.push_back(std::span(order).subspan(i, std::min(end - i, items_max)));
     i = end;
   }
-  Continuity result;
-  std::vector<uint32_t> own_ppm, other_ppm;
+  ContinuityCount count;
+  Recurrences recurrences;
   for (size_t o = 0; o < owners.size() && owners.size() > 1; ++o) {
-    const auto mine = owners[o], theirs = owners[(o + 1) % owners.size()];
-    const std::vector<uint32_t> habits = without_habits ? HabitsOf(mine) : std::vector<uint32_t>();
-    Recurrence own, other;
-    for (const WorkItem* item : mine) {
-      for (const WorkItem* again : mine) own.Compare(*item, *again, habits);
-      for (const WorkItem* foreign : theirs) other.Compare(*item, *foreign, habits);
-    }
-    if (own.of < kComparedMin || other.of < kComparedMin) continue;
-    ++result.compared;
-    result.returning += own.hits >= 2 && own.ppm() > uint64_t{tunables.continuity_ratio} * std::max(other.ppm(), kFloorPpm);
-    own_ppm.push_back(own.ppm()), other_ppm.push_back(other.ppm());
+    const auto [own, other] = recurrences.Of(owners[o], owners[(o + 1) % owners.size()], without_habits);
+    count.Add(own, other, tunables);
   }
-  result.own_ppm = MedianOf(own_ppm);
-  result.other_ppm = MedianOf(other_ppm);
-  return result;
+  return count.Take();
 }
 
 int32_t DealerNats(const Continuity& group, const Continuity& cohort, const Tunables& tunables) {

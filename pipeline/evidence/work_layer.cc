@@ -56,7 +56,7 @@ std::vector<Dealt> DealtRequests(const CoreLook& look, std::span<const uint32_t>
     if (prompt == UINT32_MAX) continue;
     uint32_t least[2] = {UINT32_MAX, UINT32_MAX};
     for (uint32_t fragment : look.requests[i].request->shingles()) {
-      if (is_prompt(look.cores.CoreOfFragment(fragment)) || fragment >= least[1]) continue;
+      if (fragment >= least[1] || is_prompt(look.cores.CoreOfFragment(fragment))) continue;
       least[1] = fragment;
       if (least[1] < least[0]) std::swap(least[0], least[1]);
     }

@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include "base/hash.h"
+#include "pipeline/evidence/cohort_continuity.h"
 #include "pipeline/evidence/core_finder.h"
+#include "pipeline/evidence/core_holders.h"
 #include "pipeline/evidence/elicitation.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/fragment_postings.h"
@@ -184,7 +186,7 @@ TEST(CoreFinder, CopiesOfOneTextAreNoTemplate) {
   EXPECT_TRUE(FindCores(requests.Refs(), {.texts_min = 3}).cores.empty());
 }
 
-TEST(FragmentPostings, RequestsWithACoreEqualAWalkOverAll) {
+TEST(CoreHolders, EqualAWalkOverAllRequests) {
   std::mt19937 random(12);
   Requests requests;
   for (uint32_t owner = 0; owner < 80; ++owner) {
@@ -206,22 +208,35 @@ TEST(FragmentPostings, RequestsWithACoreEqualAWalkOverAll) {
   const CoreSet cores = FindCores(some, {});
   const auto merged = [](const Core& core) { return core.fragments > 1; };
   ASSERT_TRUE(std::any_of(cores.cores.begin(), cores.cores.end(), merged));
-  for (const uint64_t entries_max : {0u, 1u << 20}) {  // without and with the index
-    const FragmentPostings postings(all, 3, entries_max);
-    EXPECT_EQ(postings.built(), entries_max != 0);
-    const HeldCores held = cores.HeldBy(postings);
-    size_t next = 0;
-    std::vector<uint32_t> oracle;
+  const Tunables tunables;
+  std::vector<ClientChoice> choices;
+  for (const RequestRef& ref : all) choices.push_back(ChoiceOf(*ref.request));
+  const Likeness population = LikenessOf(all);
+  for (const bool built : {false, true}) {  // without and with the index
+    const FragmentPostings postings = built ? FragmentPostings(all, FragmentRuns(all, 3), 3) : FragmentPostings(all);
+    EXPECT_EQ(postings.built(), built);
+    std::vector<std::vector<uint32_t>> oracle(cores.cores.size());
+    PublicCores public_cores(population, cores.cores.size());
+    std::vector<uint32_t> held;
     for (uint32_t i = 0; i < all.size(); ++i) {
-      cores.CoresOf(*all[i].request, &oracle);
-      if (oracle.empty()) continue;
-      ASSERT_LT(next, held.requests.size());
-      EXPECT_EQ(held.requests[next], i);
-      EXPECT_EQ(std::vector<uint32_t>(held.of(next).begin(), held.of(next).end()), oracle);
-      ++next;
+      cores.CoresOf(*all[i].request, &held);
+      for (uint32_t core : held) oracle[core].push_back(i);
+      public_cores.Note(all[i].owner, choices[i], held);
     }
-    EXPECT_EQ(next, held.requests.size());
-    EXPECT_LT(next, all.size());
+    const std::vector<bool> is_public = public_cores.Find(tunables);
+    CoreHolders holders(postings, choices, population, tunables);
+    for (int again = 0; again < 3; ++again) {  // the first time counted, then remembered, beside other cores
+      const auto found = holders.Of(cores);
+      ASSERT_EQ(found.size(), oracle.size());
+      for (size_t core = 0; core < oracle.size(); ++core) {
+        EXPECT_EQ(found[core]->requests, oracle[core]);
+        EXPECT_EQ(found[core]->is_public, is_public[core]);
+        std::set<uint32_t> owners;
+        for (uint32_t request : oracle[core]) owners.insert(all[request].owner);
+        EXPECT_EQ(found[core]->owner_list, std::vector<uint32_t>(owners.begin(), owners.end()));
+      }
+      holders.Of(FindCores(std::span(some).subspan(some.size() / 4), {.merge_percent = 90}));
+    }
   }
 }
 
@@ -237,6 +252,62 @@ TEST(LabelPropagation, TwoCliquesWithAWeakBridgeStayApart) {
   EXPECT_EQ(std::set<uint32_t>(label.begin(), label.begin() + 6).size(), 1u);
   EXPECT_EQ(std::set<uint32_t>(label.begin() + 6, label.end()).size(), 1u);
   EXPECT_NE(label[0], label[11]);
+}
+
+// Each node in turn takes the label that weighs most among its neighbours, all of them in each of 20 rounds.
+std::vector<uint32_t> SlowLabels(uint32_t nodes, const std::vector<WeightedEdge>& edges) {
+  std::vector<uint32_t> label(nodes);
+  for (uint32_t node = 0; node < nodes; ++node) label[node] = node;
+  for (int round = 0; round < 20; ++round) {
+    for (uint32_t node = 0; node < nodes; ++node) {
+      std::map<uint32_t, int64_t> votes;
+      for (const WeightedEdge& edge : edges) {
+        if (edge.a == node) votes[label[edge.b]] += edge.weight;
+        if (edge.b == node) votes[label[edge.a]] += edge.weight;
+      }
+      int64_t most = 0;
+      for (const auto& [candidate, weight] : votes) {
+        if (weight > most) most = weight, label[node] = candidate;
+      }
+    }
+  }
+  return label;
+}
+
+TEST(LabelPropagation, EqualsASlowOneOnRandomGraphs) {
+  std::mt19937 random(17);
+  for (int graph = 0; graph < 200; ++graph) {
+    const uint32_t nodes = 2 + static_cast<uint32_t>(random() % 60);
+    std::vector<WeightedEdge> edges;
+    for (size_t n = random() % (3 * nodes); n > 0; --n) {
+      const auto a = static_cast<uint32_t>(random() % nodes), b = static_cast<uint32_t>(random() % nodes);
+      if (a != b) edges.push_back({a, b, 1 + static_cast<int32_t>(random() % 4)});  // few weights: many ties
+    }
+    ASSERT_EQ(PropagateLabels(nodes, edges), SlowLabels(nodes, edges)) << graph;
+  }
+}
+
+TEST(SortedEdges, AreSortedByAccountsAndLayer) {
+  std::mt19937 random(18);
+  std::vector<EdgeRecord> edges;
+  for (uint32_t i = 0; i < 3'000; ++i) {
+    EdgeRecord& edge = edges.emplace_back();
+    for (AccountId* id : {&edge.a, &edge.b}) {
+      id->bytes[0] = static_cast<uint8_t>(random() % 8);
+      id->bytes[7] = static_cast<uint8_t>(random() % 2 * 200);
+      id->bytes[8] = static_cast<uint8_t>(random() % 4 * 80);  // some begin alike
+    }
+    edge.layer = random() % 2 == 0 ? Layer::kTemplate : Layer::kElicitation;
+    edge.count = i;
+  }
+  const std::vector<EdgeRecord> sorted = SortedEdges(edges);
+  ASSERT_EQ(sorted.size(), edges.size());
+  std::set<uint32_t> seen;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    EXPECT_FALSE(i != 0 && sorted[i].Key() < sorted[i - 1].Key());
+    EXPECT_TRUE(sorted[i].Key() == edges[sorted[i].count].Key());
+    EXPECT_TRUE(seen.insert(sorted[i].count).second);
+  }
 }
 
 std::vector<WorkItem> Items(std::mt19937* random, uint32_t owners, uint32_t each, uint32_t payloads, bool own_subjects) {
@@ -274,6 +345,95 @@ TEST(WorkDivision, CountsEqualAllPairs) {
   EXPECT_EQ(fast.pairs, pairs);
   EXPECT_EQ(fast.collisions, collisions);
   EXPECT_EQ(fast.crossing, crossing);
+}
+
+// Continuity by its definition: every fragment of every item against every other item.
+Continuity SlowContinuity(std::span<const WorkItem> items, size_t items_max, bool without_habits) {
+  std::map<uint32_t, std::vector<const WorkItem*>> by_owner;
+  for (const WorkItem& item : items) by_owner[item.owner].push_back(&item);
+  std::vector<std::vector<const WorkItem*>> owners;
+  for (auto& [owner, mine] : by_owner) {
+    if (mine.size() < 2) continue;
+    mine.resize(std::min({mine.size(), items_max, kContinuityItemsMax}));
+    owners.push_back(mine);
+  }
+  ContinuityCount count;
+  for (size_t o = 0; o < owners.size() && owners.size() > 1; ++o) {
+    const auto& mine = owners[o];
+    Recurrence own, other;
+    const auto compare = [&](const WorkItem& a, const WorkItem& b, Recurrence* to) {
+      if (a.text == b.text) return;
+      for (uint32_t fragment : a.payload) {
+        size_t times = 0;
+        for (const WorkItem* item : mine) times += static_cast<size_t>(std::ranges::count(item->payload, fragment));
+        if (without_habits && mine.size() > 2 && times * 2 > mine.size()) continue;
+        ++to->of;
+        to->hits += std::ranges::count(b.payload, fragment) != 0;
+      }
+    };
+    for (const WorkItem* a : mine) {
+      for (const WorkItem* b : mine) compare(*a, *b, &own);
+      for (const WorkItem* b : owners[(o + 1) % owners.size()]) compare(*a, *b, &other);
+    }
+    count.Add(own, other, {});
+  }
+  return count.Take();
+}
+
+void ExpectEqual(const Continuity& a, const Continuity& b) {
+  EXPECT_EQ(a.compared, b.compared);
+  EXPECT_EQ(a.returning, b.returning);
+  EXPECT_EQ(a.own_ppm, b.own_ppm);
+  EXPECT_EQ(a.other_ppm, b.other_ppm);
+}
+
+TEST(CohortContinuity, EqualsTheDefinitionWhoeverIsLeftOut) {
+  std::mt19937 random(31);
+  uint64_t compared = 0, returning = 0;
+  for (int world = 0; world < 60; ++world) {
+    Requests requests;
+    const uint32_t owners = 1 + random() % (world % 10 == 0 ? 3 : 40);
+    for (uint32_t owner = 0; owner < owners; ++owner) {
+      for (uint32_t n = random() % 16; n > 0; --n) {
+        std::vector<uint32_t> fragments;
+        for (uint32_t i = random() % 20; i > 0; --i) {
+          const uint32_t subject = random() % 3 == 0 ? owner * 50 + random() % 12 : 5'000 + random() % 300;
+          fragments.push_back(Mix32(subject));
+          if (random() % 200 == 0) fragments.push_back(fragments.back());
+        }
+        if (world % 3 == 0) fragments.insert(fragments.end(), {Mix32(77), Mix32(78), Mix32(owner)});  // a prompt, and a habit
+        requests.Add(owner, fragments);
+        if (random() % 12 == 0) requests.store.back().text_hash = random() % 4;
+        if (random() % 6 == 0) requests.store.back().flags |= kConversation;
+      }
+    }
+    const std::span<const RequestRef> all = requests.Refs();
+    const CoreSet cores = FindCores(all, {.owners_min = 2 + static_cast<uint32_t>(random() % 4)});
+    CohortContinuity cohort(all, owners);
+    for (size_t items_max = 0; items_max <= kContinuityItemsMax + 1; ++items_max) {
+      std::vector<uint32_t> left_out;
+      for (uint32_t owner = 0; owner < owners; ++owner) {
+        if (random() % 5 == 0) left_out.push_back(owner);
+      }
+      if (items_max % 4 == 0) left_out.clear();
+      std::shuffle(left_out.begin(), left_out.end(), random);
+      std::vector<WorkItem> items;
+      for (const RequestRef& ref : all) {
+        if (std::ranges::count(left_out, ref.owner) != 0 || (ref.request->flags & kConversation) != 0) continue;
+        WorkItem& item = items.emplace_back(WorkItem{ref.owner, 0, ref.request->text_hash, {}, 0});
+        for (uint32_t fragment : ref.request->shingles()) {
+          if (cores.CoreOfFragment(fragment) == UINT32_MAX) item.payload.push_back(fragment);
+        }
+      }
+      const Continuity slow = SlowContinuity(items, items_max, true);
+      ExpectEqual(cohort.Measure(left_out, cores, items_max, {}), slow);
+      ExpectEqual(MeasureContinuity(items, items_max, true, {}), slow);
+      ExpectEqual(MeasureContinuity(items, items_max, false, {}), SlowContinuity(items, items_max, false));
+      compared += slow.compared, returning += slow.returning;
+    }
+  }
+  EXPECT_GT(returning, 100u);
+  EXPECT_LT(returning, compared * 9 / 10);
 }
 
 // As many accounts of people as a small population has.
@@ -365,7 +525,7 @@ struct Phrase {
     const auto refs = requests.Refs();
     const CoreSet cores = FindCores(refs, {});
     PublicCores found(LikenessOf(refs), cores.cores.size());
-    for (size_t i = 0; i < refs.size(); ++i) found.Note(refs[i], cores.held(i));
+    for (size_t i = 0; i < refs.size(); ++i) found.Note(refs[i].owner, ChoiceOf(*refs[i].request), cores.held(i));
     return found.Find({})[cores.CoreOfFragment(core)];
   }
   uint32_t next_owner = 0;

@@ -168,16 +168,20 @@ Finding Measured(uint32_t probers, uint32_t members, uint32_t others) {
   World world;
   world.profiles.reserve(members + 400);
   std::vector<RequestRef> refs;
-  GroupView view;
   refs.reserve(members + 400);
   for (uint32_t i = 0; i < members + 400; ++i) {
     const bool probes = i < members ? i < probers : i - members < others;
     Profile* profile = world.Add(i, probes ? 20 : 1);
     world.Ask(profile, 10, kProbe);
     refs.push_back({i, i, &profile->requests[0]});
-    (i < members ? view.members : view.outside).push_back({i, std::span(&refs.back(), 1), {}});
   }
-  view.profiles = world.profiles;
+  const Everyone everyone = MakeEveryone(world.profiles, refs, {});
+  GroupView view;
+  view.everyone = &everyone;
+  for (uint32_t i = 0; i < members; ++i) {
+    view.members.push_back({i, everyone.owners[i].requests, {}});
+    view.inside.push_back(i);
+  }
   return MeasureExactRules(view, Tunables{});
 }
 

@@ -55,7 +55,7 @@ class Town {
     profile.last_ns = std::max(profile.last_ns, time_s * 1'000'000'000);
   }
   GroupView View() {
-    population = MakePopulation(profiles, {});
+    population = MakePopulation(profiles, ReadRequests(profiles, {}), {});
     group = Group{};
     for (uint32_t i = 0; i < profiles.size(); ++i) {
       if (!members[i]) continue;
@@ -63,7 +63,8 @@ class Town {
       member.account = i, member.owner = population.owner_of[i], member.id = profiles[i].id;
       for (uint32_t request : hits[i]) member.hits.push_back({.request = request, .core = 0, .content_nats = 0, .tuple_nats = 0, .time_s = 0, .text_hash = 0});
     }
-    return MakeGroupView(population, group);
+    everyone = MakeEveryone(population.profiles, population.requests, {});
+    return MakeGroupView(everyone, group);
   }
   uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random() % n); }
 
@@ -71,7 +72,13 @@ class Town {
   std::vector<Profile> profiles;
   std::vector<bool> members;
   std::map<uint32_t, std::vector<uint32_t>> hits;
+  void Measure() {
+    CohortContinuity cohort(population.requests, population.owners);
+    MeasureGroup(population, everyone, &cohort, Tunables{}, &group);
+  }
+
   Population population;
+  Everyone everyone;
   Group group;
 };
 
@@ -125,7 +132,7 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
     for (const auto& draw : view.draws) {
       for (uint32_t i : draw) {
         if (drawn.size() < view.draws.size()) drawn.resize(view.draws.size());
-        drawn[static_cast<size_t>(&draw - view.draws.data())].insert(view.profiles[view.outside[i].requests.front().account].id);
+        drawn[static_cast<size_t>(&draw - view.draws.data())].insert(view.everyone->profiles[view.everyone->owners[i].requests.front().account].id);
       }
     }
     return drawn;
@@ -141,7 +148,7 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
     std::map<uint32_t, int> by_dialect;
     for (uint32_t i : draw) {
       EXPECT_TRUE(seen.insert(i).second) << "an owner in two draws";
-      ++by_dialect[town.profiles[view.outside[i].requests.front().account].dialects];
+      ++by_dialect[town.profiles[view.everyone->owners[i].requests.front().account].dialects];
     }
     for (const auto& [dialect, n] : by_dialect) EXPECT_LE(n, members_by_dialect[dialect]);
   }
@@ -156,6 +163,59 @@ TEST(GroupView, TheCohortIsMatchedAndDisjointAndIndependentOfArrival) {
   for (const auto& draw : drawn) one.insert(draw.begin(), draw.end());
   for (const auto& draw : ids(&other)) two.insert(draw.begin(), draw.end());
   EXPECT_EQ(one, two);
+}
+
+TEST(Everyone, LessTheGroupIsWhoIsOutside) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    Town town(seed);
+    for (int i = 0; i < 60; ++i) {
+      const bool member = town.Below(4) == 0;
+      Profile& profile = town.Add(member);
+      profile.owner = 1 + town.Below(40);  // some have two accounts
+      profile.created_s = town.Below(3) == 0 ? 0 : kStart - 86'400 * town.Below(30);
+      profile.home.Note(static_cast<uint16_t>(town.Below(5)));
+      for (uint32_t n = member ? 2 : town.Below(5); n > 0; --n) {
+        RememberedRequest& request = town.Ask(member);
+        request.model = static_cast<uint16_t>(town.Below(2)), request.parameters = static_cast<uint16_t>(town.Below(3));
+        request.client = static_cast<uint16_t>(town.Below(3)), request.transport = static_cast<uint16_t>(town.Below(3));
+        request.elicitation = static_cast<uint8_t>(town.Below(200));
+      }
+    }
+    const GroupView view = town.View();
+    std::set<uint32_t> inside;
+    for (uint32_t i = 0; i < town.profiles.size(); ++i) {
+      if (town.members[i]) inside.insert(town.population.owner_of[i]);
+    }
+    std::vector<RequestRef> others;  // the same without the group's owners
+    for (const RequestRef& ref : town.population.requests) {
+      if (!inside.contains(ref.owner)) others.push_back(ref);
+    }
+    const Everyone outside = MakeEveryone(town.profiles, others, {});
+    EXPECT_EQ(view.outside(), outside.owners.size());
+    uint64_t requests = town.everyone.requests, asking = town.everyone.asking, networks = town.everyone.networks.known, signups = town.everyone.signups.known;
+    ChoicesOutside parameters{town.everyone.parameters}, clients{town.everyone.clients}, transports{town.everyone.transports};
+    ChoicesOutside network{town.everyone.networks.sums}, signup{town.everyone.signups.sums};
+    for (uint32_t place : view.inside) {
+      const Everyone::Owner& owner = town.everyone.owners[place];
+      requests -= owner.requests.size(), asking -= owner.asking;
+      parameters.left_out.Add(owner.stack.parameters), clients.left_out.Add({0, owner.stack.client});
+      if (owner.stack.transport.second != 0) transports.left_out.Add(owner.stack.transport);
+      if (const auto& choice = town.everyone.networks.of[place]; choice.second != 0) --networks, network.left_out.Add(choice);
+      if (const auto& choice = town.everyone.signups.of[place]; choice.second != 0) --signups, signup.left_out.Add(choice);
+    }
+    EXPECT_EQ(requests, outside.requests);
+    EXPECT_EQ(asking, outside.asking);
+    EXPECT_EQ(networks, outside.networks.known);
+    EXPECT_EQ(signups, outside.signups.known);
+    const auto equal = [](const ChoicesOutside& some, const ChoiceSums& oracle) {
+      for (const auto& [choice, n] : some.all.counts) {
+        EXPECT_EQ(some.Of(choice), oracle.Of(choice));
+        EXPECT_EQ(some.OfGiven(choice.first), oracle.OfGiven(choice.first));
+      }
+    };
+    equal(parameters, outside.parameters), equal(clients, outside.clients), equal(transports, outside.transports);
+    equal(network, outside.networks.sums), equal(signup, outside.signups.sums);
+  }
 }
 
 TEST(GroupView, NoCohortWhereNobodyIsLikeTheMembers) {
@@ -363,7 +423,15 @@ TEST(Concentration, EqualsTheFormulaInFloatingPoint) {
       for (const auto& [other, m] : outside) out_of += other.first == key.first ? m : 0, seen += other == key ? m : 0;
       slow += n * (std::log(n / of) - std::log((2 * seen + 1) / (2 * out_of + 2)) - std::log(2.0)) - std::log(total + 1);
     }
-    EXPECT_NEAR(ConcentrationNats(inside, outside) / 256.0, std::max(slow, 0.0), 0.02 * total);
+    ChoiceSums all;  // those outside and some who are left out
+    ChoicesOutside sums{all};
+    for (const auto& [choice, n] : outside) {
+      for (uint32_t i = 0; i < n; ++i) all.Add(choice);
+    }
+    for (const auto& [choice, n] : inside) {
+      for (uint32_t i = 0; i < n / 2; ++i) all.Add(choice), sums.left_out.Add(choice);
+    }
+    EXPECT_NEAR(ConcentrationNats(inside, sums) / 256.0, std::max(slow, 0.0), 0.02 * total);
   }
 }
 
@@ -597,7 +665,7 @@ TEST(MovedConversations, TheirDemandsToGoOnAreNoClass) {
     AskOn(&town);
     town.View();
     town.group.evidence.identity = moved ? kFamily : kFamily - 1;
-    MeasureGroup(town.population, tunables, &town.group);
+    town.Measure();
     EXPECT_EQ(town.group.counts.hits, 48u);
     EXPECT_EQ(town.group.counts.conversation_hits, 24u);
     EXPECT_EQ(town.group.counts.hit_pairs, moved ? 28u * 9 : 28u * 36);
@@ -616,7 +684,7 @@ TEST(MovedConversations, FewBeginningsTellNothing) {
   }
   town.View();
   town.group.evidence.identity = kFamily;
-  MeasureGroup(town.population, Tunables{}, &town.group);
+  town.Measure();
   EXPECT_EQ(town.group.counts.equal_pairs, 28u) << "one beginning an account: all hits tell";
 }
 
