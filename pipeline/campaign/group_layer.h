@@ -38,7 +38,7 @@ GroupView MakeGroupView(const Population& population, const Group& group);
 // Distinct accounts of an owner that have requests.
 std::vector<uint32_t> AccountsOf(const OwnerView& owner);
 
-enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kCohort, kNetwork };
+enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kMeaning, kCohort, kNetwork };
 
 // The others are told in the verdict and move nothing: neither label, nor the two families that a verdict above observe
 // needs. People share an address, a day of sign-up, a language and what they write for ordinary reasons, and on development

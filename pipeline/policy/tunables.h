@@ -15,6 +15,7 @@ struct Tunables {
   uint32_t fragment_rows_max = 1u << 20;  // fragments seen from two owners or more; 48 bytes each
   uint32_t doorkeeper_rows = 1u << 22;  // fragments seen from one owner; 8 bytes each
   uint32_t index_entries_max = 4u << 20;  // (fragment, request) pairs in one evaluation; above, sampled
+  uint32_t cluster_rows_max = 1u << 14;  // semantic clusters; 669 bytes each. More find no place in the buckets
   uint32_t campaigns_max = 256;         // held at one time; the smallest is given up, counted
   uint32_t accounts_per_part = 1'000;   // of one verdict record, so that it stays below Kafka's 1 MB
   uint32_t retention_days = 60;         // content evidence does not decay, it expires
