@@ -1,7 +1,7 @@
 // Layer 4 of a whole group: do its accounts come back to the same semantic clusters (evidence/semantic_clusters.h) more than
 // accounts outside do? A cluster is the group's when a tenth of its owners and three at least use it. An account, itself left
 // out of that, counts by its requests in them against how often such requests come from outside, and only with three in one
-// cluster or with two clusters. The group's is the median account's, less the same of the matched cohort's best draw.
+// cluster or with two clusters. The group's is the median account's, less the same of the matched cohort's best draw. Look-alikes score as campaigns do: it stays a hint.
 #include <algorithm>
 
 #include "base/mutant.h"
@@ -152,7 +152,7 @@ Finding MeasureSemantic(const GroupView& view, const Tunables& tunables) {
     cohort.nats = std::max(cohort.nats, here.nats), cohort.speaking = std::max(cohort.speaking, here.speaking);
     finding.counts[kCohortOwners] = std::max<uint64_t>(finding.counts[kCohortOwners], owners.size());
   }
-  finding.nats = std::min(std::max(said.nats - cohort.nats, 0), tunables.content_nats_max);
+  finding.nats = std::min(std::max(said.nats - cohort.nats, 0), tunables.hint_nats_max);
   finding.counts[kSpeaking] = said.speaking;
   finding.counts[kClusters] = said.clusters;
   finding.counts[kCohortSpeaking] = cohort.speaking;

@@ -71,10 +71,10 @@ struct Tunables {
   // --- Layer 10: exact rules ----------------------------------------------------------------------
   uint32_t probe_sets_min = 8;          // distinct sets of biased token ids under which one token's odds were asked: people read a few labels'
 
-  // --- Layers of a whole group: 6, 8, 9, 11 -------------------------------------------------------
+  // --- Layers of a whole group: 4, 6, 8, 9, 11 ----------------------------------------------------
   uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today
   int32_t timing_nats_max = Nats(60);   // as much as the client stack
-  int32_t hint_nats_max = Nats(20);     // sign-ups, residual traffic, network: told and not counted, classes share them all
+  int32_t hint_nats_max = Nats(20);     // semantic clusters, sign-ups, residual traffic, network: told and not counted, classes share them all
 
   // --- Layer 2: migration -------------------------------------------------------------------------
   uint32_t migration_rows_max = 1u << 18;   // ids, and again conversations, whose owner is known; 32 bytes each;

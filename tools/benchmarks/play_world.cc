@@ -140,7 +140,8 @@ class OnlySketches final : public gpu::Backend {
 
 // Layer 4 on groups of the truth.
 Status WriteClusters(const std::string& path, const stillgen::World& world, const std::string& account_key, const pipeline::AccountDirectory* names,
-                     std::span<const pipeline::Profile> profiles, const pipeline::Tunables& tunables) {
+                     std::span<const pipeline::Profile> profiles, pipeline::Tunables tunables) {
+  tunables.hint_nats_max = tunables.content_nats_max;  // whole, not cut to a hint
   constexpr size_t kNeighbours = 30;
   std::ofstream file(path, std::ios::trunc);
   file << "group,kind,accounts,nats,speaking,clusters,cohort_speaking,cohort\n";

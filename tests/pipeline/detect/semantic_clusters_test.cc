@@ -385,7 +385,9 @@ class Village {
       GroupMember& member = group.members.emplace_back();
       member.account = i, member.owner = population.owner_of[i], member.id = profiles[i].id;
     }
-    return MeasureSemantic(MakeGroupView(population, group), {});
+    Tunables whole;  // not cut to a hint
+    whole.hint_nats_max = whole.content_nats_max;
+    return MeasureSemantic(MakeGroupView(population, group), whole);
   }
 
   std::mt19937 random;
