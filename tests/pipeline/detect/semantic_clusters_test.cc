@@ -13,7 +13,10 @@
 #include "base/hash.h"
 #include "pipeline/campaign/group_layers.h"
 #include "pipeline/evidence/semantic_clusters.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/profile/profile.h"
+#include "pipeline/sink/memory_sink.h"
+#include "tests/pipeline/detect/crowd.h"
 
 namespace stillwatch::pipeline {
 namespace {
@@ -509,6 +512,44 @@ TEST(SemanticLayer, IsToldAndNotCounted) {
   Group group;
   group.findings[static_cast<size_t>(row - layers.begin())].nats = Nats(100);
   for (const EvidenceFamily family : {EvidenceFamily::kContent, EvidenceFamily::kTiming, EvidenceFamily::kStack}) EXPECT_EQ(FamilyNats(group, family), 0);
+}
+
+// A whole run with embeddings and one without: the same records but for what layer 4 tells.
+TEST(SemanticLayer, NothingThatDecidesReadsIt) {
+  const crowd::Crowd crowd = crowd::MakeCrowd({.seed = 3, .chat_accounts = 200, .app_accounts = 5, .framework_accounts = 40, .classes = 1, .harnesses = 1,
+                                               .batch_jobs = 1, .pack_users = 10, .t1 = true, .t4 = true});
+  gpu::BackendOptions backend_options;
+  backend_options.window_bytes = 16 << 20, backend_options.representatives_max = 64;
+  auto backend = gpu::MakeCpuBackend(backend_options);
+  ASSERT_TRUE(backend.ok()) << backend.message();
+  MemorySink sinks[2];
+  for (const bool embeds : {false, true}) {
+    PipelineOptions options;
+    options.token_hash = crowd::TokenOf;
+    options.tunables.profiles_max = 4096;
+    Pipeline pipeline(std::move(options), embeds ? backend.value().get() : nullptr, &sinks[embeds], nullptr);
+    dataplane::ExchangeBuilder builder;
+    for (size_t i = 0; i < crowd.requests.size(); ++i) pipeline.OnExchange(crowd::BuildExchange(crowd, crowd.requests[i], i, &builder));
+    ASSERT_TRUE(pipeline.Finish().ok());
+  }
+  const auto told = [](MemorySink& sink) {
+    std::vector<std::string> verdicts;
+    int32_t most = 0;
+    for (const auto* record : sink.Records<v1::CampaignVerdict>()) {
+      v1::CampaignVerdict verdict = *record;
+      verdict.clear_epoch();
+      for (v1::Evidence& evidence : *verdict.mutable_evidence()) {
+        if (evidence.layer() == 4) most = std::max(most, evidence.weight()), evidence.Clear();
+      }
+      verdicts.push_back(verdict.SerializeAsString());
+    }
+    return std::pair(verdicts, most);
+  };
+  EXPECT_EQ(told(sinks[0]).first, told(sinks[1]).first);
+  EXPECT_EQ(told(sinks[0]).second, 0);
+  EXPECT_EQ(told(sinks[1]).second, Tunables{}.hint_nats_max) << "it had something to tell";
+  ASSERT_FALSE(sinks[0].Lines(Topic::kEnforcementAdvice).empty());
+  EXPECT_EQ(sinks[0].Lines(Topic::kEnforcementAdvice), sinks[1].Lines(Topic::kEnforcementAdvice));
 }
 
 }  // namespace
