@@ -55,6 +55,7 @@ Result<std::string> Pipeline::Erase(const std::string& account, const std::strin
     const auto others = profiles_.all();
     const bool last_of_owner = std::none_of(others.begin(), others.end(), [&](const Profile& p) { return p.owner == owner; });
     if (last_of_owner && !MutantIs("erase.fragments_stay")) fragments_.ForgetOwner(owner);
+    if (last_of_owner && clusters_.on() && !MutantIs("erase.clusters_stay")) ForgetClusters(clusters_.ForgetOwner(owner));
   }
   const size_t pairs = migration_.Erase(id, index, moved);
   const size_t campaigns = MutantIs("erase.campaigns_keep_it") ? 0 : book_.Erase(id);

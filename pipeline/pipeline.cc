@@ -67,16 +67,9 @@ AccountId IdOf(const ExchangeHeader& h) {
   return id;
 }
 
-uint64_t OwnerOf(const Profile& profile) {
-  if (profile.organisation != 0) return profile.organisation;
-  uint64_t account;
-  std::memcpy(&account, profile.id.bytes, sizeof account);
-  return account;
-}
-
 void TakeOver(const AccountDirectory::Entry& entry, Profile* profile) {
-  profile->organisation = entry.organisation;
-  profile->created_s = entry.created_s;
+  profile->owner = entry.organisation != 0 ? entry.organisation : OwnOwner(profile->id);
+  profile->created_s = static_cast<uint32_t>(std::clamp<int64_t>(entry.created_s, 0, UINT32_MAX));
 }
 
 }  // namespace
@@ -89,6 +82,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       profiles_(options_.tunables.profiles_max),
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
       migration_(options_.tunables),
+      clusters_(backend_ == nullptr ? 0 : options_.tunables.cluster_rows_max),
       partner_fragments_(options_.partners.size()),
       imports_(options_.partners, options_.salt),
       book_(options_.salt, options_.tunables.campaigns_max) {
@@ -104,6 +98,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(fragments_.counters());
   registry_->Register(feedback_.counters());
   registry_->Register(migration_.counters());
+  registry_->Register(clusters_.counters());
   registry_->Register(imports_.counters());
 }
 
@@ -114,6 +109,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(fragments_.counters());
   registry_->Unregister(feedback_.counters());
   registry_->Unregister(migration_.counters());
+  registry_->Unregister(clusters_.counters());
   registry_->Unregister(imports_.counters());
 }
 
@@ -154,11 +150,11 @@ void Pipeline::CutBatch() {
 
 void Pipeline::CloseBatch() {
   counters_.Add(PipelineCounter::kBatches);
-  if (backend_ != nullptr) ComputeSketches();
+  const bool sketched = backend_ != nullptr && ComputeSketches();
   // One exchange ahead, so that the table's lines are on their way while the one before is noted.
   for (size_t i = 0; i <= block_at_.size(); ++i) {
     if (i < block_at_.size()) FindFragments(BatchedExchange(i), &considered_[i & 1]);
-    if (i > 0) NoteExchange(BatchedExchange(i - 1), considered_[(i - 1) & 1]);
+    if (i > 0) NoteExchange(BatchedExchange(i - 1), considered_[(i - 1) & 1], sketched ? &sketches_[i - 1] : nullptr);
     if (i < block_at_.size()) {
       for (const Fragment& fragment : considered_[i & 1]) fragments_.PrefetchRow(fragment.hash);
     }
@@ -182,7 +178,7 @@ ExchangeView Pipeline::BatchedExchange(size_t i) const {
   return ExchangeView(Bytes(bytes, dataplane::ExchangeBytes(header)));
 }
 
-void Pipeline::ComputeSketches() {
+bool Pipeline::ComputeSketches() {
   Instructions& in = instructions_;
   in.tokens.clear(), in.cuts.clear(), in.ids.clear(), in.candidates.clear();
   in.offsets.assign(1, 0);
@@ -201,10 +197,10 @@ void Pipeline::ComputeSketches() {
   if (!status.ok()) {
     if (counters_.Get(PipelineCounter::kSketchFailed) == 0) Log(LogLevel::kWarning, "sketches: " + status.message());
     counters_.Add(PipelineCounter::kSketchFailed);
-    return;
+    return false;
   }
   counters_.Add(PipelineCounter::kNearDuplicates, in.candidates.size());
-  if (!options_.write_request_sketches) return;
+  if (!options_.write_request_sketches) return true;
   for (size_t i = 0; i < block_at_.size(); ++i) {
     const ExchangeView view = BatchedExchange(i);
     const ExchangeHeader& h = view.header();
@@ -231,6 +227,7 @@ void Pipeline::ComputeSketches() {
     std::string key = record->account();
     Emit(Topic::kRequestSketch, std::move(key), std::move(record));
   }
+  return true;
 }
 
 // --- Profiles -----------------------------------------------------------------------------------------
@@ -241,7 +238,7 @@ void Pipeline::FindFragments(const ExchangeView& exchange, std::vector<Fragment>
   for (const Fragment& fragment : *out) fragments_.Prefetch(fragment.hash);
 }
 
-void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragment> considered) {
+void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragment> considered, const gpu::Sketch* sketch) {
   const ExchangeHeader& h = exchange.header();
   if (!exchange.has(dataplane::kRequestSeen) || !exchange.has(dataplane::kResponseSeen)) {
     counters_.Add(PipelineCounter::kOneSided);
@@ -255,27 +252,44 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   Profile* profile = profiles_.FindOrEarn(account, answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
   if (profile == nullptr) return;
   if (profile->exchanges == 0) profile->first_ns = h.request_start_ns;
+  if (profile->owner == 0) profile->owner = OwnOwner(profile->id);
   // What a client's header declares is no owner: anybody may write there what suits him.
   if (entry != nullptr) TakeOver(*entry, profile);
-  profile->owner = OwnerOf(*profile);
-  ++profile->exchanges;
+  CountUp(&profile->exchanges);
   profile->tokens_in += h.tokens_in;
   profile->tokens_out += h.tokens_out;
   profile->day.Note(h.request_start_ns / kNsPerSecond, h.tokens_out);
   profile->hours.Note(h.request_start_ns / kNsPerSecond);
   if (const uint16_t network = NetworkOf(h, options_.salt); network != 0) profile->home.Note(network);
   if (IsProbe(h)) profile->probed.Note(h.logit_bias_hash);
-  profile->refusals += exchange.has(dataplane::kRefusal);
-  profile->rate_limited += exchange.has(dataplane::kRateLimited);
+  CountUp(&profile->refusals, exchange.has(dataplane::kRefusal));
+  CountUp(&profile->rate_limited, exchange.has(dataplane::kRateLimited));
   profile->last_ns = std::max(profile->last_ns, h.response_end_ns);
-  profile->dialects |= 1u << static_cast<uint32_t>(h.dialect);
+  static_assert(dataplane::kDialects <= 8 * sizeof profile->dialects);
+  profile->dialects = static_cast<uint8_t>(profile->dialects | 1u << static_cast<uint32_t>(h.dialect));
   migration_.Note(exchange, *profile, profiles_);
   if (exchange.tokens(Part::kInstruction).size() < 2) {
     counters_.Add(PipelineCounter::kNoInstruction);
     if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, nullptr);
     return;
   }
+  if (clusters_.on() && sketch != nullptr) NoteCluster(*sketch, static_cast<uint32_t>(std::max<int64_t>(h.request_start_ns, 0) / (86'400 * kNsPerSecond)), profile);
   RememberInstruction(exchange, considered, profile);
+}
+
+// Who is in a campaign now teaches nothing of how near strangers come.
+void Pipeline::NoteCluster(const gpu::Sketch& sketch, uint32_t day, Profile* profile) {
+  const auto is_zero = [](int8_t x) { return x == 0; };  // of words that weigh nothing: near nothing
+  if (sketch.tokens < SemanticClusters::kTokensMin || std::all_of(std::begin(sketch.embedding), std::end(sketch.embedding), is_zero)) return;
+  if (clusters_.full()) ForgetClusters(clusters_.MakeRoom());
+  const uint16_t cluster = clusters_.Note(sketch.embedding, sketch.tokens, profile->owner, profile->cores == 0, day);
+  profile->clusters.Note(cluster, day, [&](uint16_t c) { return clusters_.OwnersOf(c) > 1; });
+}
+
+void Pipeline::ForgetClusters(const std::vector<bool>& clusters) {
+  if (std::find(clusters.begin(), clusters.end(), true) == clusters.end()) return;
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Forgotten(clusters);
+  for (Profile& profile : profiles_.all()) profile.clusters.Forget(clusters);
 }
 
 void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const Fragment> considered,
@@ -399,6 +413,7 @@ void Pipeline::ForgetOld() {
   profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
   feedback_.ExpireBefore(oldest_s);
   migration_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
+  if (clusters_.on() && oldest_s > 0) ForgetClusters(clusters_.ExpireBefore(static_cast<uint32_t>(oldest_s / 86'400)));
 }
 
 // Edges and profiles in, campaigns out: nothing else is read from here on.
@@ -430,6 +445,12 @@ void Pipeline::ReplayAccount(const v1::RecordedAccount& account) {
   Profile* profile = profiles_.FindOrCreate(AccountIdOf(account.account()));
   ApplyTo(account, profile);
   if (!account.request().empty()) profiles_.Remember(profile, RequestOf(account));
+}
+
+void Pipeline::ReplayForgotten(const v1::RecordedForgotten& forgotten) {
+  std::vector<bool> clusters(SemanticClusters::kRowsMax, false);
+  for (uint32_t cluster : forgotten.clusters()) clusters[cluster] = true;
+  ForgetClusters(clusters);
 }
 
 void Pipeline::ReplayLook(const v1::RecordedLook& look) {
@@ -470,7 +491,7 @@ void Pipeline::MarkKept() {
     for (const GroupMember& member : campaign->group.members) {
       Profile* profile = profiles_.Find(member.id);
       if (profile == nullptr) continue;
-      profile->cores = member.cores;
+      profile->cores = static_cast<uint16_t>(std::min(member.cores, 65'535u));
       for (const Hit& hit : member.hits) {
         if (hit.request < profile->requests_count) profile->requests[hit.request].flags |= kLinked;
       }
@@ -511,7 +532,7 @@ RecordContext Pipeline::Context() const {
 bool Pipeline::OwnersKnown(const Campaign& campaign) const {
   return std::all_of(campaign.group.members.begin(), campaign.group.members.end(), [&](const GroupMember& m) {
     const Profile* profile = profiles_.Find(m.id);
-    return profile != nullptr && profile->organisation != 0;
+    return profile != nullptr && profile->organisation() != 0;
   });
 }
 
@@ -520,7 +541,7 @@ const AllowedOwner* Pipeline::AllowedAs(const AccountId& id) const {
   if (list.empty()) return nullptr;
   const Profile* profile = profiles_.Find(id);
   const std::string account = AccountText(directory_.get(), id);
-  const std::string organisation = profile == nullptr || profile->organisation == 0 ? "" : HexOf(profile->organisation);
+  const std::string organisation = profile == nullptr || profile->organisation() == 0 ? "" : HexOf(profile->organisation());
   const AllowedOwner* found = nullptr;  // the one that holds longest
   for (const AllowedOwner& allowed : list) {
     if (allowed.owner != account && (organisation.empty() || allowed.owner != organisation)) continue;
@@ -802,7 +823,6 @@ void Pipeline::SwapDirectory(std::shared_ptr<const AccountDirectory> directory) 
     Profile* profile = profiles_.Find(entry.account);
     if (profile == nullptr) continue;
     TakeOver(entry, profile);
-    profile->owner = OwnerOf(*profile);
   }
 }
 

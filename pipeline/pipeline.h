@@ -36,6 +36,7 @@
 #include "pipeline/evidence/instruction.h"
 #include "pipeline/evidence/migration_layer.h"
 #include "pipeline/evidence/public_list.h"
+#include "pipeline/evidence/semantic_clusters.h"
 #include "pipeline/evidence/tied_cores.h"
 #include "pipeline/intel/account_directory.h"
 #include "pipeline/policy/advice_book.h"
@@ -135,6 +136,7 @@ class Pipeline {
   // same verdicts, states and advice as the run that was recorded, but for their event ids.
   void ReplayVersions(const gpu::SketchVersions& versions) { versions_ = versions; }
   void ReplayAccount(const v1::RecordedAccount& account);
+  void ReplayForgotten(const v1::RecordedForgotten& forgotten);
   void ReplayLook(const v1::RecordedLook& look);
   void ReplayRenewal(const v1::RecordedCoverage& at);
   void ReplayEnd(const v1::RecordedCoverage& end);
@@ -191,10 +193,13 @@ class Pipeline {
 
  private:
   void CloseBatch();
-  void ComputeSketches();
+  bool ComputeSketches();  // false: there are none of this batch
   dataplane::ExchangeView BatchedExchange(size_t i) const;
   void FindFragments(const dataplane::ExchangeView& exchange, std::vector<Fragment>* out) const;
-  void NoteExchange(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered);
+  // `sketch`: null where there is none.
+  void NoteExchange(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered, const gpu::Sketch* sketch);
+  void NoteCluster(const gpu::Sketch& sketch, uint32_t day, Profile* profile);
+  void ForgetClusters(const std::vector<bool>& clusters);
   void RememberInstruction(const dataplane::ExchangeView& exchange, std::span<const Fragment> considered,
                            Profile* profile);
   void ChooseFragments(std::span<const Fragment> considered, uint64_t owner, uint16_t day,
@@ -263,6 +268,7 @@ class Pipeline {
   ProfileTable profiles_;
   FragmentTable fragments_;
   MigrationLayer migration_;
+  SemanticClusters clusters_;
   TiedCores tied_;  // as of the last look
   std::unique_ptr<ElicitationExpert> elicitation_;  // null: no token's hash is known here
   std::unique_ptr<LanguageExpert> languages_;       // null with it

@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::string_view kHead =
     "stillwatch edges 1: salted hashes of prompt fragments, personal data; keep it on this machine, delete it after use\n";
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 constexpr size_t kFrameHead = 12;
+constexpr uint32_t kClustersMax = 65'536;
 constexpr uint32_t kFrameMax = 256u << 20;
 
 uint64_t SaltCheck(Salt salt) { return KeyedHash64("edge recording", DeriveSalt(salt, "edge-recording")); }
@@ -36,7 +37,8 @@ void Fill(const CoverageSeen& coverage, int64_t now_ns, v1::RecordedCoverage* ou
 
 bool Valid(const v1::RecordedAccount& account) {
   if (account.account().size() != sizeof(AccountId) || account.day().size() != sizeof(LastDay) ||
-      account.home().size() != sizeof(HomeNetworks) || account.probed().size() != sizeof(ProbedSets)) {
+      account.home().size() != sizeof(HomeNetworks) || account.probed().size() != sizeof(ProbedSets) ||
+      account.clusters().size() != sizeof(ClusterCounts)) {
     return false;
   }
   if (account.request().empty()) return true;
@@ -50,6 +52,10 @@ bool Valid(const v1::RecordedLook& look) {
            edge.cores_size() <= static_cast<int>(kEdgeCores) &&
            IsLayer(edge.layer());
   });
+}
+
+bool Valid(const v1::RecordedForgotten& forgotten) {
+  return std::all_of(forgotten.clusters().begin(), forgotten.clusters().end(), [](uint32_t cluster) { return cluster < kClustersMax; });
 }
 
 }  // namespace
@@ -77,20 +83,20 @@ EdgeRecord EdgeOf(const v1::RecordedEdge& edge) {
 
 void ApplyTo(const v1::RecordedAccount& account, Profile* profile) {
   profile->owner = account.owner();
-  profile->organisation = account.organisation();
-  profile->exchanges = account.exchanges();
+  profile->exchanges = static_cast<uint32_t>(account.exchanges());
   profile->tokens_in = account.tokens_in();
   profile->tokens_out = account.tokens_out();
-  profile->refusals = account.refusals();
-  profile->rate_limited = account.rate_limited();
+  profile->refusals = static_cast<uint32_t>(account.refusals());
+  profile->rate_limited = static_cast<uint32_t>(account.rate_limited());
   profile->first_ns = account.first_ns();
   profile->last_ns = account.last_ns();
-  profile->dialects = account.dialects();
+  profile->dialects = static_cast<uint8_t>(account.dialects());
   std::memcpy(&profile->day, account.day().data(), sizeof profile->day);
   profile->hours.Note(account.active_s());
   std::memcpy(&profile->home, account.home().data(), sizeof profile->home);
   std::memcpy(&profile->probed, account.probed().data(), sizeof profile->probed);
-  profile->created_s = account.created_s();
+  std::memcpy(&profile->clusters, account.clusters().data(), sizeof profile->clusters);
+  profile->created_s = static_cast<uint32_t>(account.created_s());
 }
 
 RememberedRequest RequestOf(const v1::RecordedAccount& account) {
@@ -140,7 +146,6 @@ void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const Remem
   v1::RecordedAccount* account = part.mutable_account();
   account->set_account(BytesOf(profile.id));
   account->set_owner(profile.owner);
-  account->set_organisation(profile.organisation);
   account->set_exchanges(profile.exchanges);
   account->set_tokens_in(profile.tokens_in);
   account->set_tokens_out(profile.tokens_out);
@@ -153,6 +158,7 @@ void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const Remem
   account->set_active_s(active_s);
   account->set_home(&profile.home, sizeof profile.home);
   account->set_probed(&profile.probed, sizeof profile.probed);
+  account->set_clusters(&profile.clusters, sizeof profile.clusters);
   account->set_created_s(profile.created_s);
   if (request != nullptr && !MutantIs("edges.forget_requests")) account->set_request(request, sizeof *request);
   Write(part);
@@ -175,6 +181,15 @@ void EdgeRecorder::Look(const CoverageSeen& coverage, int64_t now_ns, std::span<
     record->set_last_s(edge.last_s);
   }
   Write(part);
+}
+
+void EdgeRecorder::Forgotten(const std::vector<bool>& clusters) {
+  v1::RecordedPart part;
+  v1::RecordedForgotten* forgotten = part.mutable_forgotten();
+  for (uint32_t cluster = 0; cluster < clusters.size(); ++cluster) {
+    if (clusters[cluster]) forgotten->add_clusters(cluster);
+  }
+  if (forgotten->clusters_size() != 0) Write(part);
 }
 
 void EdgeRecorder::Renewal(const CoverageSeen& coverage, int64_t now_ns) {
@@ -245,6 +260,7 @@ Result<v1::RecordedPart> EdgeRecording::Next() {
   if (!part.ok()) return part;
   const bool valid = part.value().has_account() ? Valid(part.value().account())
                      : part.value().has_look()  ? Valid(part.value().look())
+                                                : part.value().has_forgotten() ? Valid(part.value().forgotten())
                                                 : part.value().has_renewal() || part.value().has_end();
   if (!valid) return Bad("holds a record that nothing writes");
   if (part.value().has_end() && std::fgetc(file_.get()) != EOF) return Bad("goes on after its end");

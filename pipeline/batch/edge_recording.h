@@ -37,6 +37,8 @@ class EdgeRecorder {
   // `active_s`: when the exchange began. `request`: null when nothing was remembered.
   void Account(const Profile& profile, int64_t active_s, const RememberedRequest* request);
   void Look(const CoverageSeen& coverage, int64_t now_ns, std::span<const EdgeRecord> edges);
+  // Clusters that profiles forget; none: nothing is written.
+  void Forgotten(const std::vector<bool>& clusters);
   // Standing advice was looked through for its renewal.
   void Renewal(const CoverageSeen& coverage, int64_t now_ns);
   // Writes the last frame; tells whether all was written.

@@ -95,6 +95,7 @@ v1::Evidence* AddEvidence(const Campaign& campaign, uint32_t layer, std::string_
 v1::Family FamilyOf(EvidenceFamily family) {
   switch (family) {
     case EvidenceFamily::kContent: return v1::FAMILY_CONTENT;
+    case EvidenceFamily::kMeaning: return v1::FAMILY_CONTENT;
     case EvidenceFamily::kTiming: return v1::FAMILY_TIMING;
     case EvidenceFamily::kStack: return v1::FAMILY_STACK;
     case EvidenceFamily::kCohort: return v1::FAMILY_COHORT;
@@ -193,7 +194,7 @@ void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* ou
 
 void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out) {
   out->set_account(AccountText(accounts, profile.id));
-  out->set_organisation(profile.organisation == 0 ? "" : HexOf(profile.organisation));
+  out->set_organisation(profile.organisation() == 0 ? "" : HexOf(profile.organisation()));
   out->set_exchanges(profile.exchanges);
   out->set_tokens_in(profile.tokens_in);
   out->set_tokens_out(profile.tokens_out);

@@ -62,7 +62,7 @@ struct Finding {
   bool known = false;                  // false: there was too little to compare
   std::array<uint64_t, 8> counts = {};  // what its sentence tells; each layer names its own
 };
-inline constexpr size_t kGroupLayers = 6;
+inline constexpr size_t kGroupLayers = 7;
 
 // Edges of layer 2 inside the group, and accounts with such an edge outside it.
 struct IdentityCounts {

@@ -1,4 +1,4 @@
-// Layers that a group is judged by as a whole: synchrony, client stack, sign-ups, residual traffic, exact rules, network. Each is one
+// Layers that a group is judged by as a whole: semantic clusters, synchrony, client stack, sign-ups, residual traffic, exact rules, network. Each is one
 // function from a group and its cohort to a Finding, and one row of GroupLayers(): what it counts, its family, what it
 // remembers and for how long, its sentence for the analyst. Each is net of what the cohort shows and capped in
 // tunables.h: none decides alone. Batch thread; nothing here is kept between looks.
@@ -38,11 +38,11 @@ struct GroupView {
 // `everyone` is of the population of the group.
 GroupView MakeGroupView(const Everyone& everyone, const Group& group);
 
-enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kCohort, kNetwork };
+enum class EvidenceFamily : uint8_t { kContent, kTiming, kStack, kMeaning, kCohort, kNetwork };
 
 // The others are told in the verdict and move nothing: neither label, nor the two families that a verdict above observe
 // needs. People share an address, a day of sign-up, a language and what they write for ordinary reasons, and on development
-// seeds these layers spoke for classes as loudly as for campaigns.
+// seeds these layers spoke for classes as loudly as for campaigns. (kMeaning is content to whoever reads a verdict.)
 constexpr bool Counts(EvidenceFamily family) { return family <= EvidenceFamily::kStack; }
 
 struct GroupLayer {

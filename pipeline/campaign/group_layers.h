@@ -5,6 +5,9 @@
 
 namespace stillwatch::pipeline {
 
+Finding MeasureSemantic(const GroupView& view, const Tunables& tunables);
+std::string SemanticSentence(const Finding& finding);
+
 Finding MeasureSynchrony(const GroupView& view, const Tunables& tunables);
 std::string SynchronySentence(const Finding& finding);
 

@@ -15,6 +15,7 @@ struct Tunables {
   uint32_t fragment_rows_max = 1u << 20;  // fragments seen from two owners or more; 48 bytes each
   uint32_t doorkeeper_rows = 1u << 22;  // fragments seen from one owner; 8 bytes each
   uint32_t index_entries_max = 4u << 20;  // (fragment, request) pairs in one evaluation; above, sampled
+  uint32_t cluster_rows_max = 1u << 14;  // semantic clusters; 669 bytes each. More find no place in the buckets
   uint32_t campaigns_max = 256;         // held at one time; the smallest is given up, counted
   uint32_t accounts_per_part = 1'000;   // of one verdict record, so that it stays below Kafka's 1 MB
   uint32_t retention_days = 60;         // content evidence does not decay, it expires
@@ -73,10 +74,10 @@ struct Tunables {
   // --- Layer 10: exact rules ----------------------------------------------------------------------
   uint32_t probe_sets_min = 8;          // distinct sets of biased token ids under which one token's odds were asked: people read a few labels'
 
-  // --- Layers of a whole group: 6, 8, 9, 11 -------------------------------------------------------
+  // --- Layers of a whole group: 4, 6, 8, 9, 11 ----------------------------------------------------
   uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today
   int32_t timing_nats_max = Nats(60);   // as much as the client stack
-  int32_t hint_nats_max = Nats(20);     // sign-ups, residual traffic, network: told and not counted, classes share them all
+  int32_t hint_nats_max = Nats(20);     // semantic clusters, sign-ups, residual traffic, network: told and not counted, classes share them all
 
   // --- Layer 2: migration -------------------------------------------------------------------------
   uint32_t migration_rows_max = 1u << 18;   // ids, and again conversations, whose owner is known; 32 bytes each;

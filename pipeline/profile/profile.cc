@@ -42,8 +42,8 @@ bool Remember(Profile* profile, const RememberedRequest& request) {
   const auto goes = std::min_element(requests.begin(), requests.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
   const bool oldest = std::none_of(requests.begin(), requests.end(), [&](const auto& r) { return r.time_s < goes->time_s; });
   *goes = request;
-  profile->evicted += profile->evicted != UINT32_MAX;
-  profile->passed_over += !oldest && profile->passed_over != UINT32_MAX;
+  CountUp(&profile->evicted);
+  CountUp(&profile->passed_over, !oldest);
   return true;
 }
 
@@ -51,8 +51,10 @@ void ExpireBefore(Profile* profile, uint32_t time_s) {
   const auto requests = profile->remembered();
   const auto end = std::remove_if(requests.begin(), requests.end(),
                                   [&](const RememberedRequest& r) { return r.time_s < time_s; });
-  profile->requests_count = static_cast<uint32_t>(end - requests.begin());
+  profile->requests_count = static_cast<uint8_t>(end - requests.begin());
   if (profile->requests_count == 0) profile->passed_over = 0;
+  if (profile->last_ns / 1'000'000'000 < time_s) profile->clusters = {};
+  if (time_s != 0) profile->clusters.ExpireBefore(time_s / 86'400);
   if (uint64_t{profile->hours.newest} * 3'600 < time_s) profile->hours = {}, profile->home = {}, profile->probed = {};
 }
 

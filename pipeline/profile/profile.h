@@ -6,11 +6,13 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 
 #include "base/hash.h"
 #include "pipeline/profile/active_hours.h"
+#include "pipeline/profile/cluster_counts.h"
 
 namespace stillwatch::pipeline {
 
@@ -81,27 +83,37 @@ struct ProbedSets {
   uint32_t Distinct() const { return static_cast<uint32_t>(std::popcount(bits[0]) + std::popcount(bits[1])); }
 };
 
+// The owner of a key of which nothing more is known.
+inline uint64_t OwnOwner(const AccountId& id) {
+  uint64_t account;
+  std::memcpy(&account, id.bytes, sizeof account);
+  return account;
+}
+
+inline void CountUp(uint32_t* count, bool up = true) { *count += up && *count != UINT32_MAX; }
+
 struct Profile {
   AccountId id;
-  uint64_t owner;           // organisation if known, else from the key: see OwnerOf
-  uint64_t organisation;    // 0: unknown
-  uint64_t exchanges;
+  uint64_t owner;           // organisation if known, else OwnOwner(id)
   uint64_t tokens_in, tokens_out;
-  uint64_t refusals, rate_limited;
+  uint32_t exchanges, refusals, rate_limited;  // saturate
+  uint32_t exchanges_at_publish;  // when the account-profile record was last written
   uint32_t evicted;         // requests pushed out; saturates
   uint32_t passed_over;     // ... of them, while an older one was kept; saturates
   int64_t first_ns, last_ns;
-  int64_t created_s;        // from the directory; 0: unknown
-  uint64_t exchanges_at_publish;  // when the account-profile record was last written
-  uint32_t dialects;        // bit set
-  uint32_t requests_count;
-  uint32_t cores;           // distinct cores held at the last evaluation
+  uint32_t created_s;       // from the directory; 0: unknown
+  uint16_t cores;           // distinct cores held at the last evaluation; saturates
+  uint8_t dialects;         // bit set
+  uint8_t requests_count;
   LastDay day;
   ActiveHours hours;
   HomeNetworks home;
   ProbedSets probed;
+  ClusterCounts clusters;
   RememberedRequest requests[kRequestsRemembered];
 
+  // 0: unknown, each key is an owner of its own.
+  uint64_t organisation() const { return owner == OwnOwner(id) ? 0 : owner; }
   std::span<const RememberedRequest> remembered() const { return {requests, requests_count}; }
   std::span<RememberedRequest> remembered() { return {requests, requests_count}; }
   // Requests among which the remembered ones are all that matter: what was seen since the oldest of them, or more.

@@ -1,6 +1,7 @@
 // Which members are state: one list a structure, read and written by it. What is not named here is lost at a restart;
 // tests/pipeline/snapshot goes on from a snapshot in the middle of a crowd and compares every record.
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 
 #include "base/mutant.h"
@@ -64,6 +65,23 @@ void MigrationLayer::VisitState(S& state) {
 }
 
 template <typename S>
+void SemanticClusters::VisitState(S& state) {
+  static_assert(kIsRaw<Head> && kIsRaw<Stratum>);
+  state.Table(heads_);
+  state.Table(centres_);
+  state.Table(sums_);
+  state.Table(buckets_);
+  state.Table(strata_);
+  state(day_, learned_, next_free_);
+  if constexpr (kReads<S>) {
+    const auto too_far = [&](uint16_t entry) { return entry > heads_.size(); };
+    if (next_free_ > heads_.size() || std::any_of(buckets_.begin(), buckets_.end(), too_far)) return state.Fail("holds a cluster that nothing writes");
+    for (size_t row = 0; row < heads_.size(); ++row) owners_[row] = static_cast<uint8_t>(std::popcount(heads_[row].owners));
+    free_count_ = static_cast<uint32_t>(std::count_if(heads_.begin(), heads_.end(), [](const Head& head) { return head.owners == 0; }));
+  }
+}
+
+template <typename S>
 void TiedCores::VisitState(S& state) {
   state(anchors_);
   if constexpr (kReads<S>) index_.Build(anchors_);
@@ -122,7 +140,14 @@ void Pipeline::VisitMemory(S& state) {
   state(totals, newest_ns_, remembered_, evaluated_ns_, epoch, sequence_, edge_weights_, profiles_, tied_);
   if (!MutantIs("snapshot.forgets_fragments")) state(fragments_);
   if (!MutantIs("snapshot.forgets_migration")) state(migration_);
+  gpu::SketchVersions versions = versions_;
+  state(versions);
+  if (!MutantIs("snapshot.forgets_clusters")) state(clusters_);
   if constexpr (kReads<S>) {
+    if (versions != versions_) {  // embeddings of another table: none is like any of before
+      clusters_.Clear();
+      for (Profile& profile : profiles_.all()) profile.clusters = {};
+    }
     before_ = totals;
     if (epoch != options_.epoch) sequence_ = 0;  // counts within an epoch; only replay keeps its own
   }
@@ -135,7 +160,7 @@ void Pipeline::VisitBooks(S& state) {
 
 void Pipeline::SaveState(std::string* out) const {
   // Growing would copy what is there and leave it readable in freed memory.
-  out->reserve(out->size() + profiles_.size() * sizeof(Profile) + fragments_.memory_bytes() + migration_.memory_bytes() + (16u << 20));
+  out->reserve(out->size() + profiles_.size() * sizeof(Profile) + fragments_.memory_bytes() + migration_.memory_bytes() + clusters_.memory_bytes() + (16u << 20));
   StateWriter writer(out);
   const_cast<Pipeline*>(this)->VisitMemory(writer);
   const_cast<Pipeline*>(this)->VisitBooks(writer);

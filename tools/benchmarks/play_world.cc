@@ -1,16 +1,18 @@
-// Plays a generated world straight into detection, without packets, files of exchanges or the sketch window: for campaigns of
+// Plays a generated world straight into detection, without packets, files of exchanges or the similarity window: for campaigns of
 // tens of millions of exchanges and populations of hundreds of thousands, and for how fast one core does all that comes after sketches.
 //
 //   play_world --config FILE --out DIR --mix chat=20000,t1=1x25000 --exact --days 44 --harvest-a-day 26 [--sample 10] [--with-answers]
 //              [--profiles-max N] [--evaluate-every-s N]     # the keys of [detect]; more by --set KEY=VALUE[;KEY=VALUE...]
-//              [--request-hits FILE] [--owners-unknown] [--only-generate]
+//              [--request-hits FILE] [--owners-unknown] [--only-generate] [--clusters FILE]
 //
 // Prompts are put together as everywhere in stillgen and hashed at once; what a model answers has a length, an id and no words unless
 // --with-answers, so later turns of a conversation are shorter and fewer are long enough to be known again when they move between accounts
 // (layer 2). Detection reads nothing else of an answer's words. --sample N: one account in N, with all it asked.
 // DIR gets the topics, truth.json, accounts.directory, played.json (what was played, how fast, in how much memory) and asked.bin: of every exchange
 // of a campaign's account when it was asked (int64, ns), by which account (uint32, truth.json's number) and whether it was harvest (uint32).
-// Processor time of this one thread; the generator's and detection's apart. --only-generate: token hashes are made and nobody judges them.
+// --clusters FILE: what layer 4 says in the end of each campaign, and of thirty neighbouring accounts each of every other kind, as a CSV:
+// groups of the truth, whether or not detection found them.
+// Processor time of this one thread; the generator's, sketches' and detection's apart. --only-generate: token hashes are made and nobody judges them.
 #include <sys/resource.h>
 #include <time.h>
 
@@ -26,6 +28,8 @@
 #include "base/time_format.h"
 #include "config/load.h"
 #include "dataplane/llm/exchange.h"
+#include "gpu/backend.h"
+#include "pipeline/campaign/group_layers.h"
 #include "pipeline/sink/ndjson_sink.h"
 #include "tools/stillgen/exchange_recorder.h"
 #include "tools/stillgen/truth.h"
@@ -109,6 +113,67 @@ class Feed {
   uint64_t added_ = 0, handed_ = 0;
   double seconds_ = 0;
 };
+
+// Sketches as everywhere, timed, and no window: nothing that is played asks what came out of it.
+class OnlySketches final : public gpu::Backend {
+ public:
+  explicit OnlySketches(std::unique_ptr<gpu::Backend> backend) : backend_(std::move(backend)) {}
+  gpu::BackendInfo Info() const override { return backend_->Info(); }
+  gpu::SketchVersions Versions() const override { return backend_->Versions(); }
+  Status ComputeSketches(const gpu::TokenBatch& batch, std::span<gpu::Sketch> out) override {
+    const double begin = ProcessorSeconds();
+    Status status = backend_->ComputeSketches(batch, out);
+    seconds_ += ProcessorSeconds() - begin;
+    return status;
+  }
+  uint8_t RarityOf(uint32_t token) const override { return backend_->RarityOf(token); }
+  Status ProbeAndInsert(std::span<const gpu::Sketch>, std::span<const uint64_t>, std::vector<gpu::Candidate>*) override { return {}; }
+  void AdvanceEpoch() override {}
+  Status SetRepresentatives(std::span<const int8_t> rows) override { return backend_->SetRepresentatives(rows); }
+  Status TopK(std::span<const int8_t> rows, uint32_t k, std::span<gpu::RepresentativeMatch> out) override { return backend_->TopK(rows, k, out); }
+  double seconds() const { return seconds_; }
+
+ private:
+  const std::unique_ptr<gpu::Backend> backend_;
+  double seconds_ = 0;
+};
+
+// Layer 4 on groups of the truth.
+Status WriteClusters(const std::string& path, const stillgen::World& world, const std::string& account_key, const pipeline::AccountDirectory* names,
+                     std::span<const pipeline::Profile> profiles, pipeline::Tunables tunables) {
+  tunables.hint_nats_max = tunables.content_nats_max;  // whole, not cut to a hint
+  constexpr size_t kNeighbours = 30;
+  std::ofstream file(path, std::ios::trunc);
+  file << "group,kind,accounts,nats,speaking,clusters,cohort_speaking,cohort\n";
+  std::map<std::string, uint32_t> index;
+  for (uint32_t i = 0; i < profiles.size(); ++i) index[AccountText(names, profiles[i].id)] = i;
+  const pipeline::Population population = pipeline::MakePopulation(profiles, tunables);
+  const auto measure = [&](const std::string& name, const std::string& kind, const std::vector<uint32_t>& accounts) {
+    pipeline::Group group;
+    for (uint32_t account : accounts) {
+      const auto at = index.find(stillgen::KeyId(account_key, world.accounts[account]->client.key));
+      if (at == index.end()) continue;
+      pipeline::GroupMember& member = group.members.emplace_back();
+      member.account = at->second, member.owner = population.owner_of[at->second], member.id = profiles[at->second].id;
+    }
+    if (group.members.empty()) return;
+    const pipeline::Finding found = pipeline::MeasureSemantic(pipeline::MakeGroupView(population, group), tunables);
+    file << name << "," << kind << "," << group.members.size() << "," << (found.known ? std::to_string(found.nats / 256.0) : "unknown") << "," << found.counts[0] << ","
+         << found.counts[2] << "," << found.counts[3] << "," << found.counts[4] << "\n";
+  };
+  for (const auto& campaign : world.campaigns) measure(campaign->name, campaign->type, campaign->accounts);
+  std::map<std::string, std::vector<uint32_t>> of_kind;
+  for (const auto& account : world.accounts) {
+    if (account->campaign < 0) of_kind[account->kind].push_back(account->index);
+  }
+  for (const auto& [kind, accounts] : of_kind) {
+    for (size_t from = 0; from < accounts.size(); from += kNeighbours) {
+      const size_t to = std::min(accounts.size(), from + kNeighbours);
+      measure(kind + "-" + std::to_string(from), kind, {accounts.begin() + static_cast<ptrdiff_t>(from), accounts.begin() + static_cast<ptrdiff_t>(to)});
+    }
+  }
+  return file.good() ? Status{} : Error{path + ": cannot be written"};
+}
 
 void WriteDirectory(const stillgen::World& world, const std::string& account_key, const std::string& path) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -204,7 +269,13 @@ int Play(const stillgen::Options& given) {
   pipeline::PipelineOptions options = PipelineOptionsOf(config.value(), secrets.value(), 1, 1);
   options.write_edges = false;
   CounterRegistry registry;
-  pipeline::Pipeline pipeline(std::move(options), nullptr, sink.value().get(), &registry);
+  gpu::BackendOptions sketches = BackendOptionsOf(config.value(), secrets.value());
+  sketches.window_bytes = 16u << 20, sketches.representatives_max = 64;
+  auto cpu = gpu::MakeCpuBackend(sketches);
+  if (!cpu.ok()) return Wrong(cpu.message());
+  OnlySketches backend(std::move(cpu).value());
+  const pipeline::Tunables tunables = options.tunables;
+  pipeline::Pipeline pipeline(std::move(options), &backend, sink.value().get(), &registry);
   pipeline.SwapDirectory(std::move(owners).value());
   pipeline.SwapPublicList(std::move(public_list).value());
 
@@ -224,7 +295,7 @@ int Play(const stillgen::Options& given) {
   const double generator = ProcessorSeconds() - begin - feed.seconds();
   const double end = ProcessorSeconds();
   if (Status finished = pipeline.Finish(); !finished.ok()) return Wrong(finished.message());
-  const double detection = feed.seconds() + ProcessorSeconds() - end;
+  const double detection = feed.seconds() + ProcessorSeconds() - end - backend.seconds();
   for (auto& account : world.accounts) {  // the truth is of what was handed on
     if (account->index % sample != 0) account->requests = account->harvest = 0;
   }
@@ -232,6 +303,9 @@ int Play(const stillgen::Options& given) {
   if (Status written = stillgen::WriteTruth(out + "/truth.json", truth); !written.ok()) return Wrong(written.message());
   if (given.Has("request-hits")) {
     if (Status written = WriteRequestHits(given.Text("request-hits"), names.get(), pipeline.profiles()); !written.ok()) return Wrong(written.message());
+  }
+  if (given.Has("clusters")) {
+    if (Status written = WriteClusters(given.Text("clusters"), world, built.value().account_key, names.get(), pipeline.profiles().all(), tunables); !written.ok()) return Wrong(written.message());
   }
   const auto counters = registry.Snapshot();
   const auto of = [](uint64_t n, double seconds) { return static_cast<double>(n) / seconds; };
@@ -242,15 +316,15 @@ int Play(const stillgen::Options& given) {
               of(totals.exchanges, generator), detection, of(feed.handed(), detection));
   nlohmann::ordered_json played{{"mix", built.value().mix}, {"hours", world.hours()}, {"played", totals.exchanges}, {"judged", feed.handed()}, {"sample", sample},
                                 {"accounts", pipeline.profiles().size()}, {"looks", counters.at("pipeline.evaluations")}, {"generator_s", generator},
-                                {"detection_s", detection}, {"world_kib", world_kib}, {"peak_kib", PeakKib()}};
-  for (const char* name : {"profile.evicted", "shingle.evicted", "shingle.doorkeeper_replaced"}) played["counters"][name] = counters.at(name);
+                                {"sketches_s", backend.seconds()}, {"detection_s", detection}, {"world_kib", world_kib}, {"peak_kib", PeakKib()}};
+  for (const char* name : {"profile.evicted", "shingle.evicted", "shingle.doorkeeper_replaced", "cluster.joined", "cluster.founded", "cluster.evicted", "cluster.unlike"}) played["counters"][name] = counters.at(name);
   std::ofstream(out + "/played.json") << played.dump(1) << "\n";
   return 0;
 }
 
 int Main(int argc, char** argv) {
   auto names = stillgen::WorldOptionNames();
-  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!", "set", "request-hits", "owners-unknown!", "only-generate!"});
+  names.insert(names.end(), {"config", "out", "rate-limited", "sample", "profiles-max", "evaluate-every-s", "with-answers!", "set", "request-hits", "clusters", "owners-unknown!", "only-generate!"});
   auto options = stillgen::Options::Parse(argc, argv, names);
   if (options.ok() && (!options.value().Has("out") || !options.value().Has("config"))) options = Error{"--config FILE --out DIR are needed"};
   if (!options.ok()) return Wrong(options.message());

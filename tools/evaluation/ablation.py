@@ -7,6 +7,7 @@ import re
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAMILY_NATS, HARVEST_NATS = 4.6, 2.3  # as in docs/detection.md
 HALVED = ("stack", "timing")
+TOLD = ("semantic_cluster",)  # of a family that counts, and not counted itself
 
 
 def threshold_of(policy):
@@ -18,7 +19,7 @@ def distillation(evidence, prior, without=None):
     """Of [(layer's name, family, nats)]: within a family the strongest, but elicitation by itself; two families or no more than one half."""
     families, elicitation = {}, 0.0
     for name, family, nats in evidence:
-        if name == without:
+        if name == without or name in TOLD:
             continue
         if name == "elicitation":
             elicitation = nats

@@ -36,6 +36,7 @@ constexpr uint64_t kGpuBatchBytes = 18 * kMib;  // pinned
 constexpr uint64_t kProfileBytes = 4 * kKib;
 constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being joined
 constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 984, kConversationBytes = 384, kEventStreamBytes = 512;
+constexpr uint64_t kClusterBytes = 669;  // pipeline/evidence/semantic_clusters.h
 constexpr uint64_t kRegistersBytes = 32;
 // Of both tables of layer 2 and its small one; of a node of the map.
 constexpr uint64_t kMigrationBytes = 32 * 2 + 32 / 16, kMigrationPairBytes = 304;  // pipeline/evidence/migration_layer.h
@@ -144,6 +145,8 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "the oldest id or conversation has no owner any more"});
   table.push_back({"pairs with migrations", "", kMigrationPairBytes, tunables.migration_rows_max / 16, "migration.pairs_dropped",
                    "the pair that was quiet longest is forgotten"});
+  table.push_back({"semantic clusters", "", kClusterBytes, tunables.cluster_rows_max, "cluster.evicted",
+                   "those that the fewest owners use are forgotten"});
   if (!config.sharing.partners.empty()) {
     table.push_back({"fragments under partners' keys", "", pipeline::PartnerFragments::kRowBytes, pipeline::PartnerFragments::kRows, "",
                      "a core that was quiet longest is not exported"});
@@ -154,6 +157,7 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
     table.push_back({"fragments in a snapshot", "", kSharedFragmentBytes + kRegistersBytes + kDoorkeeperBytes * 4,
                      tunables.fragment_rows_max, "snapshot.deferred", "the same"});
     table.push_back({"migrations in a snapshot", "", kMigrationBytes, tunables.migration_rows_max, "snapshot.deferred", "the same"});
+    table.push_back({"clusters in a snapshot", "", kClusterBytes, tunables.cluster_rows_max, "snapshot.deferred", "the same"});
   }
   return table;
 }

@@ -83,6 +83,7 @@ int ReplayEdges(const config::Config& config, const std::string& out_dir, const 
     Result<v1::RecordedPart> part = recording.value()->Next();
     if (!part.ok()) return Complain(kExitUnreadable, part.message());
     if (part.value().has_account()) pipeline.ReplayAccount(part.value().account());
+    if (part.value().has_forgotten()) pipeline.ReplayForgotten(part.value().forgotten());
     if (part.value().has_look()) pipeline.ReplayLook(part.value().look());
     if (part.value().has_renewal()) pipeline.ReplayRenewal(part.value().renewal());
     if ((ended = part.value().has_end())) pipeline.ReplayEnd(part.value().end());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "pipeline/pipeline.h"
@@ -154,6 +155,49 @@ TEST_F(EraseTest, WhatIsUnknownIsRefusedAndChangesNothing) {
 }
 
 // What a single owner was seen with is gone; a count of several owners names nobody and stays.
+// Layer 4: the embeddings of what nobody else asked.
+TEST(EraseClusters, WhatOnlyItAskedIsInNoClusterAnyMore) {
+  gpu::BackendOptions backend_options;
+  backend_options.window_bytes = 16 << 20, backend_options.representatives_max = 64;
+  auto backend = gpu::MakeCpuBackend(backend_options);
+  ASSERT_TRUE(backend.ok()) << backend.message();
+  MemorySink sink;
+  Pipeline pipeline(Options(), backend.value().get(), &sink, nullptr);
+  dataplane::ExchangeBuilder builder;
+  const auto& requests = TheCrowd().requests;
+  for (size_t i = 0; i < requests.size(); ++i) pipeline.OnExchange(crowd::BuildExchange(TheCrowd(), requests[i], i, &builder));
+  pipeline.CutBatch();
+  const auto state = [&] {
+    std::string bytes;
+    pipeline.SaveState(&bytes);
+    return bytes;
+  };
+  const std::string before = state();
+  std::map<uint32_t, std::vector<std::string>> kept;  // by account: embeddings that stand in a snapshot as they are
+  std::map<std::string, std::set<uint32_t>> asked_by;
+  for (const crowd::Request& request : requests) {
+    if (request.instruction.size() < SemanticClusters::kTokensMin) continue;
+    const uint32_t offsets[] = {0, static_cast<uint32_t>(request.instruction.size())}, cut[] = {0};
+    gpu::Sketch sketch;
+    ASSERT_TRUE(backend.value()->ComputeSketches({request.instruction, offsets, cut}, {&sketch, 1}).ok());
+    const std::string embedding(reinterpret_cast<const char*>(sketch.embedding), sizeof sketch.embedding);
+    const bool is_first = asked_by[embedding].insert(request.account).second;
+    if (is_first && kept.size() < 40 && before.find(embedding) != std::string::npos) kept[request.account].push_back(embedding);
+  }
+  size_t searched = 0;
+  for (const auto& [account, embeddings] : kept) {
+    if (!pipeline.Erase(TheCrowd().accounts[account].id, "stillctl uid 0", 7).ok()) continue;
+    const std::string after = state();
+    for (const std::string& embedding : embeddings) {
+      if (asked_by[embedding].size() > 1) continue;
+      ++searched;
+      EXPECT_EQ(after.find(embedding), std::string::npos);
+    }
+    if (searched > 20) break;
+  }
+  EXPECT_GT(searched, 20u);
+}
+
 TEST(EraseFragments, AnotherOwnerIsTheFirstAgain) {
   FragmentTable table(64, 1024);
   constexpr uint64_t kErased = 11, kOther = 12, kThird = 13;

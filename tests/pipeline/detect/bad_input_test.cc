@@ -56,7 +56,7 @@ Played Play(const Crowd& crowd) {
   played.exchanges = pipeline.counters().Get(PipelineCounter::kExchanges);
   played.pushed_out = registry.Snapshot()["profile.requests_pushed_out"];
   played.profiles = pipeline.profiles().size();
-  for (const Profile& profile : pipeline.profiles().all()) played.most_remembered = std::max(played.most_remembered, profile.requests_count);
+  for (const Profile& profile : pipeline.profiles().all()) played.most_remembered = std::max<uint32_t>(played.most_remembered, profile.requests_count);
   return played;
 }
 

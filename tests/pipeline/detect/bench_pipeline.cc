@@ -10,6 +10,7 @@
 #include "pipeline/evidence/core_finder.h"
 #include "pipeline/evidence/fragment_table.h"
 #include "pipeline/evidence/instruction.h"
+#include "pipeline/evidence/semantic_clusters.h"
 #include "pipeline/evidence/template_layer.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/profile/profile_table.h"
@@ -86,6 +87,28 @@ void BM_FragmentOwners(benchmark::State& state) {
   CountRequests(state);
 }
 BENCHMARK(BM_FragmentOwners)->Unit(benchmark::kMillisecond);
+
+// Two thirds of the embeddings are new to all, and the table is full: of any real traffic less is.
+void BM_SemanticClusters(benchmark::State& state) {
+  constexpr size_t kEmbeddings = 100'000, kThemes = 3'000;
+  std::vector<std::array<int8_t, gpu::kEmbeddingDims>> embeddings(kEmbeddings);
+  uint64_t seed = 1;
+  const auto any = [&] { return static_cast<int8_t>(Mix64(++seed) % 111) - 55; };
+  for (size_t i = 0; i < kEmbeddings; ++i) {
+    for (size_t d = 0; d < gpu::kEmbeddingDims; ++d) {
+      const auto theme = static_cast<int8_t>(static_cast<int>(Mix64(i % kThemes * gpu::kEmbeddingDims + d) % 111) - 55);
+      embeddings[i][d] = static_cast<int8_t>(i % 3 == 0 ? (theme * 3 + any()) / 3 : any());
+    }
+  }
+  SemanticClusters clusters(Tunables{}.cluster_rows_max);
+  size_t i = 0;
+  for (auto _ : state) {
+    if (clusters.full()) benchmark::DoNotOptimize(clusters.MakeRoom());
+    benchmark::DoNotOptimize(clusters.Note(embeddings[i], 20, 1 + Mix64(i) % 5'000, true, 20'458));
+    i = (i + 1) % kEmbeddings;
+  }
+}
+BENCHMARK(BM_SemanticClusters)->Unit(benchmark::kNanosecond);
 
 void BM_ProfileUpdate(benchmark::State& state) {
   std::vector<std::pair<AccountId, RememberedRequest>> updates;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/check.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/sink/memory_sink.h"
 #include "pipeline/store/outbox_sink.h"
@@ -25,6 +26,18 @@ PipelineOptions Options() {
   options.tunables.doorkeeper_rows = 1 << 16;
   options.seal_key = MakeSealKey("key", Salt{});
   return options;
+}
+
+// Shared by the pipelines of a test: what they take of it, embeddings, rests on no state.
+gpu::Backend* TheBackend() {
+  static const std::unique_ptr<gpu::Backend> backend = [] {
+    gpu::BackendOptions options;
+    options.window_bytes = 16 << 20, options.representatives_max = 64;
+    auto made = gpu::MakeCpuBackend(options);
+    CHECK(made.ok());
+    return std::move(made).value();
+  }();
+  return backend.get();
 }
 
 const crowd::Crowd& TheCrowd() {
@@ -54,7 +67,7 @@ TEST(State, ARunInPiecesWritesTheRecordsOfOneRun) {
   const size_t all = TheCrowd().requests.size();
   MemorySink whole;
   {
-    Pipeline pipeline(Options(), nullptr, &whole, nullptr);
+    Pipeline pipeline(Options(), TheBackend(), &whole, nullptr);
     Play(&pipeline, 0, all);
     ASSERT_TRUE(pipeline.Finish().ok());
   }
@@ -64,7 +77,7 @@ TEST(State, ARunInPiecesWritesTheRecordsOfOneRun) {
     std::string state;
     size_t at = 0, with_campaigns = 0;
     for (size_t piece = 1; piece <= pieces; ++piece) {
-      Pipeline pipeline(Options(), nullptr, &cut, nullptr);
+      Pipeline pipeline(Options(), TheBackend(), &cut, nullptr);
       if (piece != 1) {
         const Status loaded = pipeline.LoadState(state);
         ASSERT_TRUE(loaded.ok()) << loaded.message();
@@ -81,7 +94,7 @@ TEST(State, ARunInPiecesWritesTheRecordsOfOneRun) {
       state.clear();
       pipeline.SaveState(&state);
       // Saved once more after it was read it is the same.
-      Pipeline again(Options(), nullptr, &cut, nullptr);
+      Pipeline again(Options(), TheBackend(), &cut, nullptr);
       ASSERT_TRUE(again.LoadState(state).ok());
       std::string twice;
       again.SaveState(&twice);

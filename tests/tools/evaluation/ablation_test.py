@@ -7,7 +7,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "..", "tools", "evaluation"))
 import ablation
 
-EVIDENCE = [["template_collision", "content", 10.0], ["semantic", "content", 8.0], ["division_of_work", "work", 6.0], ["elicitation", "content", 2.5], ["parameters_and_client", "stack", 4.0]]
+EVIDENCE = [["template_collision", "content", 10.0], ["exact_rules", "content", 8.0], ["semantic_cluster", "content", 12.0], ["division_of_work", "work", 6.0], ["elicitation", "content", 2.5], ["parameters_and_client", "stack", 4.0]]
 
 
 def group(said, evidence=EVIDENCE):
