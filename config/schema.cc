@@ -72,6 +72,8 @@ const Key kSchema[] = {
     INT("flow.reassembly_mib", flow.reassembly_mib, "64", "MiB in all", 1, 65536, kRestart, "Out-of-order TCP bytes that are held."),
     INT("flow.reassembly_flow_kib", flow.reassembly_flow_kib, "1024", "KiB a flow", 16, 65536, kRestart, "Out-of-order bytes of one flow; past it a hole is given up, counted."),
 
+    {"flow.tunnel_classes", FIELD(flow.tunnel_classes), "[]", "", 0, 0, kAny, kRestart, "Networks whose addresses overlap, by VLAN, VXLAN or Geneve VNI, GTP TEID or GRE key: \"vni 5001 5002-5010\" is one network (both directions of its flows), \"vni 5000-5999 each\" one for each id. The first entry that names an id counts. Empty: an address is the same host in every tunnel."},
+
     INT("http.parsers_max", http.parsers_max, "10000", "flows", 16, 10000000, kRestart, "Flows that hold an HTTP parser at one time."),
     INT("http.decoders_max", http.decoders_max, "2000", "streams", 1, 1000000, kRestart, "Compressed bodies that are decoded at one time."),
     INT("http.window_mib", http.window_mib, "256", "MiB in all", 1, 65536, kRestart, "Windows and tables of br and zstd bodies; one body's window is 8 MiB at most."),

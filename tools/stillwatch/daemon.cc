@@ -61,7 +61,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), start->generation));
   daemon->file_ = start->file;
   daemon->sets_ = start->sets;
-  Result<Secrets> secrets = ReadSecrets(config);
+  Result<Secrets> secrets = ReadLiveSecrets(config);
   if (!secrets.ok()) return secrets.error();
   daemon->secrets_ = secrets.value();
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
