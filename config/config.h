@@ -40,6 +40,7 @@ struct Config {
     std::string bpffs;
     std::vector<std::string> interest_prefixes;
     std::vector<std::string> interest_ports;
+    std::vector<std::string> interest_udp_ports;
     bool overload_bypass;
     bool traffic_control;
   } fail_open;

@@ -89,6 +89,7 @@ constexpr TextCheck kTextChecks[] = {
     {"control.socket", IsSocketPath, "name a path of at most 107 bytes"},
     {"threads.cpus", IsProcessor, "write processor numbers as \"0\", \"1\""},
     {"fail_open.interest_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
+    {"fail_open.interest_udp_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
     {"fail_open.interest_prefixes", IsPrefix, "write a prefix as \"10.0.0.0/8\" or \"2001:db8::/32\""},
     {"flow.tunnel_classes", IsTunnelClass, "write a class as \"vni 5001 5002-5010\", or \"vni 5000-5999 each\" where each is its own; kinds are vlan, vni, teid, gre"},
     {"kafka.brokers", IsBroker, "write a broker as \"HOST:PORT\""},

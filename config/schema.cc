@@ -62,6 +62,7 @@ const Key kSchema[] = {
     TEXT("fail_open.bpffs", fail_open.bpffs, R"("/run/stillwatch/bpf")", kAny, kRestart, "Where the bypass programme is pinned; mounted by the daemon when it is not there."),
     {"fail_open.interest_prefixes", FIELD(fail_open.interest_prefixes), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these prefixes leaves the kernel; empty: all TCP."},
     {"fail_open.interest_ports", FIELD(fail_open.interest_ports), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these ports leaves the kernel; empty: all ports."},
+    {"fail_open.interest_udp_ports", FIELD(fail_open.interest_udp_ports), R"(["443", "2152", "3544", "4754", "4789", "5072", "6081"])", "", 0, 0, kAny, kHot, "UDP from or to these ports leaves the kernel: QUIC's hellos, and the tunnels that are opened (GTP-U, Teredo, GRE, VXLAN, AYIYA, Geneve). Empty: no UDP. Other tunnels (GRE, IP in IP, MPLS, PPPoE, PBB) always do."},
     BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
     BOOL("fail_open.traffic_control", fail_open.traffic_control, "false", kRestart, "Inline with ports.driver = \"af_packet\": the kernel forwards on traffic control when the process is gone, as it does on XDP with af_xdp. Makes a veth pair for each port. false: without the process the link is cut."),
 
