@@ -159,6 +159,8 @@ Status Main(int argc, char** argv) {
   if (fail_open != nullptr) registry.Register(fail_open->counters());
   if (Status s = engine.Start(); !s.ok()) return s;
 
+  // Or the kernel would forward the first frames of a test.
+  for (int i = 0; i < 10'000 && !heart->beating(); ++i) usleep(1'000);
   std::printf("ready%s\n", fail_open != nullptr && fail_open->adopted() ? " adopted" : "");
   std::fflush(stdout);
   RunUntilAsked(&engine);
