@@ -40,12 +40,14 @@ struct Config {
     std::string bpffs;
     std::vector<std::string> interest_prefixes;
     std::vector<std::string> interest_ports;
+    std::vector<std::string> interest_udp_ports;
     bool overload_bypass;
     bool traffic_control;
   } fail_open;
   struct {
     int64_t flows_max, fronts_max, idle_timeout_s, syn_timeout_s;
     int64_t reassembly_mib, reassembly_flow_kib;
+    std::vector<std::string> tunnel_classes;
   } flow;
   struct {
     int64_t parsers_max, decoders_max, window_mib, header_kib, decoded_body_mib;

@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "config/allowed_owner.h"
 #include "config/partner.h"
+#include "config/tunnel_class.h"
 #include "config/schema.h"
 
 namespace stillwatch::config {
@@ -73,6 +74,7 @@ bool IsSecret(const std::string& text) {
 bool IsSocketPath(const std::string& text) { return !text.empty() && text.size() < sizeof(sockaddr_un::sun_path); }
 bool IsAllowedOwner(const std::string& text) { return ParseAllowedOwner(text).ok(); }
 bool IsPartner(const std::string& text) { return ParsePartner(text).ok(); }
+bool IsTunnelClass(const std::string& text) { return ParseTunnelClass(text).ok(); }
 bool IsNotEmpty(const std::string& text) { return !text.empty(); }
 
 // What a string must be beyond its type. Lists: each item.
@@ -87,7 +89,9 @@ constexpr TextCheck kTextChecks[] = {
     {"control.socket", IsSocketPath, "name a path of at most 107 bytes"},
     {"threads.cpus", IsProcessor, "write processor numbers as \"0\", \"1\""},
     {"fail_open.interest_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
+    {"fail_open.interest_udp_ports", IsPorts, "write a port as \"443\" or \"8000-8100\""},
     {"fail_open.interest_prefixes", IsPrefix, "write a prefix as \"10.0.0.0/8\" or \"2001:db8::/32\""},
+    {"flow.tunnel_classes", IsTunnelClass, "write a class as \"vni 5001 5002-5010\", or \"vni 5000-5999 each\" where each is its own; kinds are vlan, vni, teid, gre"},
     {"kafka.brokers", IsBroker, "write a broker as \"HOST:PORT\""},
     {"policy.allow_owners", IsAllowedOwner, "write an owner as \"NAME\", or \"NAME; until 2027-06-30; REASON\""},
     {"privacy.account_key", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},

@@ -62,6 +62,7 @@ const Key kSchema[] = {
     TEXT("fail_open.bpffs", fail_open.bpffs, R"("/run/stillwatch/bpf")", kAny, kRestart, "Where the bypass programme is pinned; mounted by the daemon when it is not there."),
     {"fail_open.interest_prefixes", FIELD(fail_open.interest_prefixes), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these prefixes leaves the kernel; empty: all TCP."},
     {"fail_open.interest_ports", FIELD(fail_open.interest_ports), "[]", "", 0, 0, kAny, kHot, "Only TCP from or to these ports leaves the kernel; empty: all ports."},
+    {"fail_open.interest_udp_ports", FIELD(fail_open.interest_udp_ports), R"(["443", "2152", "3544", "4754", "4789", "5072", "6081"])", "", 0, 0, kAny, kHot, "UDP from or to these ports leaves the kernel: QUIC's hellos, and the tunnels that are opened (GTP-U, Teredo, GRE, VXLAN, AYIYA, Geneve). Empty: no UDP. Other tunnels (GRE, IP in IP, MPLS, PPPoE, PBB) always do."},
     BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
     BOOL("fail_open.traffic_control", fail_open.traffic_control, "false", kRestart, "Inline with ports.driver = \"af_packet\": the kernel forwards on traffic control when the process is gone, as it does on XDP with af_xdp. Makes a veth pair for each port. false: without the process the link is cut."),
 
@@ -71,6 +72,8 @@ const Key kSchema[] = {
     INT("flow.syn_timeout_s", flow.syn_timeout_s, "30", "s of traffic time", 1, 3600, kRestart, "A flow that never carried data is ended after this."),
     INT("flow.reassembly_mib", flow.reassembly_mib, "64", "MiB in all", 1, 65536, kRestart, "Out-of-order TCP bytes that are held."),
     INT("flow.reassembly_flow_kib", flow.reassembly_flow_kib, "1024", "KiB a flow", 16, 65536, kRestart, "Out-of-order bytes of one flow; past it a hole is given up, counted."),
+
+    {"flow.tunnel_classes", FIELD(flow.tunnel_classes), "[]", "", 0, 0, kAny, kRestart, "Networks whose addresses overlap, by VLAN, VXLAN or Geneve VNI, GTP TEID or GRE key: \"vni 5001 5002-5010\" is one network (both directions of its flows), \"vni 5000-5999 each\" one for each id. The first entry that names an id counts. Empty: an address is the same host in every tunnel."},
 
     INT("http.parsers_max", http.parsers_max, "10000", "flows", 16, 10000000, kRestart, "Flows that hold an HTTP parser at one time."),
     INT("http.decoders_max", http.decoders_max, "2000", "streams", 1, 1000000, kRestart, "Compressed bodies that are decoded at one time."),

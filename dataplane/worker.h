@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "dataplane/http/http_observer.h"
+#include "dataplane/packet/tunnel_classes.h"
 #include "dataplane/port/frame.h"
 #include "dataplane/tls/tls_core.h"
 #include "dataplane/worker_output.h"
@@ -48,6 +49,10 @@ struct WorkerOptions {
   bool ignore_checksums = false;       // captures taken on the sending host
   bool tell_connections = false;       // connections by ConnectionNote, so that both sides of a terminator can be joined
   Salt salt;                           // seeds flow hashes and flow ids
+  // Seeds flow hashes beside the salt: fresh at each start of a live box, so that whoever knows the salt cannot aim flows at
+  // one bucket. The same for all workers. 0 where a run must repeat.
+  uint64_t boot_seed = 0;
+  TunnelClasses tunnel_classes;        // none: an address is the same host in every tunnel
   TlsOptions tls;
 };
 

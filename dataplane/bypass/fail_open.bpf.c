@@ -39,7 +39,7 @@ int xsk_def_prog(struct xdp_md *context) {
   const __u32 zero = 0;
   struct sw_control *control = bpf_map_lookup_elem(&control_map, &zero);
   if (!control) return XDP_DROP;  // never: the array has this entry
-  const __u32 reason = Decide(control, (void *)(long)context->data, (void *)(long)context->data_end);
+  const __u32 reason = Decide(control, (void *)(long)context->data, (void *)(long)context->data_end, 0);
   if (reason != SW_TO_PROCESS) return ToPeer(control, reason);
   if (bpf_redirect_map(&xsks_map, context->rx_queue_index, 0) == XDP_REDIRECT) {
     Count(SW_TO_PROCESS);

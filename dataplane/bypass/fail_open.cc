@@ -353,6 +353,13 @@ Status FailOpen::SetInterest(const Interest& interest) {
                    std::strerror(errno)};
     }
   }
+  // Always whole: what the list does not hold any more must go.
+  for (uint32_t word = 0; word < kPortWords; ++word) {
+    const uint64_t bits = interest.udp_port_words.empty() || MutantIs("interest.no_udp") ? 0 : interest.udp_port_words[word];
+    if (bpf_map_update_elem(maps_->shared["udp_port_map"].get(), &word, &bits, BPF_ANY) != 0) {
+      return Error{std::string("fail_open.interest_udp_ports: the kernel refuses a port: ") + std::strerror(errno)};
+    }
+  }
   Store(&control_->match_prefixes, interest.prefixes.empty() ? 0 : 1);
   Store(&control_->match_ports, interest.port_words.empty() ? 0 : 1);
   return {};

@@ -43,15 +43,23 @@ struct {
   __uint(max_entries, 1024);
 } port_map SEC(".maps");
 
+// UDP ports of interest: tunnels that may carry TCP, and QUIC.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(max_entries, 1024);
+} udp_port_map SEC(".maps");
+
 static __always_inline void Count(__u32 counter) {
   __u64 *value = bpf_map_lookup_elem(&counter_map, &counter);
   if (value) ++*value;
 }
 
-static __always_inline int PortListed(__be16 port) {
+static __always_inline int PortListed(void *map, __be16 port) {
   const __u32 number = bpf_ntohs(port);
   const __u32 word = number / 64;
-  __u64 *bits = bpf_map_lookup_elem(&port_map, &word);
+  __u64 *bits = bpf_map_lookup_elem(map, &word);
   return bits && (*bits >> (number % 64) & 1);
 }
 
@@ -64,11 +72,18 @@ struct Ports {
 };
 
 // What can be said of a frame without looking deeper.
-enum { kNotIp, kOther, kTcp };
+enum {
+  kNotIp,
+  kOther,
+  kTcp,
+  kUdp,
+  kTunnel,  // opened by the process, which alone can tell what is inside
+};
 
 struct Found {
   int kind;
   int ports_known;  // 0: a later fragment, or cut
+  int fragment;     // of IPv4, the first one too
   struct Ports ports;
   struct sw_prefix source, destination;
 };
@@ -86,15 +101,22 @@ static __always_inline void FindPorts(struct Found *found, void *at, void *end) 
   found->ports_known = 1;
 }
 
+static __always_inline int KindOf(__u8 protocol) {
+  if (protocol == IPPROTO_TCP) return kTcp;
+  if (protocol == IPPROTO_UDP) return kUdp;
+  return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE ? kTunnel : kOther;
+}
+
 static __always_inline void FindIpv4(struct Found *found, void *at, void *end) {
   __u8 *header = at;
   if (at + 20 > end) return;
-  found->kind = header[9] == IPPROTO_TCP ? kTcp : kOther;
+  found->kind = KindOf(header[9]);
   Mapped(&found->source, header + 12);
   Mapped(&found->destination, header + 16);
-  const __u16 fragment = ((__u16)header[6] << 8 | header[7]) & 0x1fff;
+  const __u16 field = (__u16)header[6] << 8 | header[7], fragment = field & 0x1fff;
+  found->fragment = (field & 0x3fff) != 0;
   const __u32 length = (header[0] & 15) * 4;
-  if (found->kind == kTcp && fragment == 0 && length >= 20) FindPorts(found, at + length, end);
+  if ((found->kind == kTcp || found->kind == kUdp) && fragment == 0 && length >= 20) FindPorts(found, at + length, end);
 }
 
 static __always_inline void FindIpv6(struct Found *found, void *at, void *end) {
@@ -109,19 +131,16 @@ static __always_inline void FindIpv6(struct Found *found, void *at, void *end) {
   found->kind = kTcp;
 #pragma unroll
   for (int i = 0; i < 6; ++i) {
-    if (next == IPPROTO_TCP) {
-      FindPorts(found, at, end);
-      return;
-    }
     if (next != 0 && next != 43 && next != 44 && next != 60) {
-      found->kind = kOther;
+      found->kind = KindOf(next);
+      if (found->kind == kTcp || found->kind == kUdp) FindPorts(found, at, end);
       return;
     }
     __u8 *extension = at;
     if (at + 8 > end) return;
     if (next == 44 && ((extension[2] << 8 | extension[3]) & 0xfff8)) {
       // A later fragment: no ports here.
-      if (extension[0] != IPPROTO_TCP) found->kind = kOther;
+      found->kind = KindOf(extension[0]);
       return;
     }
     at += next == 44 ? 8 : 8 + (__u32)extension[1] * 8;
@@ -134,27 +153,39 @@ static __always_inline void Find(struct Found *found, void *at, void *end) {
   __be16 type = *(__be16 *)(at + 12);
   at += ETH_HLEN;
 #pragma unroll
-  for (int tags = 0; tags < 2; ++tags) {
-    if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD)) break;
+  for (int tags = 0; tags < 4; ++tags) {
+    if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD) && type != bpf_htons(0x9100)) break;
     if (at + 4 > end) return;
     type = *(__be16 *)(at + 2);
     at += 4;
   }
   if (type == bpf_htons(ETH_P_IP)) FindIpv4(found, at, end);
   if (type == bpf_htons(ETH_P_IPV6)) FindIpv6(found, at, end);
+  // MPLS, PPPoE sessions, provider backbone bridges.
+  if (type == bpf_htons(ETH_P_MPLS_UC) || type == bpf_htons(ETH_P_MPLS_MC) || type == bpf_htons(ETH_P_PPP_SES) ||
+      type == bpf_htons(ETH_P_8021AH)) {
+    found->kind = kTunnel;
+  }
 }
 
 // SW_TO_PROCESS, or the counter that says why the frame is the peer's. The frame's first bytes lie from `at` to `end`.
-static __always_inline __u32 Decide(const struct sw_control *control, void *at, void *end) {
+// `joins`: what the process listens on would join IPv4 fragments and hand on what never was on the wire: they are the peer's.
+static __always_inline __u32 Decide(const struct sw_control *control, void *at, void *end, int joins) {
   struct Found found = {};
   Find(&found, at, end);
   if (found.kind == kNotIp) return SW_NOT_IP;
-  if (found.kind == kOther) return SW_NOT_OF_INTEREST;
-  if (control->match_ports && found.ports_known && !PortListed(found.ports.source) &&
-      !PortListed(found.ports.destination)) {
+  if (found.kind == kOther || (joins && found.fragment)) return SW_NOT_OF_INTEREST;
+  // Later fragments go the way of the first, whose ports are not known here: to the process, if in doubt.
+  if (found.kind == kUdp && found.ports_known && !PortListed(&udp_port_map, found.ports.source) &&
+      !PortListed(&udp_port_map, found.ports.destination)) {
     return SW_NOT_OF_INTEREST;
   }
-  if (control->match_prefixes && !PrefixListed(&found.source) && !PrefixListed(&found.destination)) {
+  if (found.kind == kTcp && control->match_ports && found.ports_known && !PortListed(&port_map, found.ports.source) &&
+      !PortListed(&port_map, found.ports.destination)) {
+    return SW_NOT_OF_INTEREST;
+  }
+  // A tunnel's own addresses say nothing of those inside.
+  if (found.kind == kTcp && control->match_prefixes && !PrefixListed(&found.source) && !PrefixListed(&found.destination)) {
     return SW_NOT_OF_INTEREST;
   }
   const __u64 now = bpf_ktime_get_ns();

@@ -3,7 +3,7 @@
 
 #include <linux/types.h>
 
-#define SW_VERSION 2
+#define SW_VERSION 3
 #define SW_PREFIXES_MAX 4096
 #define SW_REASON_BYTES 128
 
@@ -40,7 +40,7 @@ enum {
   SW_HEART_STALE,      // sent to the peer: the heart did not beat in time
   SW_BYPASS_ON,        // sent to the peer: bypass is switched on
   SW_NO_SOCKET,        // sent to the peer: no process holds this queue
-  SW_NOT_OF_INTEREST,  // sent to the peer: IP that is not on the interest list
+  SW_NOT_OF_INTEREST,  // sent to the peer: IP that is neither on the interest list nor a tunnel
   SW_NOT_IP,           // sent to the peer: control frames, ARP, other EtherTypes, cut headers
   SW_OVERLOADED,       // sent to the peer: the process said that it cannot keep up
   SW_NO_PEER,          // dropped: the peer port is gone

@@ -6,7 +6,8 @@
 //   port --> from_wire --+-- process's: --> tap ==veth== process's end     process's end ==veth== tap --> from_process --> port
 //                        +-- else: -------> peer port                      what the veth would give to the host: to_nobody
 //
-// A frame with an 802.1ad tag is the peer's: AF_PACKET would not tell its type.
+// A frame with an 802.1ad tag is the peer's: AF_PACKET would not tell its type. So are IPv4 fragments: DPDK's driver asks for
+// PACKET_FANOUT_FLAG_DEFRAG, and the kernel would hand it whole datagrams.
 #include "fail_open_decide.h"
 
 #include <linux/pkt_cls.h>
@@ -38,7 +39,7 @@ int from_wire(struct __sk_buff *skb) {
   __u32 reason = SW_NOT_IP;
   if (!skb->vlan_present || skb->vlan_proto != bpf_htons(ETH_P_8021AD)) {
     if ((void *)(long)skb->data + 128 > (void *)(long)skb->data_end) bpf_skb_pull_data(skb, skb->len < 128 ? skb->len : 128);
-    reason = Decide(control, (void *)(long)skb->data, (void *)(long)skb->data_end);
+    reason = Decide(control, (void *)(long)skb->data, (void *)(long)skb->data_end, 1);
   }
   if (reason == SW_TO_PROCESS) {
     const __u32 tap = Way(SW_WAY_TAP);

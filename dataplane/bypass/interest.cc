@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <string_view>
+#include <tuple>
 
 namespace stillwatch::dataplane {
 
@@ -33,10 +34,27 @@ bool ParsePrefix(const std::string& text, sw_prefix* out) {
   return inet_pton(AF_INET, address.c_str(), out->address + 12) == 1;
 }
 
+Status ParsePorts(const char* key, std::span<const std::string> ports, std::vector<uint64_t>* words) {
+  for (const std::string& text : ports) {
+    const size_t dash = text.find('-');
+    const std::string_view view = text;
+    uint32_t first = 0, last = 0;
+    const bool sound =
+        ParseNumber(view.substr(0, dash), 65'535, &first) &&
+        ParseNumber(dash == std::string::npos ? view : view.substr(dash + 1), 65'535, &last);
+    if (!sound || first > last) {
+      return Error{std::string(key) + ": \"" + text + "\" is no port; write it as 443 or 8000-8100"};
+    }
+    words->resize(kPortWords);
+    for (uint32_t port = first; port <= last; ++port) (*words)[port / 64] |= uint64_t{1} << (port % 64);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Interest> ParseInterest(std::span<const std::string> prefixes,
-                               std::span<const std::string> ports) {
+                               std::span<const std::string> ports, std::span<const std::string> udp_ports) {
   Interest interest;
   if (prefixes.size() > SW_PREFIXES_MAX) {
     return Error{"fail_open.interest_prefixes: at most " + std::to_string(SW_PREFIXES_MAX) +
@@ -50,20 +68,9 @@ Result<Interest> ParseInterest(std::span<const std::string> prefixes,
     }
     interest.prefixes.push_back(prefix);
   }
-  for (const std::string& text : ports) {
-    const size_t dash = text.find('-');
-    const std::string_view view = text;
-    uint32_t first = 0, last = 0;
-    const bool sound =
-        ParseNumber(view.substr(0, dash), 65'535, &first) &&
-        ParseNumber(dash == std::string::npos ? view : view.substr(dash + 1), 65'535, &last);
-    if (!sound || first > last) {
-      return Error{"fail_open.interest_ports: \"" + text +
-                   "\" is no port; write it as 443 or 8000-8100"};
-    }
-    interest.port_words.resize(1024);
-    for (uint32_t port = first; port <= last; ++port)
-      interest.port_words[port / 64] |= uint64_t{1} << (port % 64);
+  for (const auto& [key, list, words] : {std::tuple("fail_open.interest_ports", ports, &interest.port_words),
+                                         std::tuple("fail_open.interest_udp_ports", udp_ports, &interest.udp_port_words)}) {
+    if (Status read = ParsePorts(key, list, words); !read.ok()) return Error{read.message()};
   }
   return interest;
 }

@@ -36,7 +36,7 @@ class Fd {
 enum class Hook { kXdp, kTrafficControl };
 
 // Names of the maps in fail_open_decide.h, and of those of each port.
-inline constexpr const char* kSharedMaps[] = {"control_map", "prefix_map", "port_map"};
+inline constexpr const char* kSharedMaps[] = {"control_map", "prefix_map", "port_map", "udp_port_map"};
 inline constexpr const char* kXdpMaps[] = {"xsks_map", "peer_map"};  // fail_open.bpf.c
 inline constexpr const char* kTrafficControlMaps[] = {"way_map"};    // fail_open_tc.bpf.c
 inline constexpr const char* kCounterMap = "counter_map";

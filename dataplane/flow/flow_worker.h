@@ -71,6 +71,7 @@ class FlowWorker final : public Worker, private TlsSink {
   void Count(FlowCounter counter, uint64_t amount = 1) { counters_.Add(counter, amount); }
 
   // worker.cc
+  uint64_t ClassMark(const Packet& packet) const;
   DecodeStatus Decode(Bytes bytes, uint32_t wire_length, Expected* into) const;
   Expected& TakeExpected(const Frame& frame);
   void FetchFlows();

@@ -30,7 +30,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
     : options_(options),
       output_(output),
       streams_(streams),
-      flow_salt_(DeriveSalt(options.salt, "flow")),
+      flow_salt_{DeriveSalt(options.salt, "flow").value ^ (MutantIs("flow.hash_by_salt_alone") ? 0 : options.boot_seed)},
       id_salt_(DeriveSalt(options.salt, "flow-id")),
       tcp_salt_(DeriveSalt(options.salt, "tcp")),
       proxy_id_salt_(DeriveSalt(options.salt, "proxy-id")),
@@ -72,6 +72,11 @@ void FlowWorker::RegisterCounters(CounterRegistry* registry) {
   registry->Register(quic_.counters());
 }
 
+// Equal keys in tunnels of different class get different hashes, always: Mix64 is a bijection. So the table tells them apart.
+uint64_t FlowWorker::ClassMark(const Packet& packet) const {
+  return MutantIs("flow.tunnel_class_ignored") ? 0 : Mix64(options_.tunnel_classes.Of(packet));
+}
+
 // All but the TCP checksum; for TCP the flow's key and hash too.
 DecodeStatus FlowWorker::Decode(Bytes bytes, uint32_t wire_length, Expected* into) const {
   into->packet = Packet{};
@@ -79,7 +84,7 @@ DecodeStatus FlowWorker::Decode(Bytes bytes, uint32_t wire_length, Expected* int
                              {.ignore_checksums = options_.ignore_checksums, .defer_tcp_checksum = true}, &into->packet);
   if (into->status == DecodeStatus::kTcp) {
     into->key = FlowKeyOf(into->packet, &into->from_low);
-    into->hash = HashOf(into->key, flow_salt_);
+    into->hash = HashOf(into->key, flow_salt_) ^ ClassMark(into->packet);
     into->flow = nullptr;
   }
   return into->status;
@@ -158,7 +163,7 @@ LookResult FlowWorker::Look(const Frame& frame) {
 void FlowWorker::OnUdp(const Packet& packet) {
   bool from_low;
   const FlowKey key = FlowKeyOf(packet, &from_low);
-  quic_.OnDatagram(packet, key, HashOf(key, flow_salt_), from_low, packet_, now_ns_);
+  quic_.OnDatagram(packet, key, HashOf(key, flow_salt_) ^ ClassMark(packet), from_low, packet_, now_ns_);
 }
 
 void FlowWorker::OnTcp(const Expected& found) {

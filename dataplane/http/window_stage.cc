@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kWindowBitsMax = 23;
 static_assert(size_t{1} << kWindowBitsMax == WindowLease::kWindowBytesMax);
-constexpr size_t kBlockHeaderBytes = 3;  // zstd's hints add it to the step before the block
+constexpr size_t kBlockHeaderBytes = 3;
 // The longest frame header (RFC 8878, 3.1.1). Up to there zstd gets less than four bytes a call: where a header is
 // bad, it looks for the magic number of formats before 1.0 in the call's bytes, and reads those with memory of its own.
 constexpr size_t kFrameHeaderMax = 18, kLessThanMagic = 3;
@@ -78,11 +78,13 @@ ZstdStage::~ZstdStage() {
   if (context_ != nullptr) ZSTD_freeDCtx(context_);
 }
 
-// At least 1.
+// At least 1. zstd's word on what it reads next is a block's rest, and where another block follows, its header's three bytes. A block's
+// last byte comes alone: the bytes of one that is stored as it is are handed out as they come, and the last one may find that the
+// frame has another size than it said.
 size_t ZstdStage::StepBytes() const {
   size_t bytes = kLessThanMagic;
-  if (next_bytes_ > kBlockHeaderBytes) bytes = next_bytes_ - kBlockHeaderBytes;
-  else if (next_bytes_ > 0) bytes = next_bytes_;
+  if (next_bytes_ != 0) bytes = next_bytes_ > kBlockHeaderBytes + 1 ? next_bytes_ - kBlockHeaderBytes - 1 : 1;
+  if (MutantIs("http.zstd_block_in_one")) bytes = std::max(next_bytes_, kLessThanMagic);
   return frame_bytes_ < kFrameHeaderMax ? std::min(bytes, kLessThanMagic) : bytes;
 }
 

@@ -34,6 +34,11 @@ uint64_t PseudoHeaderSum(const Packet& packet, uint32_t segment_length) {
          InternetSum({packet.dst.bytes, packet.dst.length}) + InternetSum(Bytes(tail, 8));
 }
 
+void SetTunnel(TunnelKind kind, uint32_t id, Packet* packet) {
+  packet->tunnel_kind = kind;
+  packet->tunnel_id = id;
+}
+
 // What an encapsulation carries: an Ethernet frame or an IP packet at `at` of `outer`.
 DecodeStatus DecodeInner(uint16_t type, Bytes outer, uint32_t outer_wire, size_t at, const DecodeOptions& options,
                          Packet* packet) {
@@ -53,6 +58,8 @@ DecodeStatus DecodeGre(Bytes gre, uint32_t wire, const DecodeOptions& options, P
   if ((flags & 7) != 0) return DecodeStatus::kTunnel;
   const size_t header = 4 + ((flags & 0x8000) != 0 ? 4 : 0) + ((flags & 0x2000) != 0 ? 4 : 0) +
                         ((flags & 0x1000) != 0 ? 4 : 0);
+  const size_t key = 4 + ((flags & 0x8000) != 0 ? 4 : 0);
+  if ((flags & 0x2000) != 0 && gre.size() >= key + 4) SetTunnel(TunnelKind::kGreKey, LoadBe32(&gre[key]), packet);
   return DecodeInner(LoadBe16(&gre[2]), gre, wire, header, options, packet);
 }
 
@@ -70,6 +77,7 @@ DecodeStatus DecodeGtp(Bytes gtp, uint32_t wire, const DecodeOptions& options, P
     }
   }
   if (at >= gtp.size()) return DecodeStatus::kTunnel;
+  SetTunnel(TunnelKind::kTeid, LoadBe32(&gtp[4]), packet);
   return DecodeInner(gtp[at] >> 4 == 6 ? kTypeIpv6 : kTypeIpv4, gtp, wire, at, options, packet);
 }
 
@@ -79,9 +87,11 @@ DecodeStatus DecodeUdpTunnel(uint16_t port, Bytes data, uint32_t wire, const Dec
   switch (port) {
     case 4789:
       if ((data[0] & 0x08) == 0) return DecodeStatus::kTunnel;
+      SetTunnel(TunnelKind::kVni, LoadBe32(&data[4]) >> 8, packet);
       return DecodeInner(kTypeEthernet, data, wire, 8, options, packet);
     case 6081:
       if (data[0] >> 6 != 0) return DecodeStatus::kTunnel;
+      SetTunnel(TunnelKind::kVni, LoadBe32(&data[4]) >> 8, packet);
       return DecodeInner(LoadBe16(&data[2]), data, wire, 8 + (data[0] & 0x3fu) * 4u, options, packet);
     case 2152: return DecodeGtp(data, wire, options, packet);
     case 4754: return DecodeGre(data, wire, options, packet);
@@ -304,6 +314,7 @@ DecodeStatus DecodeFrame(Bytes frame, uint32_t wire_length, const DecodeOptions&
     if (tags == kTagsMax) return DecodeStatus::kTooManyTags;
     at += type == kTypeVnTag ? 6 : 4;
     if (at + 2 > frame.size()) return DecodeStatus::kTruncatedHeader;
+    if (type != kTypeVnTag && packet->tunnels == 0) SetTunnel(TunnelKind::kVlan, LoadBe16(&frame[at - 2]) & 0xfff, packet);
     type = LoadBe16(&frame[at]);
   }
   return DecodeEtherType(type, frame, wire_length, at + 2, options, packet);

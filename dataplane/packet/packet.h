@@ -33,6 +33,15 @@ enum class DecodeStatus : uint8_t {
   kCount
 };
 
+// What tells networks apart that may use the same addresses.
+enum class TunnelKind : uint8_t {
+  kNone,
+  kVlan,    // 802.1Q or 802.1ad, outside of any tunnel; the innermost tag
+  kVni,     // VXLAN, Geneve
+  kTeid,    // GTP-U
+  kGreKey,  // GRE (RFC 2890)
+};
+
 struct Address {
   uint8_t bytes[16] = {};  // IPv4 in the first four
   uint8_t length = 0;      // 4 or 16
@@ -64,6 +73,8 @@ struct Packet {
   uint16_t next_header_at = 0;   // IPv6: the byte of ip_packet that announces the fragment header
   Bytes ip_packet;  // from the IP header on, without padding
   uint8_t tunnels = 0;  // encapsulations that were opened
+  TunnelKind tunnel_kind = TunnelKind::kNone;  // of the innermost one that has an id
+  uint32_t tunnel_id = 0;
 };
 
 struct DecodeOptions {

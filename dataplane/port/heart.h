@@ -49,6 +49,9 @@ class Heart {
     if (stopped_.load(std::memory_order_seq_cst)) __atomic_store_n(beat_ns_, 0, __ATOMIC_RELEASE);
   }
 
+  // Every forwarder has beaten, and it was not stopped: the kernel hands over. Any thread.
+  bool beating() const { return __atomic_load_n(beat_ns_, __ATOMIC_ACQUIRE) != 0; }
+
   // The last beat of this forwarder is so old that the kernel has been bypassing it: what waits in
   // the receive rings is late, and newer packets of its flows have overtaken it.
   bool Stale(int64_t now_ns, size_t forwarder = 0) const {

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace stillwatch::dataplane {
 
@@ -17,8 +18,8 @@ LockedMemory::LockedMemory(size_t bytes) : bytes_((bytes + kPage - 1) / kPage * 
   void* const memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(memory != MAP_FAILED);
   data_ = static_cast<std::byte*>(memory);
-  madvise(memory, bytes_, MADV_DONTDUMP);
-  locked_ = mlock(memory, bytes_) == 0;
+  if (!MutantIs("tls.secrets_in_core_dumps")) madvise(memory, bytes_, MADV_DONTDUMP);
+  locked_ = MutantIs("tls.secrets_in_swap") || mlock(memory, bytes_) == 0;
 }
 
 LockedMemory::~LockedMemory() {

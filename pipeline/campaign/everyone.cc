@@ -56,6 +56,17 @@ void AddChoices(Everyone* everyone) {
   }
 }
 
+void AddClusters(Everyone* everyone) {
+  everyone->cluster_requests.assign(1u << 16, 0);
+  for (const Everyone::Owner& owner : everyone->owners) {
+    for (uint32_t account : AccountsOf(owner.requests)) {
+      const Profile& profile = everyone->profiles[account];
+      everyone->exchanges += profile.exchanges;
+      for (uint32_t i = 0; i < profile.clusters.Size(); ++i) everyone->cluster_requests[profile.clusters.clusters[i]] += profile.clusters.Uses(i);
+    }
+  }
+}
+
 Everyone::Owner OwnerOf(std::span<const Profile> profiles, std::span<const RequestRef> requests, const Tunables& tunables) {
   const auto asks = static_cast<uint8_t>(std::min(tunables.elicitation_nats / 16, 255));
   Everyone::Owner owner;
@@ -129,6 +140,7 @@ Everyone MakeEveryone(std::span<const Profile> profiles, std::span<const Request
   }
   AddHours(&everyone);
   AddChoices(&everyone);
+  AddClusters(&everyone);
   return everyone;
 }
 

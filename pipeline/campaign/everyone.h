@@ -53,6 +53,8 @@ struct Everyone {
   ChoiceSums parameters, clients, transports;  // as StackChoice; transports that are known
   OneChoice signups, networks;
   uint64_t probers = 0;
+  std::vector<uint64_t> cluster_requests;  // by semantic cluster (layer 4), of all accounts that have requests
+  uint64_t exchanges = 0;                  // of the same accounts
 };
 
 Everyone MakeEveryone(std::span<const Profile> profiles, std::span<const RequestRef> requests, const Tunables& tunables);

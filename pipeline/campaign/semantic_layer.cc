@@ -29,19 +29,16 @@ class Holdings {
     uint64_t exchanges;
   };
 
-  void Add(std::span<const Profile> profiles, const OwnerView& owner) {
+  void Add(std::span<const Profile> profiles, std::span<const RequestRef> requests) {
     const size_t begin = uses_.size();
     uint64_t exchanges = 0;
-    uint32_t account = UINT32_MAX;
-    for (const RequestRef& ref : owner.requests) {  // an account's are next to each other
-      if (ref.account == account) continue;
-      account = ref.account;
+    for (uint32_t account : AccountsOf(requests)) {
       const ClusterCounts& clusters = profiles[account].clusters;
       for (uint32_t i = 0; i < clusters.Size(); ++i) AddUse(begin, {clusters.clusters[i], clusters.Uses(i)});
       exchanges += profiles[account].exchanges;
     }
     ends_.push_back(uses_.size());
-    exchanges_.push_back(std::min<uint64_t>(exchanges, UINT32_MAX));
+    exchanges_.push_back(exchanges);
   }
   Owner operator[](size_t i) const {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -65,13 +62,12 @@ class Holdings {
 // Requests in each cluster of everybody who is no member, and all they asked.
 struct Outside {
   std::vector<uint64_t> requests;  // by cluster
-  uint64_t exchanges = 0;
+  uint64_t exchanges;
 
-  Outside() : requests(1u << 16) {}
-  void Add(const Holdings& holdings) {
-    for (size_t i = 0; i < holdings.size(); ++i) {
-      exchanges += holdings[i].exchanges;
-      for (const Use& use : holdings[i].uses) requests[use.cluster] += use.requests;
+  Outside(const Everyone& everyone, const Holdings& members) : requests(everyone.cluster_requests), exchanges(everyone.exchanges) {
+    for (size_t i = 0; i < members.size(); ++i) {
+      exchanges -= members[i].exchanges;
+      for (const Use& use : members[i].uses) requests[use.cluster] -= use.requests;
     }
   }
 };
@@ -117,7 +113,7 @@ Said Measure(std::span<const Holdings::Owner> owners, const Outside& outside, bo
       hits += use.requests, ++met, most = std::max<uint64_t>(most, use.requests);
     }
     const bool speaks = most >= kUsesMin || met >= kClustersMin || MutantIs("cluster.one_request_speaks");
-    nats.push_back(speaks ? ExcessNats(hits, owner.exchanges * rate_ppm * 256 / 1'000'000) : 0);
+    nats.push_back(speaks ? ExcessNats(hits, std::min<uint64_t>(owner.exchanges, UINT32_MAX) * rate_ppm * 256 / 1'000'000) : 0);
     said.speaking += nats.back() > 0;
   }
   for (uint16_t cluster : clusters) (*inside)[cluster] = {};
@@ -132,22 +128,22 @@ Said Measure(std::span<const Holdings::Owner> owners, const Outside& outside, bo
 Finding MeasureSemantic(const GroupView& view, const Tunables& tunables) {
   Finding finding;
   finding.counts[kOwners] = view.members.size();
-  Holdings members, others, borrowers;
-  for (const OwnerView& owner : view.members) members.Add(view.profiles, owner);
+  const Everyone& everyone = *view.everyone;
+  Holdings members;
+  for (const OwnerView& owner : view.members) members.Add(everyone.profiles, owner.requests);
   finding.known = !members.none() && !view.draws.empty();
   if (!finding.known) return finding;
-  for (const OwnerView& owner : view.outside) others.Add(view.profiles, owner);
-  for (const OwnerView& owner : view.borrowers) borrowers.Add(view.profiles, owner);
-  Outside outside;
-  outside.Add(others), outside.Add(borrowers);
-  std::vector<Inside> inside(1u << 16);
+  const Outside outside(everyone, members);
+  std::vector<Inside> inside(everyone.cluster_requests.size());
   std::vector<Holdings::Owner> owners;
   for (size_t i = 0; i < members.size(); ++i) owners.push_back(members[i]);
   const Said said = Measure(owners, outside, false, tunables, &inside);
   Said cohort;
   for (const std::vector<uint32_t>& draw : view.draws) {
+    Holdings drawn;
+    for (uint32_t place : draw) drawn.Add(everyone.profiles, everyone.owners[place].requests);
     owners.clear();
-    for (uint32_t i : draw) owners.push_back(others[i]);
+    for (size_t i = 0; i < drawn.size(); ++i) owners.push_back(drawn[i]);
     const Said here = Measure(owners, outside, true, tunables, &inside);
     cohort.nats = std::max(cohort.nats, here.nats), cohort.speaking = std::max(cohort.speaking, here.speaking);
     finding.counts[kCohortOwners] = std::max<uint64_t>(finding.counts[kCohortOwners], owners.size());

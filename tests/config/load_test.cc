@@ -113,6 +113,10 @@ TEST(LoadTest, ChecksWhatStringsSay) {
   for (const char* partner : {"lab", "lab hex:", "lab hex:zz", "a/b hex:00112233", " hex:00112233", "lab 00112233"}) {
     refused("sharing.partners = [\"" + std::string(partner) + "\"]", "sharing.partners cannot be used; write a partner as");
   }
+  for (const char* tunnels : {"", "vni", "vxlan 5", "vni 5-3", "vni 16777216", "vlan 4095", "vni 5 each 6", "vni 5x", "teid -1"}) {
+    refused("flow.tunnel_classes = [\"vni 1\", \"" + std::string(tunnels) + "\"]", "flow.tunnel_classes = \"" + std::string(tunnels) + "\" cannot be used; write a class as");
+  }
+  EXPECT_EQ(ProblemOf("flow.tunnel_classes = [\"vni 5001 5002-5010\", \"vlan 100-199 each\", \"teid 4294967295\", \"gre 7\"]\n"), "");
   refused("box.name = \"\"", "box.name = \"\" cannot be used; give the box a name");
   refused("box.state_dir = \"\"", "box.state_dir");
   refused("control.socket = \"\"", "control.socket");

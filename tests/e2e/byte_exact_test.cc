@@ -40,6 +40,7 @@ std::string Mac(const char* bytes) { return {bytes, 6}; }
 
 // Link aggregation, link discovery, spanning tree (also per VLAN), pause, ARP, MPLS, PPPoE, PTP, one of no known type,
 // and a length in the place of a type.
+constexpr size_t kTunnels = 2;  // of them go through the process: MPLS and PPPoE may carry TCP
 std::vector<std::string> ControlFrames() {
   const std::string from = Mac("\x02\0\0\0\0\xc0");
   std::vector<std::string> frames;
@@ -103,7 +104,7 @@ TEST_F(ByteExactTest, WhatGoesInComesOutAndNothingElse) {
   EXPECT_EQ(server.Receive(500), "") << "the appliance said something";
   // Both ways were gone: through the process and by the kernel.
   EXPECT_GT(process_->Counter("forward.sent_b"), 1'000u);
-  EXPECT_GE(process_->Counter("bypass.not_ip"), 2 * control.size());
+  EXPECT_GE(process_->Counter("bypass.not_ip"), 2 * (control.size() - kTunnels));
   // And when nobody is there.
   EXPECT_EQ(Send(&client, &server, control), control.size());
   EXPECT_EQ(Send(&client, &server, part), part.size());

@@ -2,7 +2,7 @@
 // nothing. For end-to-end tests and for measuring forwarding by itself.
 //   inline_forwarder --a IF --b IF [--driver af_xdp|af_packet] [--bpffs PATH] [--timeout-ms N]
 //   [--workers N]
-//                    [--tc] [--mirror] [--interest-port PORTS] [--poll]
+//                    [--tc] [--mirror] [--interest-port PORTS] [--interest-udp-port PORTS] [--poll]
 // Prints "ready" when frames are being forwarded. SIGTERM: hands over to the kernel, drains, prints
 // its counters, ends.
 #include <signal.h>
@@ -27,7 +27,7 @@ struct Arguments {
   FailOpenOptions fail_open;
   size_t workers = 1;
   bool poll = false;
-  std::vector<std::string> interest_ports;
+  std::vector<std::string> interest_ports, interest_udp_ports;
 };
 
 class Looker final : public Worker {
@@ -94,6 +94,8 @@ Result<Arguments> Parse(int argc, char** argv) {
       arguments.workers = std::stoul(value);
     else if (word == "--interest-port")
       arguments.interest_ports.push_back(value);
+    else if (word == "--interest-udp-port")
+      arguments.interest_udp_ports.push_back(value);
     else
       return Error{"inline_forwarder: unknown option " + word};
   }
@@ -133,7 +135,7 @@ Status Main(int argc, char** argv) {
     auto installed = FailOpen::Install(arguments.fail_open);
     if (!installed.ok()) return installed.error();
     fail_open = std::move(installed).value();
-    auto interest = ParseInterest({}, arguments.interest_ports);
+    auto interest = ParseInterest({}, arguments.interest_ports, arguments.interest_udp_ports);
     if (!interest.ok()) return interest.error();
     if (Status s = fail_open->SetInterest(interest.value()); !s.ok()) return s;
     heart = &fail_open->heart();
@@ -157,6 +159,8 @@ Status Main(int argc, char** argv) {
   if (fail_open != nullptr) registry.Register(fail_open->counters());
   if (Status s = engine.Start(); !s.ok()) return s;
 
+  // Or the kernel would forward the first frames of a test.
+  for (int i = 0; i < 10'000 && !heart->beating(); ++i) usleep(1'000);
   std::printf("ready%s\n", fail_open != nullptr && fail_open->adopted() ? " adopted" : "");
   std::fflush(stdout);
   RunUntilAsked(&engine);

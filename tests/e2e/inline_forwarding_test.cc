@@ -186,6 +186,81 @@ TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
   EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 4u);
 }
 
+// An IPv4 packet of `protocol` to a host that is not there.
+std::string Ipv4Frame(uint8_t protocol, const std::string& payload, const std::string& fragment = std::string(2, '\0')) {
+  std::string ip("\x45\0\0\0\0\x07", 6);
+  ip += fragment + std::string("\x40", 1) + static_cast<char>(protocol) + std::string("\0\0\x0a\x4d\0\x01\x0a\x4d\0\x63", 10);
+  ip[3] = static_cast<char>(20 + payload.size());
+  uint32_t sum = 0;
+  for (size_t i = 0; i < 20; i += 2) sum += static_cast<uint32_t>(static_cast<uint8_t>(ip[i]) << 8 | static_cast<uint8_t>(ip[i + 1]));
+  sum = ~((sum & 0xffff) + (sum >> 16));
+  ip[10] = static_cast<char>(sum >> 8);
+  ip[11] = static_cast<char>(sum);
+  return std::string("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0\x08\0", 14) + ip + payload;
+}
+
+std::string Udp(uint16_t source, uint16_t destination) {
+  std::string out;
+  for (const uint16_t field : {source, destination, uint16_t{8 + 26}, uint16_t{0}}) {
+    out += static_cast<char>(field >> 8);
+    out += static_cast<char>(field);
+  }
+  return out + std::string(26, 'u');
+}
+
+// What may carry TCP inside leaves the kernel; prefixes of TCP say nothing of what is inside. UDP by its list. All arrive unchanged.
+TEST_F(InlineForwardingTest, TunnelsAndListedUdpReachTheProcess) {
+  const std::string inner(30, 'i'), macs("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0", 12);
+  // Of which AF_PACKET would make whole datagrams: there the kernel's.
+  const std::vector<std::string> fragments{Ipv4Frame(17, inner, std::string("\0\x05", 2)),
+                                           Ipv4Frame(6, inner + inner.substr(6), std::string("\x20\0", 2))};
+  const std::vector<std::string> to_process{
+      Ipv4Frame(17, Udp(50'000, 4789)),
+      Ipv4Frame(17, Udp(443, 50'000)),
+      Ipv4Frame(47, inner),
+      Ipv4Frame(4, inner),
+      Ipv4Frame(41, inner),
+      macs + std::string("\x88\x47\0\x01\x01\x40", 6) + inner + inner,
+      macs + std::string("\x88\x64\x11\0\0\x01\0\x10", 8) + inner + inner,
+      macs + std::string("\x88\xe7\0\0\0\x01", 6) + inner + inner,
+      macs + std::string("\x81\0\0\x05\x81\0\0\x06\x81\0\0\x07", 12) + Ipv4Frame(17, Udp(1, 4789)).substr(12)};
+  const std::vector<std::string> to_peer{Ipv4Frame(17, Udp(50'000, 53)), Ipv4Frame(17, Udp(4788, 444)), Ipv4Frame(1, inner),
+                                         Ipv4Frame(132, inner)};
+  for (const bool traffic_control : {false, true}) {
+    SCOPED_TRACE(traffic_control ? "tc" : "xdp");
+    // What the kernel makes of a frame is asked here, and not how long it waits for a heart.
+    std::vector<std::string> words{"--interest-udp-port", "4789-4790", "--interest-udp-port", "443", "--timeout-ms", "1000"};
+    if (traffic_control) words.push_back("--tc");
+    ASSERT_TRUE(process_->Start(Inline(words)));
+    RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
+    const auto pass = [&](const std::string& frame) {
+      EXPECT_TRUE(client.Send(frame));
+      std::string got;
+      do got = server.Receive(2'000);
+      while (!got.empty() && got != frame);
+      return got == frame;
+    };
+    auto kernel = FailOpen::Open(bpffs_);
+    ASSERT_TRUE(kernel.ok()) << kernel.message();
+    const auto count = [&](dataplane::BypassCounter counter) {
+      kernel.value()->RefreshCounters();
+      return kernel.value()->counters().Get(counter);
+    };
+    using enum dataplane::BypassCounter;
+    // From the heart's first beat on.
+    ASSERT_TRUE(Await([&] { return pass(TcpFrame(443, "first")) && count(kToProcess) != 0; }));
+    const uint64_t taken = count(kToProcess), left = count(kNotOfInterest);
+    for (const auto* frames : {&to_process, &fragments, &to_peer}) {
+      for (const std::string& frame : *frames) ASSERT_TRUE(pass(frame)) << testing::PrintToString(frame);
+    }
+    EXPECT_EQ(count(kToProcess) - taken, to_process.size() + (traffic_control ? 0 : fragments.size()));
+    EXPECT_EQ(count(kNotOfInterest) - left, to_peer.size() + (traffic_control ? fragments.size() : 0));
+    kernel.value().reset();
+    EXPECT_EQ(process_->Stop(), 0);
+    EXPECT_TRUE(FailOpen::Uninstall(bpffs_).ok());
+  }
+}
+
 TEST_F(InlineForwardingTest, ASecondProcessIsRefused) {
   ASSERT_TRUE(process_->Start(Inline()));
   ForwarderProcess second(*lab_);

@@ -147,7 +147,8 @@ Status WriteClusters(const std::string& path, const stillgen::World& world, cons
   file << "group,kind,accounts,nats,speaking,clusters,cohort_speaking,cohort\n";
   std::map<std::string, uint32_t> index;
   for (uint32_t i = 0; i < profiles.size(); ++i) index[AccountText(names, profiles[i].id)] = i;
-  const pipeline::Population population = pipeline::MakePopulation(profiles, tunables);
+  const pipeline::Population population = pipeline::MakePopulation(profiles, pipeline::ReadRequests(profiles, tunables), tunables);
+  const pipeline::Everyone everyone = pipeline::MakeEveryone(population.profiles, population.requests, tunables);
   const auto measure = [&](const std::string& name, const std::string& kind, const std::vector<uint32_t>& accounts) {
     pipeline::Group group;
     for (uint32_t account : accounts) {
@@ -157,7 +158,7 @@ Status WriteClusters(const std::string& path, const stillgen::World& world, cons
       member.account = at->second, member.owner = population.owner_of[at->second], member.id = profiles[at->second].id;
     }
     if (group.members.empty()) return;
-    const pipeline::Finding found = pipeline::MeasureSemantic(pipeline::MakeGroupView(population, group), tunables);
+    const pipeline::Finding found = pipeline::MeasureSemantic(pipeline::MakeGroupView(everyone, group), tunables);
     file << name << "," << kind << "," << group.members.size() << "," << (found.known ? std::to_string(found.nats / 256.0) : "unknown") << "," << found.counts[0] << ","
          << found.counts[2] << "," << found.counts[3] << "," << found.counts[4] << "\n";
   };

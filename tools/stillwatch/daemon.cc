@@ -61,7 +61,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, Daem
   std::unique_ptr<Daemon> daemon(new Daemon(config, std::move(store), start->generation));
   daemon->file_ = start->file;
   daemon->sets_ = start->sets;
-  Result<Secrets> secrets = ReadSecrets(config);
+  Result<Secrets> secrets = ReadLiveSecrets(config);
   if (!secrets.ok()) return secrets.error();
   daemon->secrets_ = secrets.value();
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(config, secrets.value());
@@ -167,7 +167,7 @@ Status Daemon::OpenPorts() {
     if (!installed.ok()) return installed.error();
     fail_open_ = std::move(installed).value();
     Result<dataplane::Interest> interest =
-        dataplane::ParseInterest(config_.fail_open.interest_prefixes, config_.fail_open.interest_ports);
+        dataplane::ParseInterest(config_.fail_open.interest_prefixes, config_.fail_open.interest_ports, config_.fail_open.interest_udp_ports);
     if (!interest.ok()) return interest.error();
     if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) return set;
     registry_.Register(fail_open_->counters());
@@ -693,7 +693,7 @@ ControlAnswer Daemon::Reload(const std::string& file, const std::string& confirm
   if (const std::string refusal = config::RefusalOf(changes); !refusal.empty() && !MutantIs("reload.takes_all_keys")) return refuse(config::kExitRefused, refusal);
   // build and preflight: what a hot key can get wrong
   Result<dataplane::Interest> interest =
-      dataplane::ParseInterest(next.value().fail_open.interest_prefixes, next.value().fail_open.interest_ports);
+      dataplane::ParseInterest(next.value().fail_open.interest_prefixes, next.value().fail_open.interest_ports, next.value().fail_open.interest_udp_ports);
   if (!interest.ok()) return refuse(config::kExitBadFile, interest.message());
   Result<std::shared_ptr<const pipeline::AccountDirectory>> directory = ReadDirectory(next.value(), secrets_);
   if (!directory.ok()) return refuse(config::kExitBadFile, directory.message());
@@ -760,7 +760,7 @@ void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeli
   if (fail_open_ != nullptr) {
     fail_open_->SetTimeout(config.fail_open.heartbeat_timeout_ms * kNsPerMs);
     const Result<dataplane::Interest> interest =
-        dataplane::ParseInterest(config.fail_open.interest_prefixes, config.fail_open.interest_ports);
+        dataplane::ParseInterest(config.fail_open.interest_prefixes, config.fail_open.interest_ports, config.fail_open.interest_udp_ports);
     if (interest.ok()) {
       if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
     }

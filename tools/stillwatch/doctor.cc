@@ -180,6 +180,9 @@ void CheckKernel(const config::Config& config, const MachineFacts& machine, Find
     out->push_back({Severity::kWarning, "ports.driver",
                     "af_packet sends 802.1ad tags (QinQ, 0x88a8) on as 802.1Q; the daemon raises an alarm when one comes",
                     "ports.driver = \"af_xdp\" where the wire carries QinQ"});
+    out->push_back({Severity::kWarning, "ports.driver",
+                    "af_packet holds IPv4 fragments and sends the datagram on whole: larger than the MTU, so that it may be lost",
+                    "ports.driver = \"af_xdp\", or fail_open.traffic_control = true: the kernel then sends fragments on as they are"});
   }
 }
 

@@ -1,14 +1,19 @@
 #include "tools/stillwatch/settings.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/check.h"
+#include "base/mutant.h"
 #include "base/partner_salt.h"
 #include "base/text/token_hash.h"
 #include "config/allowed_owner.h"
 #include "config/load.h"
 #include "config/partner.h"
+#include "config/tunnel_class.h"
 #include "dataplane/engine/mirror_worker.h"
 #include "dataplane/packet/flow_hash.h"
 
@@ -56,6 +61,24 @@ pipeline::Rung RungOf(const std::string& action) {
   return pipeline::Rung::kBlock;
 }
 
+dataplane::TunnelClasses TunnelClassesOf(const config::Config& config) {
+  constexpr std::pair<std::string_view, dataplane::TunnelKind> kKinds[] = {{"vlan", dataplane::TunnelKind::kVlan},
+                                                                           {"vni", dataplane::TunnelKind::kVni},
+                                                                           {"teid", dataplane::TunnelKind::kTeid},
+                                                                           {"gre", dataplane::TunnelKind::kGreKey}};
+  std::vector<dataplane::TunnelRule> rules;
+  uint32_t number = 0;
+  for (const std::string& text : config.flow.tunnel_classes) {
+    const config::TunnelClassText parsed = config::ParseTunnelClass(text).value();  // checked by the loader
+    ++number;
+    for (const auto& [name, kind] : kKinds) {
+      if (name != parsed.kind) continue;
+      for (const auto& [first, last] : parsed.ranges) rules.push_back({kind, first, last, number, parsed.each});
+    }
+  }
+  return dataplane::TunnelClasses(std::move(rules));
+}
+
 }  // namespace
 
 Result<Secrets> ReadSecrets(const config::Config& config) {
@@ -80,6 +103,16 @@ Result<Secrets> ReadSecrets(const config::Config& config) {
     }
     secrets.partners.push_back({name, secret.value()});
   }
+  return secrets;
+}
+
+Result<Secrets> ReadLiveSecrets(const config::Config& config) {
+  Result<Secrets> secrets = ReadSecrets(config);
+  if (!secrets.ok()) return secrets;
+  uint64_t seed = 0;
+  // So few bytes come whole, and wait only in the first seconds of a boot.
+  CHECK(getrandom(&seed, sizeof seed, 0) == sizeof seed);
+  if (!MutantIs("spread.same_at_each_start")) secrets.value().boot_seed = seed;
   return secrets;
 }
 
@@ -110,7 +143,9 @@ dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Sec
     options.tls.secret_ttl_ns = config.tls.secret_ttl_s * kNsPerSecond;
     options.tls.secret_wait_ns = config.tls.secret_wait_s * kNsPerSecond;
   }
+  options.tunnel_classes = TunnelClassesOf(config);
   options.salt = secrets.salt;
+  options.boot_seed = secrets.boot_seed;
   return options;
 }
 
@@ -133,7 +168,7 @@ dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Sec
   options.ring_frames = As<size_t>(config.threads.forwarder_ring_frames);
   options.record_bytes = As<size_t>(config.threads.exchange_ring_mib << 20);
   options.flow_hash = &dataplane::FlowHash;
-  options.salt = DeriveSalt(secrets.salt, "spread");
+  options.salt = Salt{DeriveSalt(secrets.salt, "spread").value ^ secrets.boot_seed};
   options.sleep_when_idle = config.ports.idle == "sleep";
   for (const std::string& cpu : config.threads.cpus) options.cpus.push_back(std::stoi(cpu));  // checked by the loader
   options.quiescent = quiescent;
@@ -259,7 +294,8 @@ dataplane::WorkerFactory DecoderFactory(const dataplane::WorkerOptions& worker, 
     }
     auto decoder = std::make_unique<Decoder>(options, llm, output);
     if (copies_window_ns == 0) return decoder;
-    return std::make_unique<dataplane::MirrorWorker>(std::move(decoder), copies_window_ns, worker.salt);
+    return std::make_unique<dataplane::MirrorWorker>(std::move(decoder), copies_window_ns,
+                                                     Salt{worker.salt.value ^ worker.boot_seed});
   };
 }
 

@@ -27,8 +27,11 @@ struct Secrets {
   std::string account_key;
   Salt salt;
   std::vector<PartnerSecret> partners;
+  uint64_t boot_seed = 0;  // of this start: where flows go, and nothing that leaves the box, depends on it
 };
 Result<Secrets> ReadSecrets(const config::Config& config);
+// For a live box: with a boot seed from the kernel. A replay has none, so that it repeats.
+Result<Secrets> ReadLiveSecrets(const config::Config& config);
 
 dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);

@@ -37,6 +37,21 @@ TEST(InterestTest, PortsAndRanges) {
   EXPECT_EQ(count, 103u);
 }
 
+TEST(InterestTest, UdpPortsAreAListOfTheirOwn) {
+  const std::vector<std::string> none, tcp{"80"}, udp{"443", "4789-4790"};
+  const auto interest = ParseInterest(none, tcp, udp);
+  ASSERT_TRUE(interest.ok());
+  const auto listed = [](const std::vector<uint64_t>& words, uint32_t port) { return (words[port / 64] >> (port % 64) & 1) != 0; };
+  ASSERT_EQ(interest.value().udp_port_words.size(), kPortWords);
+  for (const uint32_t port : {443u, 4789u, 4790u}) EXPECT_TRUE(listed(interest.value().udp_port_words, port));
+  for (const uint32_t port : {80u, 53u, 4791u}) EXPECT_FALSE(listed(interest.value().udp_port_words, port));
+  EXPECT_TRUE(listed(interest.value().port_words, 80));
+  EXPECT_FALSE(listed(interest.value().port_words, 443));
+  EXPECT_TRUE(Parse({}, {"80"}).value().udp_port_words.empty());
+  const std::vector<std::string> wrong{"quic"};
+  EXPECT_NE(ParseInterest(none, none, wrong).message().find("fail_open.interest_udp_ports: \"quic\""), std::string::npos);
+}
+
 TEST(InterestTest, MistakesNameTheKeyAndTheForm) {
   for (const char* prefix :
        {"10.0.0.0/33", "10.0.0/8", "host", "2001:db8::/129", "10.0.0.0/", "", "10.0.0.0/8x"}) {

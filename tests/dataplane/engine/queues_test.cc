@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "base/endian.h"
 #include "dataplane/engine/engine.h"
@@ -72,6 +74,8 @@ class Queue final : public Port {
     for (; count < frames.size() && next_ < waiting_.size(); ++next_) {
       frames[count++] = Frame{waiting_[next_], 60, 0, ++number_, clock_->UnixNs(), next_};
     }
+    // A device sends what it receives: from here on it may be answered, though no worker has been told of it.
+    if (count != 0 && between_poll_and_hand_over) std::exchange(between_poll_and_hand_over, nullptr)();
     return count;
   }
   void Release(std::span<const Frame> frames) override { released += frames.size(); }
@@ -79,6 +83,7 @@ class Queue final : public Port {
   bool at_end() const override { return false; }
   size_t polled() const { return next_; }
   uint64_t released = 0;
+  std::function<void()> between_poll_and_hand_over;
 
  private:
   const Clock* const clock_;
@@ -180,6 +185,24 @@ TEST(QueuesTest, AnAnswerIsNeverLookedAtBeforeItsRequest) {
     EXPECT_EQ(released, harness.book.looked.size());
     EXPECT_GT(harness.book.looked.size(), 500u);
   }
+}
+
+TEST(QueuesTest, AnAnswerWaitsForARequestThatItsForwarderHasNotHandedOver) {
+  Harness harness(2, 1);
+  for (const auto& forwarder : harness.forwarders) forwarder->Step();
+  harness.queues[0]->Arrive(Bytes60(1, 0));
+  harness.queues[0]->between_poll_and_hand_over = [&] {
+    harness.clock.Advance(1'000);
+    harness.queues[1]->Arrive(Bytes60(1, 1));
+    harness.forwarders[1]->Step();
+    for (int i = 0; i < 3; ++i) harness.lanes[0]->Step();
+  };
+  harness.forwarders[0]->Step();
+  harness.Drain();
+  ASSERT_EQ(harness.book.looked.size(), 2u);
+  EXPECT_EQ(harness.book.looked[0].step, 0u);
+  EXPECT_EQ(harness.book.looked[1].step, 1u);
+  EXPECT_EQ(harness.Skipped(), 0u);
 }
 
 TEST(QueuesTest, AForwarderThatHangsIsWaitedForAWhileOnly) {

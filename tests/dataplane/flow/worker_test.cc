@@ -485,6 +485,113 @@ TEST(WorkerTest, ConflictingCopiesAreCounted) {
   EXPECT_GT(driver.Counter("tcp.conflict_bytes"), 4u);
 }
 
+// A frame in a VXLAN tunnel.
+std::vector<uint8_t> InVni(uint32_t vni, const testing::TcpSegment& segment) {
+  const std::vector<uint8_t> inner = testing::BuildFrame(segment);
+  std::vector<uint8_t> ip;
+  testing::Append(&ip, 0x4500, 2);
+  testing::Append(&ip, 20 + 8 + 8 + inner.size(), 2);
+  testing::Append(&ip, 0, 4);
+  testing::Append(&ip, 0x40110000, 4);
+  testing::Append(&ip, 0xc0000201c0000202, 8);
+  StoreBe16(&ip[10], testing::PlainChecksum(ip));
+  testing::Append(&ip, 0xc00012b5, 4);
+  testing::Append(&ip, 8 + 8 + inner.size(), 2);
+  testing::Append(&ip, 0, 2);
+  testing::Append(&ip, 0x08000000, 4);
+  testing::Append(&ip, uint64_t{vni} << 8, 4);
+  ip.insert(ip.end(), inner.begin(), inner.end());
+  return testing::Ethernet(ip);
+}
+
+// Two tenants with the same addresses and ports at the same time. Answers of the first come by a VNI of their own.
+TEST(WorkerTest, TenantsWithTheSameAddressesAreToldApartByTheClassOfTheirTunnel) {
+  const auto play = [](std::vector<TunnelRule> rules) {
+    WorkerOptions options = WorkerDriver::SmallOptions();
+    options.tunnel_classes = TunnelClasses(std::move(rules));
+    WorkerDriver driver(options);
+    const auto up = [&](uint32_t vni, std::string_view text) {
+      driver.Frame(InVni(vni, {.seq = 1001, .ack = 5001, .payload = text}));
+    };
+    const auto down = [&](uint32_t vni, std::string_view text) {
+      driver.Frame(InVni(vni, {.src = 0x0a000002, .dst = 0x0a000001, .src_port = 80, .dst_port = 40000, .seq = 5001,
+                               .ack = 1001, .payload = text}));
+    };
+    for (const uint32_t vni : {10u, 30u}) driver.Frame(InVni(vni, {.seq = 1000, .flags = kS}));
+    up(10, "first asks");
+    up(30, "other asks");
+    down(20, "to the first");
+    down(30, "to the other");
+    driver.Finish();
+    std::vector<std::string> seen;
+    for (const testing::SeenFlow& flow : driver.flows()) seen.push_back(flow.client.bytes + "|" + flow.server.bytes);
+    std::sort(seen.begin(), seen.end());
+    return seen;
+  };
+  using enum TunnelKind;
+  const std::vector<std::string> apart{"first asks|to the first", "other asks|to the other"};
+  EXPECT_EQ(play({{kVni, 10, 10, 1}, {kVni, 20, 20, 1}, {kVni, 30, 30, 2}}), apart);
+  EXPECT_EQ(play({{kVni, 10, 20, 1}}), apart);  // what nobody names is a class, too
+  EXPECT_EQ(play({{kVni, 10, 20, 1}, {kVni, 0, 0xffffff, 0, true}}), apart);  // the first rule counts
+  EXPECT_EQ(play({{kVni, 0, 0xffffff, 0, true}}).size(), 3u);  // both directions must be of one class
+  EXPECT_EQ(play({{kTeid, 10, 20, 1}}).size(), 1u);
+  EXPECT_EQ(play({}).size(), 1u);
+}
+
+// RFC 7413: the SYN carries the request, the SYN-ACK the answer's first bytes; and what the server did not take is sent again.
+TEST(WorkerTest, DataInASynIsTheStreamsBeginning) {
+  WorkerDriver driver;
+  driver.C(kS, 1000, 0, "GET / HTTP/1.1\r\n");
+  driver.S(kS | kA, 5000, 1017, "HTTP/1.1 200 OK\r\n");
+  driver.C(kA, 1017, 5018, "Host: a\r\n\r\n");
+  driver.S(kA, 5018, 1028, "Content-Length: 0\r\n\r\n");
+  // Refused: only the SYN was acknowledged.
+  driver.C(kS, 1000, 0, "GET / HTTP/1.1\r\n", 40001);
+  driver.S(kS | kA, 5000, 1001, {}, 40001);
+  driver.C(kA, 1001, 5001, "GET / HTTP/1.1\r\nHost: b\r\n\r\n", 40001);
+  driver.Finish();
+  ASSERT_EQ(driver.flows().size(), 2u);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(driver.flows()[0].server.bytes, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(driver.flows()[1].client.bytes, "GET / HTTP/1.1\r\nHost: b\r\n\r\n");
+}
+
+// An urgent byte stays where it stands, as for a reader with SO_OOBINLINE and in tshark.
+TEST(WorkerTest, UrgentDataIsDataInItsPlace) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA | 0x20, 1001, 5001, "before!");
+  driver.C(kA, 1008, 5001, "after");
+  driver.Finish();
+  ASSERT_EQ(driver.flows().size(), 1u);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "before!after");
+}
+
+// Where flows go is another at each start; what is told of them is not.
+TEST(WorkerTest, ABootSeedMovesFlowsAndChangesNothingOfThem) {
+  const auto play = [](uint64_t boot_seed) {
+    WorkerOptions options = WorkerDriver::SmallOptions();
+    options.boot_seed = boot_seed;
+    WorkerDriver driver(options);
+    for (uint16_t port = 40'000; port < 40'020; ++port) {
+      driver.Handshake(1000, 5000, port);
+      driver.C(kA, 1001, 5001, "question", port);
+    }
+    driver.Finish();
+    std::map<uint64_t, uint64_t> hash_of;
+    for (const FlowRecord& record : driver.records()) hash_of[record.flow_id] = record.order.flow_hash;
+    return hash_of;
+  };
+  const auto none = play(0), again = play(0), one = play(1), other = play(2);
+  ASSERT_EQ(none.size(), 20u);
+  EXPECT_EQ(none, again);
+  for (const auto& [flow_id, hash] : none) {
+    ASSERT_TRUE(one.contains(flow_id) && other.contains(flow_id));
+    EXPECT_NE(one.at(flow_id), hash);
+    EXPECT_NE(one.at(flow_id), other.at(flow_id));
+  }
+}
+
 // Packets of many flows through one worker, and spread over three that get the same ticks: the same records in
 // the same order of packet, flow and index.
 TEST(WorkerTest, RecordsDoNotDependOnHowFlowsAreSpread) {

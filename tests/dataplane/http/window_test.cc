@@ -203,6 +203,30 @@ TEST(HttpWindow, CorruptAndTruncatedBodiesAreCut) {
   EXPECT_GT(failures, 30);
 }
 
+// A frame that says 200 bytes and holds fewer, in a block that is stored as it is. Found by fuzz_window.
+TEST(HttpWindow, AStoredBlockThatIsTooShortGivesTheSameAtEveryCut) {
+  for (const size_t bytes : {1u, 2u, 12u, 32u, 199u}) {
+    const auto header = static_cast<uint32_t>(1 | bytes << 3);
+    string body("\x28\xb5\x2f\xfd\x20\xc8", 6);
+    for (int shift : {0, 8, 16}) body += static_cast<char>(header >> shift);
+    body += string(bytes, 's');
+    const string response = Response("zstd", body);
+    const auto read = [&](size_t cut, size_t piece) {
+      Driver d(WithWindows());
+      d.Client("GET / HTTP/1.1\r\n\r\n");
+      d.Server(response.substr(0, cut));
+      for (size_t at = cut; at < response.size(); at += piece) d.Server(response.substr(at, piece));
+      EXPECT_EQ(d.Count("http.decode_failed"), 1u);
+      return d.recorder.log;
+    };
+    const auto whole = read(response.size(), 1);
+    for (size_t cut = response.size() - body.size(); cut < response.size(); ++cut) {
+      ASSERT_EQ(read(cut, response.size()), whole) << bytes << " bytes, cut at " << cut;
+    }
+    ASSERT_EQ(read(0, 1), whole) << bytes;
+  }
+}
+
 // libzstd would read frames of its formats before 1.0 with memory that is not ours.
 TEST(HttpWindow, LegacyZstdFramesAreCorrupt) {
   for (const uint8_t version : {0x22, 0x23, 0x24, 0x25, 0x26, 0x27}) {

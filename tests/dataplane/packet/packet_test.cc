@@ -64,6 +64,60 @@ TEST(PacketTest, ReadsThroughTagsOptionsAndExtensionHeaders) {
   EXPECT_EQ(packet.src.length, 16);
 }
 
+// An IPv4 packet of `protocol` that carries `data`.
+std::vector<uint8_t> Outer(uint8_t protocol, const std::vector<uint8_t>& data) {
+  std::vector<uint8_t> ip;
+  testing::Append(&ip, 0x4500, 2);
+  testing::Append(&ip, 20 + data.size(), 2);
+  testing::Append(&ip, 0, 4);
+  testing::Append(&ip, 0x40000000 | uint32_t{protocol} << 16, 4);
+  testing::Append(&ip, 0xc0000201c0000202, 8);
+  StoreBe16(&ip[10], testing::PlainChecksum(ip));
+  ip.insert(ip.end(), data.begin(), data.end());
+  return ip;
+}
+
+// In a UDP datagram to `port`, behind `header`.
+std::vector<uint8_t> InUdp(uint16_t port, const std::vector<uint8_t>& header, const std::vector<uint8_t>& inner) {
+  std::vector<uint8_t> udp;
+  testing::Append(&udp, 0xc000, 2);
+  testing::Append(&udp, port, 2);
+  testing::Append(&udp, 8 + header.size() + inner.size(), 2);
+  testing::Append(&udp, 0, 2);
+  udp.insert(udp.end(), header.begin(), header.end());
+  udp.insert(udp.end(), inner.begin(), inner.end());
+  return Outer(17, udp);
+}
+
+TEST(PacketTest, SaysInWhatTunnelAPacketCame) {
+  const std::vector<uint8_t> ip = testing::BuildIp({.payload = "x"}), frame = testing::Ethernet(ip);
+  const auto expect = [](const std::vector<uint8_t>& bytes, TunnelKind kind, uint32_t id) {
+    Packet packet;
+    EXPECT_EQ(Decode(bytes, &packet), DecodeStatus::kTcp);
+    EXPECT_EQ(packet.tunnel_kind, kind);
+    EXPECT_EQ(packet.tunnel_id, id);
+  };
+  const auto gre = [&](std::vector<uint8_t> header) {
+    header.insert(header.end(), ip.begin(), ip.end());
+    return testing::Ethernet(Outer(47, header));
+  };
+  expect(frame, TunnelKind::kNone, 0);
+  expect(testing::BuildFrame({.payload = "x", .vlan_types = {0x88a8, 0x8100}}), TunnelKind::kVlan, 101);
+  const std::vector<uint8_t> vxlan = InUdp(4789, {8, 0, 0, 0, 0x12, 0x34, 0x56, 0xff}, frame);
+  expect(testing::Ethernet(vxlan), TunnelKind::kVni, 0x123456);
+  expect(testing::Ethernet(vxlan, {0x8100}), TunnelKind::kVni, 0x123456);
+  expect(testing::Ethernet(InUdp(4789, {8, 0, 0, 0, 0, 0, 9, 0}, testing::BuildFrame({.payload = "x", .vlan_types = {0x8100}}))), TunnelKind::kVni, 9);
+  expect(testing::Ethernet(InUdp(6081, {1, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0}, frame)), TunnelKind::kVni, 7);
+  expect(testing::Ethernet(InUdp(2152, {0x30, 0xff, 0, static_cast<uint8_t>(ip.size()), 0xde, 0xad, 0xbe, 0xef}, ip)), TunnelKind::kTeid, 0xdeadbeef);
+  expect(gre({0, 0, 8, 0}), TunnelKind::kNone, 0);
+  expect(gre({0x20, 0, 8, 0, 0, 0, 1, 2}), TunnelKind::kGreKey, 0x102);
+  expect(gre({0xa0, 0, 8, 0, 9, 9, 9, 9, 0, 0, 1, 3}), TunnelKind::kGreKey, 0x103);
+  // What looks like a tunnel and is none leaves no trace.
+  Packet packet;
+  EXPECT_EQ(Decode(testing::Ethernet(InUdp(4789, {8, 0, 0, 0, 0, 0, 9, 0}, {1, 2, 3})), &packet), DecodeStatus::kUdp);
+  EXPECT_EQ(packet.tunnel_kind, TunnelKind::kNone);
+}
+
 TEST(PacketTest, CutsEthernetPaddingByTheIpLength) {
   std::vector<uint8_t> frame = BuildFrame({.flags = kAck});
   frame.resize(60, 0xee);

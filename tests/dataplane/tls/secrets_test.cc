@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/tls/key_feed.h"
+#include "dataplane/tls/locked_memory.h"
 #include "dataplane/tls/secret_store.h"
 
 namespace stillwatch::dataplane {
@@ -100,6 +102,29 @@ TEST(SecretStore, WipesWhatLeaves) {
   EXPECT_EQ(Take(&store, 2, SecretLabel::kMaster), 0);
   EXPECT_EQ(Take(&store, 3, SecretLabel::kMaster), 0);
   EXPECT_FALSE(holds(0x55));
+}
+
+// The kernel's word on the mapping that holds `at`: "lo" locked, "dd" left out of core dumps.
+std::string MappingFlags(const void* at) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto address = reinterpret_cast<uintptr_t>(at);
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = address >= begin && address < end;
+    if (inside && line.starts_with("VmFlags:")) return line + " ";
+  }
+  return "";
+}
+
+TEST(LockedMemory, IsKeptOutOfSwapAndCoreDumps) {
+  const LockedMemory memory(10'000);
+  const std::string flags = MappingFlags(memory.data());
+  ASSERT_NE(flags, "");
+  EXPECT_NE(flags.find(" dd "), std::string::npos) << flags;
+  EXPECT_EQ(memory.locked(), flags.find(" lo ") != std::string::npos) << flags;
+  // 12 KiB are below every usual RLIMIT_MEMLOCK.
+  EXPECT_TRUE(memory.locked());
 }
 
 TEST(SecretStore, TheOldestMakesRoom) {

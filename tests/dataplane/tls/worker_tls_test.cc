@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "tests/dataplane/frame_builder.h"
+#include "tests/dataplane/null_http.h"
 #include "tests/dataplane/tls/harness.h"
 
 namespace stillwatch::testing {
@@ -118,6 +120,45 @@ TEST(WorkerTls, RequestsInsideAreReadWithTheirFingerprint) {
   EXPECT_EQ(run.output.records.back().ja4_hash, run.http.ja4_hash);
   EXPECT_EQ(run.output.records.back().exchanges, 1u);
   EXPECT_EQ(run.Counter("tls.decrypted"), 1u);
+}
+
+// A ClientHello record with these extensions.
+std::string Hello(const std::string& extensions) {
+  const auto length = [](size_t bytes, int octets) {
+    std::string out;
+    for (int i = octets - 1; i >= 0; --i) out += static_cast<char>(bytes >> (8 * i));
+    return out;
+  };
+  std::string body("\x03\x03", 2);
+  body += std::string(32, 'r') + std::string("\0\0\x02\x13\x01\x01\0", 7) + length(extensions.size(), 2) + extensions;
+  const std::string message = '\1' + length(body.size(), 3) + body;
+  return std::string("\x16\x03\x01", 3) + length(message.size(), 2) + message;
+}
+
+TEST(WorkerTls, AnEncryptedHelloAndEarlyDataAreNoticed) {
+  const std::string ech = std::string("\xfe\x0d\0\x0a", 4) + std::string("\0\0\x01\0\x01\x07\0\0\0\0", 10), early_data("\0\x2a\0\0", 4);
+  for (const bool with_ech : {false, true}) {
+    for (const bool with_early_data : {false, true}) {
+      NullHttp http;
+      Records output;
+      WorkerOptions options;
+      options.flows_max = 64;
+      const auto worker = MakeWorker(options, &http, &output);
+      CounterRegistry registry;
+      worker->RegisterCounters(&registry);
+      const std::string hello = Hello((with_ech ? ech : "") + (with_early_data ? early_data : ""));
+      const std::vector<uint8_t> syn = BuildFrame({.dst_port = 443, .seq = 9, .flags = 2});
+      const std::vector<uint8_t> segment = BuildFrame({.dst_port = 443, .seq = 10, .ack = 1, .payload = hello});
+      uint64_t number = 0;
+      for (const auto* bytes : {&syn, &segment}) {
+        worker->Look({*bytes, static_cast<uint32_t>(bytes->size()), 0, ++number, 1'700'000'000 * kNsPerSecond});
+      }
+      worker->Finish(number + 1, 1'700'000'001 * kNsPerSecond);
+      EXPECT_EQ(registry.Snapshot().at("tls.client_hellos"), 1u);
+      EXPECT_EQ(registry.Snapshot().at("tls.ech"), with_ech ? 1u : 0u);
+      EXPECT_EQ(registry.Snapshot().at("tls.early_data"), with_early_data ? 1u : 0u);
+    }
+  }
 }
 
 TEST(WorkerTls, BlindFlowsCarryTheFingerprintAndNoState) {

@@ -736,7 +736,6 @@ TEST(Classroom, SharesOfItsTwoBarsAreAdded) {
 // Twelve accounts with the same eight texts in `languages` of their own each, and one in a single language; outside, people with one
 // or many.
 Judgement JudgeLanguages(uint8_t languages, uint8_t outside, Group* measured) {
-  const Tunables tunables;
   Town town(1);
   for (uint8_t i = 0; i < 60; ++i) {
     town.Add(false);
@@ -753,9 +752,9 @@ Judgement JudgeLanguages(uint8_t languages, uint8_t outside, Group* measured) {
   town.View();
   town.group.counts.owners = 13;
   town.group.borrowers = {town.group.members.back(), town.group.members.front()};
-  MeasureGroup(town.population, tunables, &town.group);
+  town.Measure();
   *measured = town.group;
-  return JudgeGroup(town.group, tunables);
+  return JudgeGroup(town.group, {});
 }
 
 Verdict Classroom(const Judgement& judgement) {

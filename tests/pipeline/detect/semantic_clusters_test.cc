@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "base/hash.h"
+#include "pipeline/campaign/everyone.h"
 #include "pipeline/campaign/group_layers.h"
 #include "pipeline/evidence/semantic_clusters.h"
 #include "pipeline/pipeline.h"
@@ -381,7 +382,7 @@ class Village {
     for (uint32_t i = 0; i < times; ++i) profiles.back().clusters.Note(cluster, kToday, [](uint16_t) { return true; });
   }
   Finding Measure() {
-    population = MakePopulation(profiles, {});
+    population = MakePopulation(profiles, ReadRequests(profiles, {}), {});
     group = Group{};
     for (uint32_t i = 0; i < profiles.size(); ++i) {
       if (!members[i]) continue;
@@ -390,13 +391,15 @@ class Village {
     }
     Tunables whole;  // not cut to a hint
     whole.hint_nats_max = whole.content_nats_max;
-    return MeasureSemantic(MakeGroupView(population, group), whole);
+    everyone = MakeEveryone(profiles, population.requests, whole);
+    return MeasureSemantic(MakeGroupView(everyone, group), whole);
   }
 
   std::mt19937 random;
   std::vector<Profile> profiles;
   std::vector<bool> members;
   Population population;
+  Everyone everyone;
   Group group;
 };
 
@@ -493,11 +496,11 @@ TEST(SemanticLayer, EqualsAFloatingPointCount) {
     for (uint32_t i = 0; i < uses.size(); ++i) {
       if (village.members[i]) members.push_back(i);
     }
-    const GroupView view = MakeGroupView(village.population, village.group);
+    const GroupView view = MakeGroupView(village.everyone, village.group);
     double cohort = 0;
     for (const auto& draw : view.draws) {
       std::vector<uint32_t> drawn;
-      for (uint32_t i : draw) drawn.push_back(view.outside[i].requests.front().account);
+      for (uint32_t i : draw) drawn.push_back(village.everyone.owners[i].requests.front().account);
       cohort = std::max(cohort, median(drawn));
     }
     EXPECT_NEAR(found.nats / 256.0, std::clamp(median(members) - cohort, 0.0, 10.0), 0.2) << seed;

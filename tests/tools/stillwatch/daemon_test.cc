@@ -153,6 +153,33 @@ TEST_F(DaemonTest, ErasingAnUnknownAccountIsRefusedAndNotOnRecord) {
 
 // Deployment 2: two terminators, one writes its secrets to a file that the box follows, the other's come by the
 // socket when the connection is over.
+// The hosts' own kernels make the VXLAN tunnel; the box knows nothing of it but the port.
+TEST_F(DaemonTest, LooksIntoTunnels) {
+  const auto tunnel = [](const Namespace& host, const std::string& device, const std::string& local, const std::string& remote,
+                         const std::string& address) {
+    return host.Run("ip link add x0 type vxlan id 5001 dev " + device + " local " + local + " remote " + remote +
+                    " dstport 4789 && ip address add " + address + "/24 dev x0 && ip link set x0 up && ethtool -K x0 tx off >/dev/null");
+  };
+  if (tunnel(lab_->client, "c0", "10.77.0.1", "10.77.0.2", "10.99.0.1") != 0) GTEST_SKIP() << "this kernel has no vxlan";
+  ASSERT_EQ(tunnel(lab_->server, "s0", "10.77.0.2", "10.77.0.1", "10.99.0.2"), 0);
+  ASSERT_TRUE(daemon_->Start(config_));
+  const std::string folder = *daemon_ / "www";
+  std::filesystem::create_directory(folder);
+  const pid_t server = lab_->server.Spawn({"python3", "-m", "http.server", "8080", "--bind", "10.99.0.2", "--directory", folder});
+  const std::string get = "bash -c 'exec 3<>/dev/tcp/10.99.0.2/8080 && printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3 && cat <&3 >/dev/null' 2>/dev/null";
+  EXPECT_TRUE(WaitFor([&] { return lab_->client.Run(get) == 0; }));
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("http.requests") == 1; })) << daemon_->Counter("http.requests");
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("http.responses") == 1; }));
+  // Off the list the tunnel is the kernel's, from the reload on.
+  daemon_->Ask({"reload", daemon_->WriteConfig("none.toml", {"fail_open.interest_udp_ports = []"})});
+  const uint64_t left = daemon_->Counter("bypass.not_of_interest");
+  EXPECT_EQ(lab_->client.Run(get), 0);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.not_of_interest") >= left + 8; }));
+  EXPECT_EQ(daemon_->Counter("http.requests"), 1u);
+  kill(server, SIGKILL);
+  waitpid(server, nullptr, 0);
+}
+
 TEST_F(DaemonTest, LooksIntoTlsWithSecretsOfTheTerminator) {
   const std::string file = *daemon_ / "keys.txt", late_file = *daemon_ / "late.txt", socket_path = *daemon_ / "feed.sock";
   std::ofstream(file).flush();
