@@ -20,6 +20,12 @@ namespace stillwatch::pipeline {
 
 namespace {
 
+// A logical batch: so many exchanges, or so much traffic time. Contract: records follow from it.
+constexpr size_t kBatchExchanges = 4'096;
+constexpr int64_t kBatchTrafficMs = 1'000;
+// Of one verdict record, so that it stays below Kafka's 1 MB.
+constexpr uint32_t kAccountsPerPart = 1'000;
+
 using dataplane::ExchangeHeader;
 using dataplane::ExchangeView;
 using dataplane::Part;
@@ -118,9 +124,9 @@ Pipeline::~Pipeline() {
 // A batch holds the exchanges of one tick of traffic time, so a watermark that ends the tick and the
 // first exchange of the next tick cut at the same place.
 void Pipeline::OnExchange(const ExchangeView& exchange) {
-  const int64_t tick_ns = options_.tunables.batch_traffic_ms * kNsPerMs;
+  const int64_t tick_ns = kBatchTrafficMs * kNsPerMs;
   const int64_t tick = std::max(newest_ns_, exchange.header().response_end_ns) / tick_ns;
-  if (!block_at_.empty() && (tick != batch_tick_ || block_at_.size() >= options_.tunables.batch_exchanges)) {
+  if (!block_at_.empty() && (tick != batch_tick_ || block_at_.size() >= kBatchExchanges)) {
     CloseBatch();
   }
   batch_tick_ = tick;
@@ -136,7 +142,7 @@ void Pipeline::OnFlowRecord(const dataplane::FlowRecord&) { counters_.Add(Pipeli
 
 void Pipeline::OnWatermark(uint64_t, int64_t traffic_time_ns) {
   if (block_at_.empty()) return;
-  if (traffic_time_ns / (options_.tunables.batch_traffic_ms * kNsPerMs) > batch_tick_ ||
+  if (traffic_time_ns / (kBatchTrafficMs * kNsPerMs) > batch_tick_ ||
       MutantIs("detect.watermark_cuts")) {
     CloseBatch();
   }
@@ -628,7 +634,7 @@ void Pipeline::WriteCampaigns() {
 
 void Pipeline::WriteCampaign(Campaign* campaign) {
   const v1::CampaignVerdict whole = VerdictOf(*campaign);
-  const uint32_t per_part = options_.tunables.accounts_per_part;
+  const uint32_t per_part = kAccountsPerPart;
   const uint32_t parts = std::max(1u, (static_cast<uint32_t>(whole.accounts_size()) + per_part - 1) / per_part);
   for (uint32_t part = 1; part <= parts; ++part) {
     auto verdict = std::make_unique<v1::CampaignVerdict>(PartOf(whole, part, parts, per_part));

@@ -111,7 +111,7 @@ class GroupFitter::Fit {
     const uint32_t share = (owners * tunables_.carrying_owner_percent + 99) / 100;
     cores_ = FindCores(linked, {.owners_min = std::max(tunables_.core_owners_min, share),
                                 .requests_min = static_cast<uint32_t>(linked.size() / tunables_.class_payloads_max),
-                                .texts_min = tunables_.core_texts_min,
+                                .texts_min = tunables_.core_owners_min,
                                 .merge_percent = tunables_.core_merge_percent,
                                 .entries_max = tunables_.index_entries_max});
     const size_t n = cores_.cores.size();

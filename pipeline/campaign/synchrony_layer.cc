@@ -77,7 +77,7 @@ Finding MeasureSynchrony(const GroupView& view, const Tunables& tunables) {
     finding.counts[kExpected] = group.expected;
     finding.counts[kCohortTenths] = static_cast<uint64_t>(cohort) * 10 / 256;
   }
-  finding.nats = static_cast<int32_t>(std::clamp<int64_t>(std::max<int64_t>(together, handover), 0, tunables.timing_nats_max));
+  finding.nats = static_cast<int32_t>(std::clamp<int64_t>(std::max<int64_t>(together, handover), 0, tunables.stack_nats_max));
   return finding;
 }
 

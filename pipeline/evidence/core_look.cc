@@ -41,7 +41,7 @@ constexpr uint64_t kRunsOver = 8;
 CoreOptions OptionsOf(uint32_t owners, const Tunables& tunables) {
   return {.owners_min = tunables.core_owners_min,
           .owners_max = CoreOwnersMax(owners, tunables),
-          .texts_min = tunables.core_texts_min,
+          .texts_min = tunables.core_owners_min,
           .merge_percent = tunables.core_merge_percent,
           .entries_max = tunables.index_entries_max};
 }

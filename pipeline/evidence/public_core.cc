@@ -75,7 +75,7 @@ bool TiedAgainstOthers(uint64_t together, uint64_t among_others_q8, const Tunabl
 }
 
 bool PublicRule::IsPublic(std::span<const ClientChoice> owners) {
-  if (population_.pairs == 0 || owners.size() < tunables_.public_owners_min) return false;
+  if (population_.pairs == 0 || owners.size() < tunables_.group_accounts_min) return false;
   const Likeness likeness = LikenessOf(owners, &pairs_);
   for (size_t feature = 0; feature < ClientChoice::kFeatures; ++feature) {
     if (MoreAlike(likeness, population_, feature, tunables_)) return false;

@@ -76,7 +76,7 @@ class PublicRule {
  public:
   PublicRule(const Likeness& population, const Tunables& tunables) : population_(population), tunables_(tunables) {}
 
-  // Fewer than public_owners_min are too few to tell: then it is not.
+  // Fewer than group_accounts_min are too few to tell: then it is not.
   bool IsPublic(std::span<const ClientChoice> owners);
 
  private:
@@ -91,7 +91,7 @@ class PublicCores {
   PublicCores(const Likeness& population, size_t cores) : population_(population), last_owner_(cores, UINT32_MAX) {}
 
   void Note(uint32_t owner, const ClientChoice& choice, std::span<const uint32_t> cores);
-  // By core: true when it is public. Cores of fewer than public_owners_min owners are not: too few to tell.
+  // By core: true when it is public. Cores of fewer than group_accounts_min owners are not: too few to tell.
   std::vector<bool> Find(const Tunables& tunables);
 
  private:

@@ -157,7 +157,7 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
   uint32_t last_owner = UINT32_MAX;
   for (const AccountCores& account : holdings.accounts) {
     pairs_of(account, &of_account);
-    std::erase_if(of_account, [&](uint64_t key) { return !counters.Reaches(Mix64(key), tunables.link_owners_min); });
+    std::erase_if(of_account, [&](uint64_t key) { return !counters.Reaches(Mix64(key), tunables.core_owners_min); });
     for (uint64_t key : of_account) together.Prefetch(key);
     count(last_owner, of_last);
     std::swap(of_account, of_last);
@@ -168,7 +168,7 @@ std::vector<WeightedEdge> LinkCores(const Holdings& holdings, const CoreSet& cor
   for (uint64_t key : keys) {
     const uint32_t a = static_cast<uint32_t>(key >> 32), b = static_cast<uint32_t>(key);
     const uint32_t seen = together.Find(key)->owners;
-    if (seen < tunables.link_owners_min) continue;
+    if (seen < tunables.core_owners_min) continue;
     uint64_t expected_q8 = ExpectedTogetherQ8(cores, volumes, a, b, owners, tunables.volume_factor_max);
     const uint64_t among_others_q8 = ExpectedAsAmongOthersQ8({cores.cores[a].owners, volumes.of_core[a]}, {cores.cores[b].owners, volumes.of_core[b]},
                                                              seen, {owners, volumes.all});

@@ -17,36 +17,30 @@ struct Tunables {
   uint32_t index_entries_max = 4u << 20;  // (fragment, request) pairs in one evaluation; above, sampled
   uint32_t cluster_rows_max = 1u << 14;  // semantic clusters; 669 bytes each. More find no place in the buckets
   uint32_t campaigns_max = 256;         // held at one time; the smallest is given up, counted
-  uint32_t accounts_per_part = 1'000;   // of one verdict record, so that it stays below Kafka's 1 MB
   uint32_t retention_days = 60;         // content evidence does not decay, it expires
 
   // --- When ---------------------------------------------------------------------------------------
-  uint32_t batch_exchanges = 4'096;     // logical batch
-  uint32_t batch_traffic_ms = 1'000;    // ... or this much traffic time
   uint32_t evaluate_every_s = 10;       // traffic time between two looks at the groups
   uint32_t evaluate_growth_share = 8;   // a look waits until remembered requests grew by 1/8: it costs what they do
   uint32_t evaluate_requests_min = 32;  // ... and at least by so many
   uint32_t evaluate_at_least_h = 24;    // h; with anything new, look at least so often
 
   // --- Layer 1: template collision ----------------------------------------------------------------
-  uint32_t core_owners_min = 3;         // owners that must share a fragment before it counts
-  uint32_t core_texts_min = 3;          // distinct texts among them: copies of one text are no template
+  uint32_t core_owners_min = 3;         // owners that must share a fragment before it counts, in as many texts (copies of one are no template), and hold both cores of a link
   uint32_t core_owner_share_max = 3;    // a fragment of more than 1/3 of all owners is everyone's
   uint32_t core_merge_percent = 40;     // neighbours that meet in this share of their requests are one core
   uint32_t account_cores_max = 48;      // cores of one account that are paired, half rare, half common; bounds the work
-  uint32_t link_owners_min = 3;         // owners that must hold both cores of a link
   int32_t link_nats = Nats(50);         // a link of two cores, against independent use
   uint32_t volume_factor_max = 4;       // busy accounts hold many cores: corrects by at most this
   uint32_t edge_neighbours = 6;         // edges an account gets for each core (kNN, not a clique)
 
   // --- Public cores -------------------------------------------------------------------------------
-  uint32_t public_owners_min = 6;       // owners from which their likeness can be told
   uint32_t public_likeness_percent = 200;  // of the pairs of clients that are alike in the population: up to this it is everybody's
 
   uint32_t public_lift_min = 4;         // ... unless its owners share another core so many times as often as chance has it
 
   // --- Group: fit and growth ----------------------------------------------------------------------
-  uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here
+  uint32_t group_accounts_min = 6;      // fewer unrelated accounts are never a campaign here, nor is it told whether their core is public
   uint32_t carrying_owner_percent = 10;  // of the group's owners hold a core that carries it; less is payload
   int32_t request_hit_nats = Nats(50);  // likelihood ratio from which one request counts as a hit
   int32_t core_nats_max = Nats(90);     // what one core may add to a request
@@ -76,7 +70,6 @@ struct Tunables {
 
   // --- Layers of a whole group: 4, 6, 8, 9, 11 ----------------------------------------------------
   uint32_t synchrony_half_life_days = 7;  // d; the one evidence that decays: what was in step weeks ago says little today
-  int32_t timing_nats_max = Nats(60);   // as much as the client stack
   int32_t hint_nats_max = Nats(20);     // semantic clusters, sign-ups, residual traffic, network: told and not counted, classes share them all
 
   // --- Layer 2: migration -------------------------------------------------------------------------
@@ -90,7 +83,7 @@ struct Tunables {
   int32_t harvest_nats = Nats(23);      // work or elicitation must say so much, or nothing says that outputs are harvested
   int32_t content_nats_max = Nats(100);  // caps: no family decides alone
   int32_t work_nats_max = Nats(70);
-  int32_t stack_nats_max = Nats(60);
+  int32_t stack_nats_max = Nats(60);    // the client stack, and the hours
   int32_t elicitation_nats_max = Nats(40);
   int32_t prior_pooled = Nats(-92);     // before evidence: one group in 10,000 that is proposed
   int32_t prior_distillation = Nats(-115);  // one in 100,000
@@ -103,5 +96,7 @@ struct Tunables {
   uint32_t dormant_after_days = 7;      // without a new hit
   uint32_t opinion_growth = 2;          // what a person said of a group holds until it is so many times as large
 };
+
+static_assert(sizeof(Tunables) <= 60 * sizeof(uint32_t), "more than anybody can reason about: take one away first");
 
 }  // namespace stillwatch::pipeline

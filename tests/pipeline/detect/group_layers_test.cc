@@ -368,7 +368,7 @@ TEST(Synchrony, DecaysByItsHalfLife) {
       for (uint32_t day = burst_day; day < burst_day + 3; ++day) hours->push_back(day * 24 + Mix32(day + 1) % 24);
     };
   };
-  const Tunables uncapped{.timing_nats_max = INT32_MAX};
+  const Tunables uncapped{.stack_nats_max = INT32_MAX};
   const int32_t fresh = Clock::Measure(17, burst_on(18), Clock::AtAnyHour, uncapped).nats;
   const int32_t old = Clock::Measure(17, burst_on(4), Clock::AtAnyHour, uncapped).nats;
   EXPECT_GE(fresh, 3 * old);
