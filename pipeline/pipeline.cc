@@ -411,7 +411,7 @@ std::vector<EdgeRecord> Pipeline::FindEdges(std::optional<LookRequests>* remembe
     edges.insert(edges.end(), more.begin(), more.end());
   }
   if (remembered != nullptr) *remembered = std::move(static_cast<LookRequests&>(look));
-  return SortedEdges(edges);
+  return SortedEdges(std::move(edges));
 }
 
 void Pipeline::ForgetOld() {

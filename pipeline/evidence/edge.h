@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <tuple>
 #include <vector>
 
@@ -30,6 +29,6 @@ struct EdgeRecord {
 };
 
 // Sorted by accounts and layer. Edges are large, so their places are sorted and each is moved once.
-std::vector<EdgeRecord> SortedEdges(std::span<const EdgeRecord> edges);
+std::vector<EdgeRecord> SortedEdges(std::vector<EdgeRecord> edges);
 
 }  // namespace stillwatch::pipeline

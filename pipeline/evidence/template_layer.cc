@@ -307,7 +307,7 @@ TemplateLayerResult FindTemplateEdges(const CoreLook& look, const Tunables& tuna
   }
   std::sort(bundles.begin(), bundles.end());
   result.bundles = static_cast<uint32_t>(std::unique(bundles.begin(), bundles.end()) - bundles.begin());
-  result.edges = SortedEdges(result.edges);
+  result.edges = SortedEdges(std::move(result.edges));
   return result;
 }
 
