@@ -173,9 +173,10 @@ std::string Share(uint64_t part, uint64_t whole) {
   return std::to_string(part) + " of " + std::to_string(whole);
 }
 
-// Whether more than prompts and work says that one hand is behind a group.
-bool AlikeBeyondPrompts(const GroupEvidence& e, const Tunables& tunables) {
-  return std::max({e.stack, e.timing, e.identity}) >= tunables.family_nats || e.elicitation >= tunables.harvest_nats || MutantIs("detect.pipelines_are_a_campaign");
+// Owners with several accounts each, and nothing but prompts and work that would say that one hand is behind them.
+bool AreCompanies(const Group& group, const GroupEvidence& e, const Tunables& tunables) {
+  return group.members.size() >= 2ull * group.counts.owners && std::max({e.stack, e.timing, e.identity}) < tunables.family_nats &&
+         e.elicitation < tunables.harvest_nats && !MutantIs("detect.pipelines_are_a_campaign");
 }
 
 // How much of the bar of one pair in `one_in` is reached; 256 is the bar. Pairs stay below 2^42.
@@ -264,22 +265,24 @@ Judgement JudgeGroup(const Group& group, const Tunables& tunables) {
 
   // A grid that an operator deals wraps around too, but on his clients; people on clients of their own choice need meet half
   // as often to be a class, or a small language whose phrases look rare beside the others.
-  const uint64_t class_payloads = tunables.class_payloads_max * (j.evidence.stack < tunables.family_nats ? 2ull : 1ull);
+  // Work in many languages has few items in each and so few payloads; a class, or back ends that are asked the same, has equal texts.
+  constexpr uint64_t kTranslatedPayloads = 16;
+  const uint64_t class_payloads = tunables.class_payloads_max * (j.evidence.stack < tunables.family_nats ? 2ull : 1ull) / (IsTranslated(c, tunables) ? kTranslatedPayloads : 1);
   // Two measures of one thing: a class whose students put the questions in words of their own is near both bars and above none.
   const uint64_t texts_q8 = ShareOfBarQ8(c.equal_pairs, tunables.equal_text_one_in, c.hit_pairs);
   const uint64_t payloads_q8 = ShareOfBarQ8(c.collisions, class_payloads, c.payload_pairs);
   const uint64_t alike_q8 = MutantIs("detect.class_bars_stand_alone") ? std::max(texts_q8, payloads_q8) : texts_q8 + payloads_q8;
-  if (check("classroom", c.hits != 0, alike_q8 > 256 && !IsTranslated(c, tunables),
+  if (check("classroom", c.hits != 0, alike_q8 > 256,
             Share(c.overlapping_hits, c.hits) + " matching requests have a text that another account sent too; " +
                 Share(c.equal_pairs, c.hit_pairs) + " pairs of texts are equal, " + Share(c.collisions, c.payload_pairs) +
                 " pairs of payloads; " + Share(c.multilingual, c.owners) + " accounts ask in " + std::to_string(tunables.languages_many) + " languages or more, of others " +
                 Share(c.outside_multilingual, c.outside_owners))) {
     j.evidence.content = j.evidence.work = j.evidence.timing = 0;
   }
-  // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt. A few,
-  // and nothing alike but them: a public prompt in the pipelines of several companies, whose records come back no more than items do.
+  // One template, or one to each account: an app into which people put what is theirs, unless the work is seen to be dealt. A few
+  // among companies: a public prompt in their pipelines, whose records come back no more than a dealer's items do.
   const bool one = c.templates < tunables.templates_min || c.mixing_owners * 2 < c.owners;
-  const bool few = c.templates < tunables.templates_alone_min && !AlikeBeyondPrompts(j.evidence, tunables);
+  const bool few = c.templates < tunables.templates_alone_min && AreCompanies(group, j.evidence, tunables);
   if (check("shared_app", true, (one && j.evidence.work < tunables.family_nats) || few,
             std::to_string(c.templates) + " prompt cores; " + Share(c.mixing_owners, c.owners) +
                 " accounts use two or more of them")) {

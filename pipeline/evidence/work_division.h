@@ -122,7 +122,7 @@ struct WorkDivision {
 
 WorkDivision MeasureWorkDivision(std::span<const WorkItem> items, const Tunables& tunables);
 
-// Evidence in 1/256 nat that fewer of `group` return to subjects of their own than of `cohort`, and at most what speaks for a tenth as
+// Evidence in 1/256 nat that fewer of `group` return to subjects of their own than of `cohort`, and at most what speaks for an eighth as
 // many (dealer_returns_one_in) against as many: a large group that returns somewhat less is people. 0 where either is too small.
 int32_t DealerNats(const Continuity& group, const Continuity& cohort, const Tunables& tunables);
 

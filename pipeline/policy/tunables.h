@@ -58,7 +58,7 @@ struct Tunables {
   uint32_t class_payloads_max = 64;     // as many pairs with equal payload as so few distinct ones would give: a class, a benchmark
   uint32_t payload_fragments_min = 2;   // a payload with fewer own fragments is empty
   uint32_t continuity_ratio = 3;        // own subjects come back this much more often: people, not a dealer
-  uint32_t dealer_returns_one_in = 10;  // ... on one in so many of a dealer's accounts that do it among others; an app's users do so on half
+  uint32_t dealer_returns_one_in = 8;   // ... on one in so many of a dealer's accounts that do it among others; an app's users do so on half
 
   uint32_t languages_many = 3;          // languages of one owner from which they are many: people ask in one or two
 
@@ -91,7 +91,7 @@ struct Tunables {
                                         // distinct texts; a grid that wraps around has many, once or twice each
   uint32_t conversation_percent_max = 50;  // hits inside longer conversations: an agent or a chat
   uint32_t templates_min = 2;           // cores that carry the group; one core alone is a shared app
-  uint32_t templates_alone_min = 4;     // ... where nothing is alike but prompts and dealt work: companies share a public prompt
+  uint32_t templates_alone_min = 4;     // ... where owners with several accounts have nothing alike but prompts and dealt work: companies share a public prompt
   uint32_t grown_percent = 10;          // a verdict is written again when the group grew by this
   uint32_t dormant_after_days = 7;      // without a new hit
   uint32_t opinion_growth = 2;          // what a person said of a group holds until it is so many times as large

@@ -702,8 +702,9 @@ TEST(MovedConversations, AreNoFramework) {
 
 // Companies whose pipelines send one public prompt: the records come back no more often than a dealer's items do.
 TEST(SharedApp, AFewPromptsAndDealtWorkAloneAreAPublicPrompt) {
-  const auto explained = [](uint32_t templates, int32_t GroupEvidence::*alike, int32_t nats) {
-    Group group = Bare();
+  const auto explained = [](uint32_t templates, int32_t GroupEvidence::*alike, int32_t nats, uint32_t owners = 30) {
+    Group group = Bare();  // of 60 accounts
+    group.counts.owners = group.counts.mixing_owners = owners;
     group.counts.templates = templates;
     group.evidence.content = Nats(100), group.evidence.work = Nats(70), group.evidence.elicitation = 0;
     group.evidence.*alike = nats;
@@ -711,6 +712,7 @@ TEST(SharedApp, AFewPromptsAndDealtWorkAloneAreAPublicPrompt) {
   };
   EXPECT_TRUE(explained(2, &GroupEvidence::stack, 0));
   EXPECT_TRUE(explained(3, &GroupEvidence::stack, kFamily - 1));
+  EXPECT_FALSE(explained(2, &GroupEvidence::stack, 0, 60)) << "an account each: not companies";
   EXPECT_FALSE(explained(4, &GroupEvidence::stack, 0)) << "more prompts than companies share by chance";
   for (auto alike : {&GroupEvidence::stack, &GroupEvidence::timing, &GroupEvidence::identity}) EXPECT_FALSE(explained(2, alike, kFamily));
   EXPECT_FALSE(explained(2, &GroupEvidence::elicitation, Tunables{}.harvest_nats));
@@ -733,20 +735,27 @@ TEST(Classroom, SharesOfItsTwoBarsAreAdded) {
   EXPECT_TRUE(explained(60, 90));
 }
 
-// Twelve accounts with the same eight texts in `languages` of their own each, and one in a single language; outside, people with one
-// or many.
-Judgement JudgeLanguages(uint8_t languages, uint8_t outside, Group* measured) {
+// Twelve accounts that ask in so many languages each, and one in a single language; outside, people with one or many. The texts of
+// the group are its accounts' own, or out of `texts`; their payloads are out of `payloads`.
+struct Asked {
+  uint8_t languages, outside = 1;
+  uint32_t payloads = 32, texts = UINT32_MAX;
+};
+
+Judgement JudgeLanguages(const Asked& asked, Group* measured) {
   Town town(1);
   for (uint8_t i = 0; i < 60; ++i) {
     town.Add(false);
-    for (uint8_t j = 0; j < 6; ++j) town.Ask(false).language = static_cast<uint8_t>(1 + (i + j % outside) % 6);
+    for (uint8_t j = 0; j < 6; ++j) town.Ask(false).language = static_cast<uint8_t>(1 + (i + j % asked.outside) % 6);
   }
   for (uint8_t i = 0; i < 13; ++i) {
     town.Add(true);
-    for (uint8_t j = 0; j < 8; ++j) {
+    for (uint8_t j = 0; j < 12; ++j) {
       RememberedRequest& request = town.Ask(true);
-      request.text_hash = j;
-      request.language = i == 12 ? 1 : static_cast<uint8_t>(1 + j % languages);
+      request.text_hash = town.Below(asked.texts);
+      request.language = i == 12 ? 1 : static_cast<uint8_t>(1 + j % asked.languages);
+      const uint32_t payload = town.Below(asked.payloads);
+      for (uint32_t k = 0; k < 3; ++k) request.fragments[request.fragments_count++] = 3 * payload + k;
     }
   }
   town.View();
@@ -763,7 +772,7 @@ Verdict Classroom(const Judgement& judgement) {
 
 TEST(Languages, OneWorkInManyOnEveryAccountIsNoClass) {
   Group group;
-  EXPECT_EQ(Classroom(JudgeLanguages(4, 1, &group)), Verdict::kPassed);
+  EXPECT_EQ(Classroom(JudgeLanguages({.languages = 4}, &group)), Verdict::kPassed);
   EXPECT_EQ(group.counts.multilingual, 12u);
   EXPECT_EQ(group.members.size(), 12u) << "who asks in one language goes";
   EXPECT_EQ(group.borrowers.size(), 1u);
@@ -772,15 +781,22 @@ TEST(Languages, OneWorkInManyOnEveryAccountIsNoClass) {
 
 TEST(Languages, AClassAsksInItsOwn) {
   Group group;
-  EXPECT_EQ(Classroom(JudgeLanguages(2, 1, &group)), Verdict::kFailed);
+  EXPECT_EQ(Classroom(JudgeLanguages({.languages = 2}, &group)), Verdict::kFailed);
   EXPECT_EQ(group.members.size(), 13u);
 }
 
 TEST(Languages, WhereEverybodyAsksInManyTheyTellNothing) {
   Group group;
-  EXPECT_EQ(Classroom(JudgeLanguages(4, 4, &group)), Verdict::kFailed);
+  EXPECT_EQ(Classroom(JudgeLanguages({.languages = 4, .outside = 4}, &group)), Verdict::kFailed);
   EXPECT_EQ(group.members.size(), 13u);
   EXPECT_EQ(group.counts.outside_multilingual, 60u);
+}
+
+// Back ends whose customers ask the same questions in many languages.
+TEST(Languages, EqualTextsAreAClassInAnyLanguage) {
+  Group group;
+  EXPECT_EQ(Classroom(JudgeLanguages({.languages = 4, .texts = 40}, &group)), Verdict::kFailed);
+  EXPECT_EQ(Classroom(JudgeLanguages({.languages = 4, .payloads = 4}, &group)), Verdict::kFailed);
 }
 
 TEST(GroupLayers, EachSaysWhatItIs) {
