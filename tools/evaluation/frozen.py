@@ -57,21 +57,28 @@ def enough(results, rate):
     return metrics.bound_of_zero(sum(len(benign(r)) for r in results)) <= rate
 
 
+def ladder(step, throttle):
+    """The thresholds of a policy file, rising; None: no threshold keeps the rate. The rungs above throttle stay at their defaults or go up with it."""
+    step = min(step or 999, 999)
+    throttle = min(max(step, throttle or 999, 950), 999)
+    return {"step_up_permille": step, "throttle_permille": throttle, "degrade_permille": max(throttle, 970), "block_permille": max(throttle, 990)}
+
+
 def freeze(results, policy, command):
     """Writes frozen.json and the thresholds of both policy files. Step-up at the policy's rate, throttle at a tenth of it and never
-    below step-up nor below the default's 950."""
+    below step-up nor below the default's 950; the rungs above never below throttle."""
     kept = {"command": command, "benign_accounts": sum(len(benign(r)) for r in results), "policies": {}, "baselines": thresholds(results)}
     for name, rate in RATES.items():
         step = permille_of(results, policy, "step_up", rate)
         throttle = permille_of(results, policy, "throttle", rate / 10)
-        chosen = {"step_up_permille": min(step or 999, 999), "throttle_permille": max(step or 999, throttle or 999, 950),
+        chosen = {**ladder(step, throttle),
                   "reached": {"step_up": step is not None, "throttle": throttle is not None},
                   "enough_accounts": {"step_up": enough(results, rate), "throttle": enough(results, rate / 10)}}
         kept["policies"][name] = chosen
         path = os.path.join(HERE, "policies", name + ".toml")
         with open(path) as file:
             text = file.read()
-        for key in ("step_up_permille", "throttle_permille"):
+        for key in ladder(step, throttle):
             text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {chosen[key]}", text)
         with open(path, "w") as file:
             file.write(text)

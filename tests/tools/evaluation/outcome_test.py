@@ -1,6 +1,7 @@
 """A run of six accounts and four verdicts, judged: tools/evaluation/outcome.py and what it reads."""
 import json
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -200,6 +201,18 @@ class Run(unittest.TestCase):
         text = report.frozen_text(kept, [result], [], "p", "tools/evaluate")
         self.assertIn("no others were run", text)
         self.assertIn("too few accounts", text)
+
+    def test_a_frozen_ladder_rises(self):
+        for step, throttle in ((501, 501), (501, None), (996, None), (None, None), (980, 960)):
+            rungs = list(frozen.ladder(step, throttle).values())
+            self.assertEqual(rungs, sorted(rungs))
+            self.assertLessEqual(rungs[-1], 999)
+        self.assertEqual(list(frozen.ladder(501, 640).values()), [501, 950, 970, 990])
+        for name in frozen.RATES:  # as shipped
+            with open(os.path.join(frozen.HERE, "policies", name + ".toml")) as file:
+                rungs = [int(n) for n in re.findall(r"(?m)^\w+_permille = (\d+)$", file.read())]
+            self.assertEqual(rungs, sorted(rungs))
+            self.assertEqual(len(rungs), 4)
 
 
 if __name__ == "__main__":
