@@ -122,7 +122,9 @@ TEST(LockedMemory, IsKeptOutOfSwapAndCoreDumps) {
   const std::string flags = MappingFlags(memory.data());
   ASSERT_NE(flags, "");
   EXPECT_NE(flags.find(" dd "), std::string::npos) << flags;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose mlock does nothing and says that it did
   EXPECT_EQ(memory.locked(), flags.find(" lo ") != std::string::npos) << flags;
+#endif
   // 12 KiB are below every usual RLIMIT_MEMLOCK.
   EXPECT_TRUE(memory.locked());
 }

@@ -7,7 +7,7 @@ namespace stillwatch {
 namespace {
 
 TEST(SettingsTest, ALiveBoxSpreadsFlowsAnewAtEachStartAndAReplayDoesNot) {
-  config::Config config;
+  config::Config config{};
   config.privacy.account_key = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
   config.privacy.salt = "hex:0123456789abcdef";
   const Secrets replay = ReadSecrets(config).value(), live = ReadLiveSecrets(config).value(), next = ReadLiveSecrets(config).value();
@@ -23,7 +23,7 @@ TEST(SettingsTest, ALiveBoxSpreadsFlowsAnewAtEachStartAndAReplayDoesNot) {
 }
 
 TEST(SettingsTest, TunnelClassesAreThoseOfTheFile) {
-  config::Config config;
+  config::Config config{};
   config.flow.tunnel_classes = {"vni 10 20-29", "vni 1000-1999 each", "vlan 7", "teid 7", "gre 7"};
   const dataplane::TunnelClasses classes = WorkerOptionsOf(config, {}).tunnel_classes;
   const auto of = [&](dataplane::TunnelKind kind, uint32_t id) {
