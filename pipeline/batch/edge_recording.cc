@@ -10,6 +10,7 @@
 
 #include "base/endian.h"
 #include "base/mutant.h"
+#include "pipeline/evidence/semantic_clusters.h"
 
 namespace stillwatch::pipeline {
 
@@ -19,7 +20,6 @@ constexpr std::string_view kHead =
     "stillwatch edges 1: salted hashes of prompt fragments, personal data; keep it on this machine, delete it after use\n";
 constexpr uint32_t kVersion = 4;
 constexpr size_t kFrameHead = 12;
-constexpr uint32_t kClustersMax = 65'536;
 constexpr uint32_t kFrameMax = 256u << 20;
 
 uint64_t SaltCheck(Salt salt) { return KeyedHash64("edge recording", DeriveSalt(salt, "edge-recording")); }
@@ -55,7 +55,7 @@ bool Valid(const v1::RecordedLook& look) {
 }
 
 bool Valid(const v1::RecordedForgotten& forgotten) {
-  return std::all_of(forgotten.clusters().begin(), forgotten.clusters().end(), [](uint32_t cluster) { return cluster < kClustersMax; });
+  return std::all_of(forgotten.clusters().begin(), forgotten.clusters().end(), [](uint32_t cluster) { return cluster < SemanticClusters::kRowsMax; });
 }
 
 }  // namespace

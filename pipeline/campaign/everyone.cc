@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/hash.h"
 #include "pipeline/evidence/exact_rules_layer.h"
+#include "pipeline/evidence/semantic_clusters.h"
 
 namespace stillwatch::pipeline {
 
@@ -57,7 +58,7 @@ void AddChoices(Everyone* everyone) {
 }
 
 void AddClusters(Everyone* everyone) {
-  everyone->cluster_requests.assign(1u << 16, 0);
+  everyone->cluster_requests.assign(SemanticClusters::kRowsMax, 0);
   for (const Everyone::Owner& owner : everyone->owners) {
     for (uint32_t account : AccountsOf(owner.requests)) {
       const Profile& profile = everyone->profiles[account];
