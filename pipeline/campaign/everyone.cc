@@ -62,7 +62,6 @@ void AddClusters(Everyone* everyone) {
   for (const Everyone::Owner& owner : everyone->owners) {
     for (uint32_t account : AccountsOf(owner.requests)) {
       const Profile& profile = everyone->profiles[account];
-      everyone->exchanges += profile.exchanges;
       for (uint32_t i = 0; i < profile.clusters.Size(); ++i) everyone->cluster_requests[profile.clusters.clusters[i]] += profile.clusters.Uses(i);
     }
   }
@@ -73,7 +72,6 @@ Everyone::Owner OwnerOf(std::span<const Profile> profiles, std::span<const Reque
   Everyone::Owner owner;
   owner.owner = requests.front().owner;
   owner.requests = requests;
-  uint64_t exchanges = 0;
   uint32_t account = UINT32_MAX;
   std::vector<const RememberedRequest*> all;
   for (const RequestRef& ref : requests) {
@@ -82,10 +80,10 @@ Everyone::Owner OwnerOf(std::span<const Profile> profiles, std::span<const Reque
     if (ref.account == account) continue;
     account = ref.account;
     owner.kind.dialects |= profiles[account].dialects;
-    exchanges += profiles[account].exchanges;
+    owner.exchanges += profiles[account].exchanges;
     owner.prober |= IsProber(profiles[account], tunables);
   }
-  owner.kind.volume = std::bit_width(exchanges);
+  owner.kind.volume = std::bit_width(owner.exchanges);
   owner.stack = StackChoiceOf(all);
   return owner;
 }
@@ -129,6 +127,7 @@ Everyone MakeEveryone(std::span<const Profile> profiles, std::span<const Request
     i = end;
     everyone.requests += owner.requests.size();
     everyone.asking += owner.asking;
+    everyone.exchanges += owner.exchanges;
     everyone.probers += owner.prober;
     everyone.parameters.Add(owner.stack.parameters);
     everyone.clients.Add({0, owner.stack.client});

@@ -39,6 +39,7 @@ struct Everyone {
   struct Owner {
     uint32_t owner = 0;
     uint32_t asking = 0;  // its requests that elicit (layer 5)
+    uint64_t exchanges = 0;  // of its accounts that have requests
     std::span<const RequestRef> requests;
     OwnerKind kind;
     StackChoice stack;
@@ -48,13 +49,12 @@ struct Everyone {
   std::vector<Owner> owners;             // that have requests, ascending; its index is an owner's place
   std::vector<uint32_t> place_of_owner;  // UINT32_MAX: none
   std::map<OwnerKind, std::vector<uint32_t>> of_kind;  // places, in an order that has nothing to do with arrival
-  uint64_t requests = 0, asking = 0;
+  uint64_t requests = 0, asking = 0, exchanges = 0;  // of all owners
   uint32_t first_hour = 0, hours = 0;  // that profiles can hold of the whole population's life
   ChoiceSums parameters, clients, transports;  // as StackChoice; transports that are known
   OneChoice signups, networks;
   uint64_t probers = 0;
   std::vector<uint64_t> cluster_requests;  // by semantic cluster (layer 4), of all accounts that have requests
-  uint64_t exchanges = 0;                  // of the same accounts
 };
 
 Everyone MakeEveryone(std::span<const Profile> profiles, std::span<const RequestRef> requests, const Tunables& tunables);

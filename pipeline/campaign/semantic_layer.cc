@@ -29,16 +29,14 @@ class Holdings {
     uint64_t exchanges;
   };
 
-  void Add(std::span<const Profile> profiles, std::span<const RequestRef> requests) {
+  void Add(std::span<const Profile> profiles, const Everyone::Owner& owner) {
     const size_t begin = uses_.size();
-    uint64_t exchanges = 0;
-    for (uint32_t account : AccountsOf(requests)) {
+    for (uint32_t account : AccountsOf(owner.requests)) {
       const ClusterCounts& clusters = profiles[account].clusters;
       for (uint32_t i = 0; i < clusters.Size(); ++i) AddUse(begin, {clusters.clusters[i], clusters.Uses(i)});
-      exchanges += profiles[account].exchanges;
     }
     ends_.push_back(uses_.size());
-    exchanges_.push_back(exchanges);
+    exchanges_.push_back(owner.exchanges);
   }
   Owner operator[](size_t i) const {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -130,7 +128,7 @@ Finding MeasureSemantic(const GroupView& view, const Tunables& tunables) {
   finding.counts[kOwners] = view.members.size();
   const Everyone& everyone = *view.everyone;
   Holdings members;
-  for (const OwnerView& owner : view.members) members.Add(everyone.profiles, owner.requests);
+  for (const OwnerView& owner : view.members) members.Add(everyone.profiles, everyone.owners[owner.place]);
   finding.known = !members.none() && !view.draws.empty();
   if (!finding.known) return finding;
   const Outside outside(everyone, members);
@@ -141,7 +139,7 @@ Finding MeasureSemantic(const GroupView& view, const Tunables& tunables) {
   Said cohort;
   for (const std::vector<uint32_t>& draw : view.draws) {
     Holdings drawn;
-    for (uint32_t place : draw) drawn.Add(everyone.profiles, everyone.owners[place].requests);
+    for (uint32_t place : draw) drawn.Add(everyone.profiles, everyone.owners[place]);
     owners.clear();
     for (size_t i = 0; i < drawn.size(); ++i) owners.push_back(drawn[i]);
     const Said here = Measure(owners, outside, true, tunables, &inside);
