@@ -325,8 +325,8 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
     request.elicitation = elicitation_->Judge(tokens).sixteenths;
     request.language = languages_->Of(tokens);
   }
-  // The system message counts as a turn in some dialects, so a conversation is what has a tail.
-  if (!exchange.tokens(Part::kTail).empty()) request.flags |= kConversation;
+  // The system message counts as a turn in some dialects, so a conversation is what has a tail, or what the server keeps for it.
+  if (!exchange.tokens(Part::kTail).empty() || migration_.GoesOn(exchange)) request.flags |= kConversation;
   if (h.tools != 0) request.flags |= kToolsOffered;
   if (h.status >= 200 && h.status < 300) request.flags |= kAnswered;
   if (exchange.has(dataplane::kRateLimited)) request.flags |= kLimited;

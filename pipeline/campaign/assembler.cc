@@ -171,7 +171,7 @@ std::vector<Seed> ProposeSeeds(std::span<const EdgeRecord> edges, const ProfileT
     key.layer = Layer::kTemplate;
     return std::binary_search(edges.begin(), edges.end(), key, [](const EdgeRecord& x, const EdgeRecord& y) { return x.Key() < y.Key(); });
   };
-  // Migration says who goes together, not in which requests: it proposes nothing that could be fitted.
+  // Migration says who goes together, not in which requests: its pools are seeds of their own.
   for (const EdgeRecord& edge : edges) {
     if (edge.weight <= 0 || edge.layer == Layer::kMigration ||
         (edge.layer == Layer::kWorkDivision && !template_edge(edge))) continue;
@@ -220,10 +220,15 @@ std::vector<Group> AssembleGroups(std::span<const EdgeRecord> edges, std::vector
                                   uint64_t* unknown, const std::function<void(Group*)>& correct) {
   std::vector<Seed> seeds = ProposeSeeds(edges, profiles, tunables, unknown);
   seeds.insert(seeds.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
+  Kin kin(edges, profiles);
+  for (std::vector<uint32_t>& pool : kin.Pools()) {
+    if (pool.size() >= tunables.group_accounts_min) seeds.push_back({std::move(pool), {}, {}, true});
+  }
   std::vector<Group> groups;
   if (seeds.empty()) return groups;
   if (!look) look = ReadRequests(profiles.all(), tunables);
-  const Population population = MakePopulation(profiles.all(), *std::move(look), tunables);
+  Population population = MakePopulation(profiles.all(), *std::move(look), tunables);
+  population.kin = std::move(kin);
   GroupFitter fitter(population, tunables);
   for (const Seed& seed : seeds) {
     std::optional<Group> group = fitter.Fitted(seed);

@@ -54,13 +54,15 @@ class GroupFitter::Fit {
     member_accounts_.clear(), suspects_.clear(), were_members_.clear(), members_.clear(), borrowers_.clear(), learned_.clear();
     requests_of_were_members_ = 0;
     std::vector<RequestRef> linked = LinkedRequests(seed);
+    is_pool_ = seed.is_pool;
     std::optional<Group> best;
     for (uint32_t round = 0; round <= tunables_.growth_rounds; ++round) {
       if (linked.empty()) break;
       Learn(linked);
       CountOutside();
       const size_t before = members_.size();
-      const bool settled = Admit(&linked);
+      const bool settled = Admit(&linked) && !is_pool_;
+      is_pool_ = false;
       // A refit that loses much has lost the thread: what was found before stands.
       if (Owners() < tunables_.group_accounts_min || (best && members_.size() * 10 < before * 7)) break;
       best = Finish();
@@ -91,6 +93,7 @@ class GroupFitter::Fit {
   }
 
   bool IsLinked(const RequestRef& ref, const Seed& seed) const {
+    if (seed.is_pool) return true;
     if (!seed.requests.empty()) {
       return std::binary_search(seed.requests.begin(), seed.requests.end(), RequestName{ref.account, ref.request->time_s, ref.request->text_hash});
     }
@@ -108,9 +111,10 @@ class GroupFitter::Fit {
     // is payload, or chance: many such small things would add up to a match for anyone.
     uint32_t owners = 0, last = UINT32_MAX;
     for (const RequestRef& ref : linked) owners += ref.owner != last, last = ref.owner;
-    const uint32_t share = (owners * tunables_.carrying_owner_percent + 99) / 100;
+    // (Of a pool all requests are read, and most are cover.)
+    const uint32_t share = is_pool_ ? 0 : (owners * tunables_.carrying_owner_percent + 99) / 100;
     cores_ = FindCores(linked, {.owners_min = std::max(tunables_.core_owners_min, share),
-                                .requests_min = static_cast<uint32_t>(linked.size() / tunables_.class_payloads_max),
+                                .requests_min = is_pool_ ? 0 : static_cast<uint32_t>(linked.size() / tunables_.class_payloads_max),
                                 .texts_min = tunables_.core_owners_min,
                                 .merge_percent = tunables_.core_merge_percent,
                                 .entries_max = tunables_.index_entries_max});
@@ -359,6 +363,7 @@ class GroupFitter::Fit {
       }
     }
     if (member.hits.empty()) return;
+    member.kin_nats = KinNats(member.account);
     member.id = profile.id;
     member.requests = profile.requests_count;
   }
@@ -376,6 +381,7 @@ class GroupFitter::Fit {
     const uint32_t self = IsMember(member.account) ? 1 : 0;
     std::erase_if(masks, [&](const auto& m) { return owners_with_core_[m.first] < tunables_.member_links_min + self; });
     *cores = static_cast<uint32_t>(masks.size());
+    if (member.kin_nats != 0 && !masks.empty()) return true;
     // Who the exact rule flags and who probes with the group's prompt needs no second one (layer 10).
     const Profile& profile = population_.profiles[member.account];
     if (IsProber(profile, tunables_)) {
@@ -471,10 +477,18 @@ class GroupFitter::Fit {
   bool Convincing(GroupMember& member) const {
     const uint64_t seen = population_.profiles[member.account].requests_seen();  // not all are remembered
     const uint64_t expected_q8 = seen * benign_ppm_ * 256 / 1'000'000;
-    member.score = ExcessNats(member.hits.size(), expected_q8);
-    // Two hits convince only of an account that sends little else.
-    const size_t hits_min = member.hits.size() * 2 >= seen ? 2 : 3;
+    member.score = ExcessNats(member.hits.size(), expected_q8) + member.kin_nats;
+    // Two hits convince only of an account that sends little else, and one of an account that is run with the others.
+    const size_t hits_min = member.kin_nats != 0 ? 1 : member.hits.size() * 2 >= seen ? 2 : 3;
     return member.hits.size() >= hits_min && member.score >= tunables_.member_nats;
+  }
+
+  // That it is run with the members, by conversations which moved between them; nothing below so many of them.
+  int32_t KinNats(uint32_t account) const {
+    const auto kin = population_.kin.Of(account);
+    const auto members = static_cast<uint32_t>(std::ranges::count_if(kin, [&](uint32_t other) { return IsMember(other); }));
+    if (members < tunables_.member_links_min) return 0;
+    return static_cast<int32_t>(std::min<int64_t>(int64_t{members} * tunables_.migration_nats, tunables_.identity_nats_max));
   }
 
   // How many nats above the lowest bar.
@@ -541,6 +555,7 @@ class GroupFitter::Fit {
   CoreSet cores_;
   std::vector<const CoreHolders::Holders*> held_by_;  // by core: requests of the population
   std::vector<uint8_t> is_public_;            // by core
+  bool is_pool_ = false;  // this round learns from all requests of a pool
   bool tuples_alike_ = false;                 // the group's owners use the same model and parameters more than others do
   std::vector<uint32_t> group_with_core_, outside_with_core_, owners_with_core_;
   std::vector<int32_t> nats_;                 // by core, for who has nothing in the fit

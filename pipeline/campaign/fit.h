@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pipeline/campaign/group.h"
+#include "pipeline/campaign/kin.h"
 #include "pipeline/evidence/core_finder.h"
 #include "pipeline/evidence/core_holders.h"
 #include "pipeline/evidence/core_look.h"
@@ -48,6 +49,7 @@ struct Population {
   SettingsCounts settings;                 // of all owners
   std::vector<bool> multilingual;          // by owner: asks in many languages
   uint32_t multilingual_owners = 0;
+  Kin kin;
 };
 // `look`: what is remembered in the profiles.
 Population MakePopulation(std::span<const Profile> profiles, LookRequests look, const Tunables& tunables);
@@ -62,6 +64,7 @@ struct Seed {
   std::vector<uint32_t> accounts;    // sorted
   std::vector<uint32_t> anchors;     // fragments named by the edges, sorted
   std::vector<RequestName> requests;  // of a campaign of before: its hits, sorted. Else empty: all with an anchor
+  bool is_pool = false;               // accounts of one hand, of which nothing says yet what they share: all requests, no anchors
 };
 
 // Fits the groups of one look, one after another; what they ask in common is kept between them. The population must outlive it.

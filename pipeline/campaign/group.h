@@ -24,7 +24,8 @@ struct Hit {
 struct GroupMember {
   uint32_t account = 0, owner = 0;
   AccountId id;
-  int32_t score = 0;      // 1/256 nat: its hits against the benign rate, itself left out of the fit
+  int32_t score = 0;      // 1/256 nat: its hits against the benign rate, itself left out of the fit, and its kin
+  int32_t kin_nats = 0;   // ... of these, what conversations that moved to and from other members say
   uint32_t requests = 0;  // remembered
   uint32_t cores = 0;     // distinct
   uint32_t first_s = 0, last_s = 0;

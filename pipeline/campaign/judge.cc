@@ -204,7 +204,7 @@ void MeasureGroup(const Population& population, const Everyone& everyone, Cohort
   counts.crossing_pairs = static_cast<uint32_t>(std::min<uint64_t>(work.crossing, UINT32_MAX));
   std::vector<size_t> hits;
   std::vector<int32_t> scores;
-  for (const GroupMember& member : group->members) hits.push_back(member.hits.size()), scores.push_back(member.score);
+  for (const GroupMember& member : group->members) hits.push_back(member.hits.size()), scores.push_back(member.score - member.kin_nats);
   const size_t items_each = MedianOf(hits);
   counts.continuity = MeasureContinuity(items, items_each, false, tunables);
   std::vector<uint32_t> owners;

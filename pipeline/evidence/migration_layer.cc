@@ -111,6 +111,10 @@ void MigrationLayer::Note(const dataplane::ExchangeView& exchange, const Profile
   if (failed && h.body_hash != 0) Issue(kRetry, h.body_hash, turn);
 }
 
+bool MigrationLayer::GoesOn(const dataplane::ExchangeView& exchange) const {
+  return std::ranges::any_of(exchange.ids_returned(), [&](uint64_t id) { return ids_.Find(id) != nullptr; });
+}
+
 void MigrationLayer::Return(Kind kind, uint64_t key, Turn* turn) {
   OriginTable::Row* const row = TableOf(kind).Find(key);
   if (row == nullptr || row->account == OriginTable::kShared || row->time_s < oldest_s_) return;
@@ -219,8 +223,42 @@ void MigrationLayer::ExpireBefore(uint32_t time_s) {
   std::erase_if(pairs_, [&](const auto& item) { return item.second.last_s < time_s; });
 }
 
+// Accounts that have to do with enough others, in as many conversations, when only such others count: one conversation each
+// may be a person who changed keys or a link that was passed on, but nobody does so with three owners who all do the same.
+struct MigrationLayer::Tie {
+  AccountId a, b;
+  std::vector<uint32_t> conversations;  // that moved
+};
+
+std::set<AccountId> MigrationLayer::HandledByOne(const std::vector<Tie>& ties, const Tunables& tunables) {
+  std::set<AccountId> pooled;
+  for (const Tie& tie : ties) pooled.insert(tie.a), pooled.insert(tie.b);
+  struct Dealings {
+    uint32_t partners = 0;
+    std::set<uint32_t> conversations;
+  };
+  for (size_t before = pooled.size() + 1; before != pooled.size();) {
+    before = pooled.size();
+    std::map<AccountId, Dealings> dealings;
+    for (const Tie& tie : ties) {
+      if (!pooled.contains(tie.a) || !pooled.contains(tie.b)) continue;
+      for (const AccountId& id : {tie.a, tie.b}) {
+        Dealings& of = dealings[id];
+        ++of.partners;
+        of.conversations.insert(tie.conversations.begin(), tie.conversations.end());
+      }
+    }
+    pooled.clear();
+    for (const auto& [id, of] : dealings) {
+      if (std::min<size_t>(of.partners, of.conversations.size()) >= tunables.member_links_min) pooled.insert(pooled.end(), id);
+    }
+  }
+  return pooled;
+}
+
 std::vector<EdgeRecord> MigrationLayer::FindEdges(const ProfileTable& profiles, const Tunables& tunables) const {
   std::vector<EdgeRecord> edges;
+  std::vector<Tie> ties;
   for (const auto& [ends, pair] : pairs_) {
     const Profile* const a = profiles.Find(ends.first);
     const Profile* const b = profiles.Find(ends.second);
@@ -236,13 +274,18 @@ std::vector<EdgeRecord> MigrationLayer::FindEdges(const ProfileTable& profiles, 
       edge.first_s = std::min(edge.first_s, event.time_s);
       edge.last_s = std::max(edge.last_s, event.time_s);
     }
-    const size_t events = moved.size() + !retried.empty();
-    if (moved.empty() || (events < 2 && !MutantIs("migration.one_event"))) continue;
+    if (moved.empty()) continue;
     edge.a = ends.first, edge.b = ends.second;
     edge.layer = Layer::kMigration;
-    edge.weight = std::min(static_cast<int32_t>(events) * tunables.migration_nats, tunables.identity_nats_max);
+    edge.weight = std::min(static_cast<int32_t>(moved.size() + !retried.empty()) * tunables.migration_nats, tunables.identity_nats_max);
     edges.push_back(edge);
+    ties.push_back({ends.first, ends.second, {moved.begin(), moved.end()}});
   }
+  if (MutantIs("migration.one_event")) return edges;
+  const std::set<AccountId> pooled = HandledByOne(ties, tunables);
+  std::erase_if(edges, [&](const EdgeRecord& edge) {
+    return edge.weight < 2 * tunables.migration_nats && !(pooled.contains(edge.a) && pooled.contains(edge.b));
+  });
   return edges;
 }
 

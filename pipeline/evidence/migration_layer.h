@@ -8,13 +8,15 @@
 // event, and an edge falls when its ends turn out to have one owner. What comes back from more than three owners in a day, or
 // was issued twice, is public (a shared conversation, an id that is a constant) and says nothing, of the past either.
 // An edge needs events of two conversations, or of one and a retry: one may be a person who changed keys, and a retry alone
-// is what two runs of one benchmark do while the service is down.
+// is what two runs of one benchmark do while the service is down. One conversation is enough between two accounts each of which
+// has moved as many as it has such partners, three at least: a relay spreads its callers over so many keys that few pairs meet twice.
 // Expires after tunables.retention_days. Evidence that accounts are run by one hand, never that they harvest.
 // Batch thread only. Ids from the wire are only looked up: an invented one finds nothing.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -83,6 +85,9 @@ class MigrationLayer {
 
   // An exchange of `account`, an element of `profiles`.
   void Note(const dataplane::ExchangeView& exchange, const Profile& account, const ProfileTable& profiles);
+  // Whether it comes back with something that was issued: it goes on with a conversation that the server keeps. True of a file
+  // that had been uploaded, too: ids tell no kinds.
+  bool GoesOn(const dataplane::ExchangeView& exchange) const;
   // Sorted by (a, b).
   std::vector<EdgeRecord> FindEdges(const ProfileTable& profiles, const Tunables& tunables) const;
   void ExpireBefore(uint32_t time_s);
@@ -110,6 +115,8 @@ class MigrationLayer {
     Event events[kEventsKept] = {};
   };
   struct Turn;  // the exchange that is noted
+  struct Tie;   // a pair of accounts with what moved between them
+  static std::set<AccountId> HandledByOne(const std::vector<Tie>& ties, const Tunables& tunables);
 
   OriginTable& TableOf(uint32_t kind) { return kind == kId ? ids_ : kind == kPrefix ? prefixes_ : retries_; }
   const OriginTable& TableOf(uint32_t kind) const { return const_cast<MigrationLayer*>(this)->TableOf(kind); }
