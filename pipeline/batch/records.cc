@@ -47,12 +47,16 @@ void FillAccounts(const Campaign& campaign, const RecordContext& context, v1::Ca
     account->set_last_seen(Nanoseconds(member.last_s));
     account->add_reasons(Count(member.hits.size()) + " of " + Count(member.requests) +
                          " remembered requests carry the group's prompt cores; by chance that is " +
-                         RatioText(member.score) + " times less likely");
+                         RatioText(member.score - member.kin_nats) + " times less likely");
     account->add_reasons("it holds " + Count(member.cores) + " of the group's " +
-                         Count(campaign.group.cores.cores.size()) + " cores, through different requests");
+                         Count(campaign.group.cores.cores.size()) + " cores" + (member.hits.size() > 1 ? ", through different requests" : ""));
     const auto fitting = std::count_if(member.hits.begin(), member.hits.end(),
                                        [](const Hit& hit) { return hit.tuple_nats > 0; });
-    account->add_reasons(Count(static_cast<uint64_t>(fitting)) + " of these use the group's usual model parameters");
+    if (member.kin_nats != 0) {
+      account->add_reasons("conversations moved between it and other members, " + RatioText(member.kin_nats) + " times as likely of accounts that one hand runs");
+    } else {
+      account->add_reasons(Count(static_cast<uint64_t>(fitting)) + " of these use the group's usual model parameters");
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <numeric>
 
+#include "base/mutant.h"
 #include "pipeline/evidence/fixed_point.h"
 #include "pipeline/evidence/core_look.h"
 #include "pipeline/evidence/exact_rules_layer.h"
@@ -483,12 +484,16 @@ class GroupFitter::Fit {
     return member.hits.size() >= hits_min && member.score >= tunables_.member_nats;
   }
 
-  // That it is run with the members, by conversations which moved between them; nothing below so many of them.
+  // That it is run with the members, by conversations which moved between them; nothing below so many owners.
   int32_t KinNats(uint32_t account) const {
-    const auto kin = population_.kin.Of(account);
-    const auto members = static_cast<uint32_t>(std::ranges::count_if(kin, [&](uint32_t other) { return IsMember(other); }));
-    if (members < tunables_.member_links_min) return 0;
-    return static_cast<int32_t>(std::min<int64_t>(int64_t{members} * tunables_.migration_nats, tunables_.identity_nats_max));
+    std::vector<uint32_t> owners;
+    for (uint32_t other : population_.kin.Of(account)) {
+      if (IsMember(other)) owners.push_back(population_.owner_of[other]);
+    }
+    std::sort(owners.begin(), owners.end());
+    const int64_t count = std::unique(owners.begin(), owners.end()) - owners.begin();
+    if (count < tunables_.member_links_min || MutantIs("detect.relays_are_strangers")) return 0;
+    return static_cast<int32_t>(std::min<int64_t>(count * tunables_.migration_nats, tunables_.identity_nats_max));
   }
 
   // How many nats above the lowest bar.

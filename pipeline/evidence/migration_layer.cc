@@ -112,6 +112,7 @@ void MigrationLayer::Note(const dataplane::ExchangeView& exchange, const Profile
 }
 
 bool MigrationLayer::GoesOn(const dataplane::ExchangeView& exchange) const {
+  if (MutantIs("migration.kept_conversations_begin")) return false;
   return std::ranges::any_of(exchange.ids_returned(), [&](uint64_t id) { return ids_.Find(id) != nullptr; });
 }
 
@@ -223,18 +224,20 @@ void MigrationLayer::ExpireBefore(uint32_t time_s) {
   std::erase_if(pairs_, [&](const auto& item) { return item.second.last_s < time_s; });
 }
 
-// Accounts that have to do with enough others, in as many conversations, when only such others count: one conversation each
-// may be a person who changed keys or a link that was passed on, but nobody does so with three owners who all do the same.
 struct MigrationLayer::Tie {
   AccountId a, b;
+  uint64_t owner_a, owner_b;
   std::vector<uint32_t> conversations;  // that moved
 };
+
+// Accounts that have to do with enough owners, in as many conversations, when only such accounts count: one conversation
+// may be of a person who changed keys or a link that was passed on, but nobody has one with each of three who all do the same.
 
 std::set<AccountId> MigrationLayer::HandledByOne(const std::vector<Tie>& ties, const Tunables& tunables) {
   std::set<AccountId> pooled;
   for (const Tie& tie : ties) pooled.insert(tie.a), pooled.insert(tie.b);
   struct Dealings {
-    uint32_t partners = 0;
+    std::set<uint64_t> owners;
     std::set<uint32_t> conversations;
   };
   for (size_t before = pooled.size() + 1; before != pooled.size();) {
@@ -242,15 +245,15 @@ std::set<AccountId> MigrationLayer::HandledByOne(const std::vector<Tie>& ties, c
     std::map<AccountId, Dealings> dealings;
     for (const Tie& tie : ties) {
       if (!pooled.contains(tie.a) || !pooled.contains(tie.b)) continue;
-      for (const AccountId& id : {tie.a, tie.b}) {
+      for (const auto& [id, other] : {std::pair(tie.a, tie.owner_b), std::pair(tie.b, tie.owner_a)}) {
         Dealings& of = dealings[id];
-        ++of.partners;
+        of.owners.insert(other);
         of.conversations.insert(tie.conversations.begin(), tie.conversations.end());
       }
     }
     pooled.clear();
     for (const auto& [id, of] : dealings) {
-      if (std::min<size_t>(of.partners, of.conversations.size()) >= tunables.member_links_min) pooled.insert(pooled.end(), id);
+      if ((MutantIs("migration.one_talk_is_a_relay") ? of.owners.size() : std::min(of.owners.size(), of.conversations.size())) >= tunables.member_links_min) pooled.insert(pooled.end(), id);
     }
   }
   return pooled;
@@ -279,7 +282,7 @@ std::vector<EdgeRecord> MigrationLayer::FindEdges(const ProfileTable& profiles, 
     edge.layer = Layer::kMigration;
     edge.weight = std::min(static_cast<int32_t>(moved.size() + !retried.empty()) * tunables.migration_nats, tunables.identity_nats_max);
     edges.push_back(edge);
-    ties.push_back({ends.first, ends.second, {moved.begin(), moved.end()}});
+    ties.push_back({ends.first, ends.second, a->owner, b->owner, {moved.begin(), moved.end()}});
   }
   if (MutantIs("migration.one_event")) return edges;
   const std::set<AccountId> pooled = HandledByOne(ties, tunables);

@@ -8,8 +8,8 @@
 // event, and an edge falls when its ends turn out to have one owner. What comes back from more than three owners in a day, or
 // was issued twice, is public (a shared conversation, an id that is a constant) and says nothing, of the past either.
 // An edge needs events of two conversations, or of one and a retry: one may be a person who changed keys, and a retry alone
-// is what two runs of one benchmark do while the service is down. One conversation is enough between two accounts each of which
-// has moved as many as it has such partners, three at least: a relay spreads its callers over so many keys that few pairs meet twice.
+// is what two runs of one benchmark do while the service is down. One conversation is enough between accounts each of which has
+// to do with three such owners at least, in as many conversations: a relay spreads its callers over so many keys that few pairs meet twice.
 // Expires after tunables.retention_days. Evidence that accounts are run by one hand, never that they harvest.
 // Batch thread only. Ids from the wire are only looked up: an invented one finds nothing.
 #pragma once

@@ -135,6 +135,21 @@ TEST(Campaigns, TemplateSweepIsFoundAndNobodyElse) {
 TEST(Campaigns, HarvestAmongCoverIsFoundAndNobodyElse) {
   Measure("T1, 20 of cover", {.t4 = false, .cover = 20}, "T1", 0.6);
 }
+// A relay's callers carry conversations from account to account: who has only one matching request is known by them.
+TEST(Campaigns, ARelayIsGroupedByTheConversationsThatItMoves) {
+  double apart = 0, relayed = 0;
+  for (uint64_t seed = FirstSeed(); seed < FirstSeed() + 3; ++seed) {
+    CrowdOptions options{.seed = seed, .t4 = false, .cover = 60};
+    apart += RunCrowd(crowd::MakeCrowd(options), false).recall_observe.at("T1");
+    options.relays = true;
+    const Outcome outcome = RunCrowd(crowd::MakeCrowd(options), false);
+    relayed += outcome.recall_observe.at("T1");
+    EXPECT_TRUE(outcome.innocents.empty());
+  }
+  std::printf("  T1, 60 of cover: mean recall at observe %.2f, of a relay %.2f\n", apart / 3, relayed / 3);
+  EXPECT_GE(relayed, 0.97 * 3);
+  EXPECT_GT(relayed, apart);
+}
 TEST(Campaigns, ElicitationIsFoundAndNobodyElse) {
   Measure("T4", {.t1 = false, .t4 = true}, "T4", 0.85);
 }

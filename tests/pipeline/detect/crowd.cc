@@ -335,9 +335,21 @@ uint32_t TokenOf(std::string_view word) {
 Crowd MakeCrowd(const CrowdOptions& options) {
   Crowd crowd = Maker(options).Make();
   std::map<uint32_t, uint64_t> last;  // answer to each account, that nobody went on with
+  std::map<int, std::vector<std::pair<uint64_t, uint32_t>>> answers;  // by campaign: of cover that nobody went on with, and whose
   uint64_t serial = 0;
   for (Request& request : crowd.requests) {
     request.id_issued = Mix64(options.seed * 1'000'003 + ++serial);
+    const Account& account = crowd.accounts[request.account];
+    if (options.relays && account.campaign >= 0 && !request.harvest) {
+      std::vector<std::pair<uint64_t, uint32_t>>& open = answers[account.campaign];
+      const size_t at = Mix64(request.id_issued) % std::max<size_t>(open.size(), 1);
+      if (open.size() >= 8 && open[at].second != request.account) {
+        request.id_returned = open[at].first;
+        open.erase(open.begin() + static_cast<ptrdiff_t>(at));
+      } else {
+        open.push_back({request.id_issued, request.account});
+      }
+    }
     if (!request.harvest || !options.migrates) continue;
     request.id_returned = std::exchange(last[request.account ^ 1], 0);
     if (request.id_returned == 0) last[request.account] = request.id_issued;

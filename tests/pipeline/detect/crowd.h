@@ -56,6 +56,7 @@ struct CrowdOptions {
   bool t1 = true, t4 = true, t6 = false;  // t6 stretches everything over 14 days
   bool one_address = false;    // everybody but campaigns behind one
   bool migrates = false;       // harvests of two neighbouring accounts go on with one another's answers
+  bool relays = false;         // what campaign accounts ask beside their harvest goes on with what another one of them was answered
   uint32_t cover = 0;          // ordinary requests of a T1 account around each harvest
   bool own_parameters = true;  // campaigns choose parameters of their own; false: everyone's
 };

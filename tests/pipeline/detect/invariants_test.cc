@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/sink/memory_sink.h"
 #include "tests/pipeline/detect/crowd.h"
@@ -166,6 +167,29 @@ TEST(Invariants, MigrationRaisesPooledAndNothingElse) {
     }
   }
   EXPECT_TRUE(rose);
+}
+
+TEST(Invariants, AConversationThatTheServerKeepsIsRememberedAsOne) {
+  crowd::CrowdOptions options = Small(3);
+  options.migrates = true;
+  const Crowd crowd = crowd::MakeCrowd(options);
+  std::map<std::pair<std::string, uint32_t>, bool> goes_on;  // by account and second; two in one second tell nothing
+  std::set<std::pair<std::string, uint32_t>> several;
+  for (const crowd::Request& request : crowd.requests) {
+    const std::pair at(crowd.accounts[request.account].id, static_cast<uint32_t>(request.time_ns / 1'000'000'000));
+    if (!goes_on.emplace(at, request.conversation || request.id_returned != 0).second) several.insert(at);
+  }
+  const Played run(crowd);
+  size_t kept = 0;
+  for (const Profile& profile : run.pipeline->profiles().all()) {
+    for (uint32_t i = 0; i < profile.requests_count; ++i) {
+      const std::pair at(HexOf(Bytes(profile.id.bytes)), profile.requests[i].time_s);
+      if (several.contains(at)) continue;
+      EXPECT_EQ((profile.requests[i].flags & kConversation) != 0, goes_on.at(at));
+      kept += goes_on.at(at);
+    }
+  }
+  EXPECT_GT(kept, 10u);
 }
 
 // A gateway that balances one customer's keys, or a customer who rotates them.

@@ -130,6 +130,56 @@ TEST(MigrationLayer, AnErasedAccountLeavesNothingAndItsPlaceGoesToAnother) {
   EXPECT_EQ(std::minmax(edges[0].a, edges[0].b), std::minmax(world.IdOf(b), id_of_c));
 }
 
+// Each of `accounts` goes on with one conversation of each one before it.
+void MoveOneEach(World* world, const std::vector<uint32_t>& accounts, const std::string& about = "") {
+  for (size_t i = 0; i < accounts.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const std::string id = about.empty() ? std::to_string(accounts[j]) + " to " + std::to_string(accounts[i]) : about;
+      world->Say({accounts[j], kStart, {id}, {}, {id + " " + std::to_string(i)}});
+      world->Say({accounts[i], kStart + 60, {id, "more"}, {id + " " + std::to_string(i)}, {}});
+    }
+  }
+}
+
+TEST(MigrationLayer, OneConversationIsEnoughAmongThoseWhoAllMoveSome) {
+  World world;
+  std::vector<uint32_t> relay;
+  for (uint32_t i = 0; i < 4; ++i) relay.push_back(world.Account(1 + i));
+  const uint32_t friend_of_one = world.Account(9);
+  world.Say({relay[0], kStart, {"shared"}, {}, {"shared"}});
+  world.Say({friend_of_one, kStart + 60, {"shared", "more"}, {"shared"}, {}});
+  EXPECT_TRUE(world.Edges().empty());
+  MoveOneEach(&world, relay);
+  const std::vector<EdgeRecord> edges = world.Edges();
+  EXPECT_EQ(edges.size(), 6u) << "and none with the friend";
+  for (const EdgeRecord& edge : edges) EXPECT_EQ(edge.weight, Tunables{}.migration_nats);
+}
+
+TEST(MigrationLayer, ThreeAccountsOrTwoOwnersOrOneConversationAreNoRelay) {
+  World three, owners, talk;
+  MoveOneEach(&three, {three.Account(1), three.Account(2), three.Account(3)});
+  EXPECT_TRUE(three.Edges().empty());
+  MoveOneEach(&owners, {owners.Account(1), owners.Account(2), owners.Account(1), owners.Account(2), owners.Account(1), owners.Account(2)});
+  EXPECT_TRUE(owners.Edges().empty()) << "two customers behind one gateway";
+  MoveOneEach(&talk, {talk.Account(1), talk.Account(2), talk.Account(3), talk.Account(4)}, "one talk");
+  EXPECT_TRUE(talk.Edges().empty()) << "passed from hand to hand";
+}
+
+TEST(MigrationLayer, GoesOnWithWhatWasIssued) {
+  World world;
+  const uint32_t a = world.Account(1);
+  world.Say({a, kStart, {"one"}, {}, {"id-1"}});
+  const auto goes_on = [&](uint64_t id) {
+    dataplane::ExchangeBuilder builder;
+    builder.Reset();
+    if (id != 0) builder.AddIdReturned(id);
+    return world.layer().GoesOn(builder.Finish());
+  };
+  EXPECT_TRUE(goes_on(KeyedHash64("id-1", Salt{})));
+  EXPECT_FALSE(goes_on(KeyedHash64("invented", Salt{})));
+  EXPECT_FALSE(goes_on(0));
+}
+
 TEST(MigrationLayer, ManyIdsOfOneConversationAreOneEvent) {
   World world;
   const uint32_t a = world.Account(1), b = world.Account(2);
@@ -353,6 +403,26 @@ class Oracle {
     std::set<std::pair<uint32_t, uint32_t>> edges;
     for (const auto& [ends, conversations] : moved) {
       if (conversations.size() >= 2) edges.insert(ends);
+    }
+    std::set<uint32_t> pooled;
+    for (uint32_t i = 0; i < owner_of_.size(); ++i) pooled.insert(i);
+    const auto has_few = [&](uint32_t account) {
+      std::set<uint64_t> owners;
+      std::set<std::string> conversations;
+      for (const auto& [ends, some] : moved) {
+        if ((ends.first != account && ends.second != account) || !pooled.contains(ends.first) || !pooled.contains(ends.second)) continue;
+        owners.insert(owner_of_[ends.first == account ? ends.second : ends.first]);
+        conversations.insert(some.begin(), some.end());
+      }
+      return owners.size() < 3 || conversations.size() < 3;
+    };
+    for (bool changed = true; changed;) {  // one at a time
+      const auto out = std::find_if(pooled.begin(), pooled.end(), has_few);
+      changed = out != pooled.end();
+      if (changed) pooled.erase(out);
+    }
+    for (const auto& [ends, conversations] : moved) {
+      if (pooled.contains(ends.first) && pooled.contains(ends.second)) edges.insert(ends);
     }
     return edges;
   }
