@@ -33,6 +33,7 @@ class Settings:
     baselines: bool = False
     binaries: str = os.path.join(ROOT, "build", "bin")
     in_process: bool = False   # no file of exchanges, where a job needs none
+    sample: int = 1            # of worlds played without a file: one account in so many, with all it asked
 
 
 def run(words):
@@ -119,9 +120,10 @@ def play(job, policy, settings, base):
     """Plays the world under one policy; returns the folder of its topics and what play_world says of itself."""
     folder = f"{base}-{policy}"
     scenario = [] if "--mix" in job.world else ["--scenario", job.scenario]
-    answers = [] if job.in_process else ["--with-answers"]  # a job that could be a file is judged as its file would be
+    # A job that could be a file is judged as its file would be.
+    answers, sample = ([], ["--sample", str(settings.sample)]) if job.in_process else (["--with-answers"], [])
     words = [f"{settings.binaries}/play_world", "--config", f"{HERE}/policies/{policy}.toml", "--account-key", ACCOUNT_KEY, "--out", folder, "--split", settings.split, "--seed", str(job.seed),
-             *scenario, *job.world, *answers, "--request-hits", folder + ".hits", *(["--set", ";".join(settings.sets)] * bool(settings.sets)), *["--owners-unknown"] * (not settings.owners)]
+             *scenario, *job.world, *answers, "--request-hits", folder + ".hits", *sample, *(["--set", ";".join(settings.sets)] * bool(settings.sets)), *["--owners-unknown"] * (not settings.owners)]
     run(words)
     with open(f"{folder}/played.json") as file:
         return folder, json.load(file)
@@ -143,7 +145,7 @@ def measure_in_process(job, settings):
 
 
 def named(job):
-    return {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "policies": {}, "baselines": {}}
+    return {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "share": job.share, "policies": {}, "baselines": {}}
 
 
 def finished(result, truth):

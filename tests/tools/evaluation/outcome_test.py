@@ -168,6 +168,19 @@ class Run(unittest.TestCase):
         quiet["totals"]["accounts"] = 30_000
         self.assertEqual(goals.quiet_goal([quiet], "p", "throttle")[1], goals.NOT_SHOWN)
 
+    def test_a_part_of_a_world_stands_for_the_whole_down_to_a_tenth(self):
+        whole = self.result()
+        whole["policies"]["p"]["campaigns"] = [{**c, "harvest": 28_000_000, "exposure_first": 0.004} for c in whole["policies"]["p"]["campaigns"]]
+        part = lambda share, sample, harvest, exposed: {**whole, "share": share, "played": {"p": {"sample": sample}},
+                                                        "policies": {"p": {"campaigns": [{**whole["policies"]["p"]["campaigns"][0], "harvest": harvest, "exposure_first": exposed}]}}}
+        goal = lambda *results: goals.exposure_goal(list(results), "p", 20_000_000, 10**12, 0.005)
+        self.assertEqual(goal(whole), ("median 0.4 %, worst tenth 0.4 % of 1 campaigns", goals.NOT_SHOWN))
+        self.assertEqual(goal(*[whole] * goals.ENOUGH)[1], goals.MET)
+        self.assertEqual(goal(part(0.1, 1, 2_800_000, 0.006)), ("median 0.6 %, worst tenth 0.6 % of 1 campaigns, of which 0.1 was played", goals.MISSED))
+        self.assertEqual(goal(part(1, 10, 2_800_000, 0.006))[1], goals.MISSED)
+        self.assertEqual(goal(part(0.01, 1, 280_000, 0.006))[1], goals.NOT_SHOWN)
+        self.assertEqual(goal(part(1, 1, 2_800_000, 0.006)), ("not run", goals.NOT_SHOWN))
+
     def test_floors_and_goals(self):
         values = floors.measured([self.result()], "p")
         self.assertEqual(values, {"recall": 1.0, "found": 1, "innocents": 0, "innocents_throttle": 0, "innocents_ever": 1})
