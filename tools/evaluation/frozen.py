@@ -15,9 +15,15 @@ PERMILLE_MIN = 501
 
 def load():
     if not os.path.exists(PATH):
-        return {"baselines": {}}
+        return {"policies": {}, "baselines": {"methods": {}}}
     with open(PATH) as file:
         return json.load(file)
+
+
+def save(kept):
+    with open(PATH, "w") as file:
+        json.dump(kept, file, indent=1)
+        file.write("\n")
 
 
 def benign(result, left_out=None):
@@ -44,7 +50,7 @@ def permille_of(results, policy, rung, rate, left_out=None):
 
 
 def thresholds(results):
-    """{baseline: {rate: threshold}}"""
+    """{baseline: {rate: threshold}}: of each the lowest score that no more of the benign accounts exceed."""
     scores = {}
     for result in results:
         for method, found in result["baselines"].items():
@@ -65,9 +71,9 @@ def ladder(step, throttle):
 
 
 def freeze(results, policy, command):
-    """Writes frozen.json and the thresholds of both policy files. Step-up at the policy's rate, throttle at a tenth of it and never
+    """Writes frozen.json, baselines as they are, and the thresholds of both policy files. Step-up at the policy's rate, throttle at a tenth of it and never
     below step-up nor below the default's 950; the rungs above never below throttle."""
-    kept = {"command": command, "benign_accounts": sum(len(benign(r)) for r in results), "policies": {}, "baselines": thresholds(results)}
+    kept = {"command": command, "benign_accounts": sum(len(benign(r)) for r in results), "policies": {}, "baselines": load()["baselines"]}
     for name, rate in RATES.items():
         step = permille_of(results, policy, "step_up", rate)
         throttle = permille_of(results, policy, "throttle", rate / 10)
@@ -82,9 +88,17 @@ def freeze(results, policy, command):
             text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {chosen[key]}", text)
         with open(path, "w") as file:
             file.write(text)
-    with open(PATH, "w") as file:
-        json.dump(kept, file, indent=1)
-        file.write("\n")
+    save(kept)
+    return kept
+
+
+def freeze_baselines(results, parameters, command):
+    """Writes the thresholds of baselines into frozen.json, policies as they are. `parameters`: {method: those it was run with}."""
+    kept = load()
+    found = thresholds(results)
+    kept["baselines"] = {"command": command, "benign_accounts": sum(len(benign(r)) for r in results), "enough_accounts": {name: enough(results, rate) for name, rate in RATES.items()},
+                         "methods": {m: {"parameters": parameters[m], "thresholds": found[m]} for m in found}}
+    save(kept)
     return kept
 
 

@@ -5,6 +5,7 @@ from verdicts import RUNGS
 
 MET, MISSED, NOT_SHOWN = "met", "missed", "not shown"
 ENOUGH = 20  # campaigns, before a comparison of them is shown
+SHARE_MIN = 0.1  # of a world, below which a share of its harvest says nothing of the whole
 QUIET_ACCOUNTS = 290_000  # of 300,000, not every one asks in a day
 HARD = {"t2": "paraphrase", "t8": "languages"}
 
@@ -79,15 +80,21 @@ def campaign_goal(results, policy, recall, precision):
     return f"found {rated(found)}; groups that are 90 % one campaign {rated(pure)}", both(at_least(found, recall), at_least(pure, precision))
 
 
+def played_share(result, policy):
+    """Of the world that a goal asks for: made smaller, or one account in so many of it judged."""
+    return result.get("share", 1) / result.get("played", {}).get(policy, {}).get("sample", 1)
+
+
 def exposure_goal(results, policy, low, high, goal):
-    rows = [c for _, c in summary.campaigns(results, policy) if low <= c["harvest"] < high]
+    """Of campaigns that would harvest so many exchanges in a whole world."""
+    rows = [(c, played_share(r, policy)) for r, c in summary.campaigns(results, policy) if low <= c["harvest"] / played_share(r, policy) < high]
     if not rows:
         return "not run", NOT_SHOWN
     # A campaign without a verdict is exposed whole.
-    shares = [1.0 if c["exposure_first"] is None else c["exposure_first"] for c in rows]
-    middle, worst = metrics.median(shares), metrics.worst_tenth(shares, low_is_bad=False)
-    verdict = MISSED if middle > goal else MET if worst <= goal and len(shares) >= ENOUGH else NOT_SHOWN
-    return f"median {percent(middle)}, worst tenth {percent(worst)} of {len(rows)} campaigns", verdict
+    shares = [1.0 if c["exposure_first"] is None else c["exposure_first"] for c, _ in rows]
+    middle, worst, least = metrics.median(shares), metrics.worst_tenth(shares, low_is_bad=False), min(played for _, played in rows)
+    verdict = NOT_SHOWN if least < SHARE_MIN else MISSED if middle > goal else MET if worst <= goal and len(shares) >= ENOUGH else NOT_SHOWN
+    return f"median {percent(middle)}, worst tenth {percent(worst)} of {len(rows)} campaigns" + (f", of which {least:g} was played" if least < 1 else ""), verdict
 
 
 def quiet_goal(results, policy, point):

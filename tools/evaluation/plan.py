@@ -29,13 +29,14 @@ def crowd(accounts):
 @dataclasses.dataclass(frozen=True)
 class Job:
     """`variant` names what differs from the scenario as it is; "" is nothing. `world`: words for stillgen. `in_process`: played straight into
-    detection by play_world, without a file."""
+    detection by play_world, without a file. `share`: of the world that a goal asks for."""
     scenario: str
     seed: int
     variant: str = ""
     world: tuple = ()
     rewrite: str = ""
     in_process: bool = False
+    share: float = 1.0
 
     @property
     def name(self):
@@ -46,9 +47,9 @@ def jobs(scenarios, seeds, variant="", world=(), rewrite=""):
     return [Job(s, seed, variant, tuple(world), rewrite) for s in scenarios for seed in seeds]
 
 
-def played(scenario, seeds, variant, mix, *world):
+def played(scenario, seeds, variant, mix, *world, share=1.0):
     """One world given by its mix, in process, with room for every account."""
-    return [Job(scenario, seed, variant, ("--mix", mix, "--exact", "--profiles-max", str(PROFILES_MAX), *world), in_process=True) for seed in seeds]
+    return [Job(scenario, seed, variant, ("--mix", mix, "--exact", "--profiles-max", str(PROFILES_MAX), *world), in_process=True, share=share) for seed in seeds]
 
 
 PROFILES_MAX = 1 << 19
@@ -70,6 +71,7 @@ def standard(seeds, _=1):
 def full(seeds, size=1):
     own = jobs(["everyone", "t1", "t4", "demo", "t6", "eval-all"] + [f"eval-{t}" for t in TYPES], seeds)
     protocols = [job for protocol in (cover, prevalence, pools, evasions, without, headline, slow, exposure, quiet) for job in protocol(seeds, size)]
+    protocols += industrial(seeds, min(size, 0.1))  # whole it is some 140 million exchanges
     return list(dict.fromkeys(own + protocols))  # several protocols want a world as it is
 
 
@@ -131,5 +133,12 @@ def exposure(seeds, size=1):
     return played("large", seeds, f"{accounts} accounts", f"{crowd(round(9_000 * size))},t1=1x{accounts}", "--days", "4", "--harvest-a-day", "26")
 
 
-PRESETS = {f.__name__: f for f in (small, standard, full, cover, prevalence, pools, evasions, without, headline, slow, exposure, quiet)}
+def industrial(seeds, size=1):
+    """28.8 million harvesting exchanges: one campaign of 25,000 accounts, 26 requests each a day for 44 days, among nine times as many others."""
+    accounts = round(INDUSTRIAL_POOL * size)
+    return played("industrial", seeds, f"{accounts} of {INDUSTRIAL_POOL} accounts", f"{crowd(9 * accounts)},t1=1x{accounts}", "--days", "44", "--harvest-a-day", "26", share=size)
+
+
+INDUSTRIAL_POOL = 25_000
+PRESETS = {f.__name__: f for f in (small, standard, full, cover, prevalence, pools, evasions, without, headline, slow, exposure, quiet, industrial)}
 DEFAULT_SEEDS = {"small": "11..12"}

@@ -244,19 +244,56 @@ def in_process(results, policy):
 
 
 def baselines(results, kept):
-    methods = sorted({m for r in results for m in r["baselines"]})
-    if not methods:
+    """Baselines and detection under thresholds frozen for the same rates, on the runs that baselines scored."""
+    scored = [r for r in results if r["baselines"]]
+    if not scored:
+        return ""
+    thresholds = {m: kept["baselines"]["methods"].get(m, {}).get("thresholds") for m in scored[0]["baselines"]}
+    rows, parts = [], []
+    for rate in frozen.RATES:
+        counts = {m: lambda runs, kind=None, m=m, t=t: summary.baseline_counts(runs, m, t[rate], kind) for m, t in thresholds.items() if t}
+        if rate in summary.policies(scored):
+            counts["**Stillwatch**, step-up"] = lambda runs, kind=None: (summary.recall_cells(runs, rate, of=lambda c: kind in (None, c["type"])), summary.benign_cells(runs, rate, "ever"))
+        rows += [[rate, method, *(rated(cells) for cells in of(scored))] for method, of in counts.items()]
+        rows += [[rate, method, "no threshold frozen", ""] for method, t in thresholds.items() if not t]
+        parts.append(baselines_by_type(scored, rate, counts))
+    return ("## Baselines\n\nThresholds for the rate asked were chosen on development seeds, those of policies and of baselines alike (tools/evaluation/frozen.json). Baselines score an account once, at the end of the file; "
+            "of Stillwatch innocents count who stood at step-up at any time.\n\n" + table(["rate asked", "method", "account recall", "realised FPR"], rows) + "".join(parts) + baseline_cost(results, scored))
+
+
+def baselines_by_type(results, rate, counts):
+    """Of each campaign type recall, and the rate realised in the runs that hold such campaigns."""
+    types = sorted(set().union(*(frozen.types_of(r) for r in results)), key=lambda t: (len(t), t))
+    if not counts or not types:
         return ""
     rows = []
-    for rate in frozen.RATES:
-        for method in methods:
-            threshold = kept["baselines"].get(method, {}).get(rate)
-            if threshold is None:
-                rows.append([rate, method, "no threshold frozen", ""])
-                continue
-            recall, benign = summary.baseline_counts(results, method, threshold)
-            rows.append([rate, method, rated(recall), rated(benign)])
-    return "## Baselines\n\nThresholds chosen for the rate on development seeds as the policies' were (tools/evaluation/frozen.json).\n\n" + table(["rate asked", "method", "account recall", "realised FPR"], rows)
+    for kind in types:
+        runs = [r for r in results if kind in frozen.types_of(r)]
+        cells = [of(runs, kind) for of in counts.values()]
+        rows.append([kind.upper(), *(f"{percent(metrics.share(recall))}; {false_positives(benign)}" for recall, benign in cells)])
+    return f"\nFor {rate}, by campaign type: account recall; FPR realised in its runs.\n\n" + table(["campaign", *counts], rows)
+
+
+def false_positives(cells):
+    rate = metrics.share(cells)
+    return "no data" if rate is None else f"{rate:.1e}" if rate else "0"
+
+
+def baseline_cost(results, scored):
+    """What they took beside detection, where a bound left something out, and which worlds nobody scored."""
+    spent = lambda what: {name: [r[what][name] for r in scored] for name in scored[0].get(what, {})}
+    methods, policies = spent("baseline_s"), spent("detection_s")
+    line = lambda costs: ", ".join(f"{name} {metrics.median(s):.1f} ({max(s):.1f})" for name, s in costs.items())
+    text = f"\nProcessor seconds a world, the median (the most) of {len(scored)}: {line(methods)}" + (f"; `stillwatch replay`, policy {line(policies)}" if policies else "") + ".\n"
+    notes = {}
+    for r in scored:
+        for note in r["baseline_notes"]:
+            notes.setdefault(note, []).append(f"{r['scenario']} {r['variant']} {r['seed']}".replace("  ", " "))
+    text += "".join(f"\n- Bounded: {note} ({', '.join(where)})" for note, where in sorted(notes.items())) + "\n" * bool(notes)
+    missing = sorted({f"{r['scenario']} {r['variant']}".strip() for r in results if not r["baselines"]})
+    if missing:
+        text += f"\n**Not scored**: {', '.join(missing)}. They are played without a file, which baselines read: in Python they take longer there than detection does.\n"
+    return text
 
 
 def left_out(chosen, judged, policy):
@@ -273,10 +310,13 @@ def left_out(chosen, judged, policy):
     return text
 
 
+def seeds_of(results):
+    return ", ".join(str(s) for s in sorted({r["seed"] for r in results}))
+
+
 def frozen_text(kept, chosen, held_out, policy, command):
     """What was chosen, on how much, and what it does on seeds that were not chosen on."""
     judged = held_out or chosen
-    seeds = lambda results: ", ".join(str(s) for s in sorted({r["seed"] for r in results}))
     rows = []
     for name, found in kept["policies"].items():
         for rung in ("step_up", "throttle"):
@@ -284,12 +324,23 @@ def frozen_text(kept, chosen, held_out, policy, command):
             proven = "yes" if found["enough_accounts"][rung] else "**no**: too few accounts to show the rate"
             rows.append([name, NAMES[rung], str(permille), "yes" if found["reached"][rung] else "**no**", proven, rated(frozen.recall_at(judged, policy, permille, rung=rung)),
                          rated(frozen.benign_at(judged, policy, permille, rung=rung)), rated(frozen.benign_at(judged, policy, permille, count=frozen.flagged_at, rung=rung))])
-    parts = ["Made by", f"\n    {command}\n", f"Chosen on seeds {seeds(chosen)}, {kept['benign_accounts']:,} innocent accounts; judged on seeds {seeds(judged)}"
+    parts = ["Made by", f"\n    {command}\n", f"Chosen on seeds {seeds_of(chosen)}, {kept['benign_accounts']:,} innocent accounts; judged on seeds {seeds_of(judged)}"
              f"{', which were not chosen on' if held_out else ' **as well: no others were run**'}. Replayed with thresholds at their lowest, so that every verdict says what it can; a campaign's account is flagged "
              "when it stands in a verdict of the rung with that probability at the end, an innocent one when it did at any time. The lowest threshold that keeps the rate is chosen, never below 0.501.\n",
-             "## Thresholds\n", table(["policy", "rung", "threshold, 1/1000", "rate kept on the chosen seeds", "shown by so many accounts", "account recall", "FPR at any time", "FPR at the end"], rows), left_out(chosen, judged, policy),
-             baselines(judged, kept)]
+             "## Thresholds\n", table(["policy", "rung", "threshold, 1/1000", "rate kept on the chosen seeds", "shown by so many accounts", "account recall", "FPR at any time", "FPR at the end"], rows), left_out(chosen, judged, policy)]
     return "\n".join(part for part in parts if part)
+
+
+def frozen_baselines_text(kept, chosen, held_out, command):
+    """What was chosen for baselines, on how much, and what it does on seeds that were not chosen on."""
+    judged, found = held_out or chosen, kept["baselines"]
+    rows = [[m, ", ".join(f"{k}={v}" for k, v in of["parameters"].items()), *(f"{of['thresholds'][rate]:.6g}" for rate in frozen.RATES)] for m, of in found["methods"].items()]
+    unproven = [rate for rate, is_enough in found["enough_accounts"].items() if not is_enough]
+    parts = ["Made by", f"\n    {command}\n", f"Chosen on seeds {seeds_of(chosen)}, {found['benign_accounts']:,} innocent accounts; judged on seeds {seeds_of(judged)}"
+             f"{', which were not chosen on' if held_out else ' **as well: no others were run**'}. A threshold is the lowest score that no more than the rate of innocent accounts exceed; flagged is who exceeds it."
+             f"{' **Too few accounts to show ' + ', '.join(unproven) + '.**' if unproven else ''}\n",
+             "## Thresholds\n", table(["method", "parameters", *frozen.RATES], rows), baselines(judged, kept)]
+    return "\n".join(parts)
 
 
 def text_of(results, command, kept):

@@ -2,10 +2,13 @@
 detection by play_world, once for each policy, and judged."""
 import dataclasses
 import json
+import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
+import time
 
 import outcome
 from truth import Asked, AskedInProcess, Truth
@@ -30,12 +33,17 @@ class Settings:
     baselines: bool = False
     binaries: str = os.path.join(ROOT, "build", "bin")
     in_process: bool = False   # no file of exchanges, where a job needs none
+    sample: int = 1            # of worlds played without a file: one account in so many, with all it asked
 
 
 def run(words):
+    """Returns the processor seconds that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         raise Failed(f"{' '.join(words)}\n{done.stdout}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def record(job, settings, base):
@@ -53,7 +61,7 @@ def record(job, settings, base):
 
 
 def replay(traffic, policy, truth, settings, base):
-    """Replays under one policy; returns the folder of its topics and the file of request hits."""
+    """Replays under one policy; returns the folder of its topics, the file of request hits, and processor seconds."""
     folder = f"{base}-{policy}"
     words = [f"{settings.binaries}/stillwatch", "replay", "--config", f"{HERE}/policies/{policy}.toml", "--out", folder]
     words += ["--set", "detect.account_profiles=false"]
@@ -64,16 +72,36 @@ def replay(traffic, policy, truth, settings, base):
         words += ["--set", "policy.allow_owners=[" + ",".join(f'"{o}"' for o in truth.allowed_owners()) + "]"]
     for pair in settings.sets:
         words += ["--set", pair]
-    run(words + ["--request-hits", folder + ".hits", traffic])
-    return folder, folder + ".hits"
+    seconds = run(words + ["--request-hits", folder + ".hits", traffic])
+    return folder, folder + ".hits", seconds
 
 
-def baseline_scores(path):
-    """{method: {account: score}} of tools/evaluation/baselines, where they are and their libraries too."""
+class Notes(logging.Handler):
+    """Keeps what methods say of their bounds."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+def baselines_of(path):
+    """What tools/evaluation/baselines say of a recording: "baselines" {method: {account: score}}, "baseline_s" {method: processor seconds},
+    "baseline_notes" [what a bound left out]."""
     import exchanges
     from baselines import METHODS
-    read = exchanges.read(path)
-    return {name: {a: float(s) for a, s in method.scores(read).items()} for name, method in METHODS.items()}
+    read, scores, seconds, notes = exchanges.read(path), {}, {}, Notes()
+    logging.getLogger("baselines").addHandler(notes)
+    try:
+        for name, method in METHODS.items():
+            begin = time.process_time()
+            scores[name] = {a: float(s) for a, s in method.scores(read).items()}
+            seconds[name] = time.process_time() - begin
+    finally:
+        logging.getLogger("baselines").removeHandler(notes)
+    return {"baselines": scores, "baseline_s": seconds, "baseline_notes": notes.lines}
 
 
 def of_recording(path, truth):
@@ -92,9 +120,10 @@ def play(job, policy, settings, base):
     """Plays the world under one policy; returns the folder of its topics and what play_world says of itself."""
     folder = f"{base}-{policy}"
     scenario = [] if "--mix" in job.world else ["--scenario", job.scenario]
-    answers = [] if job.in_process else ["--with-answers"]  # a job that could be a file is judged as its file would be
+    # A job that could be a file is judged as its file would be.
+    answers, sample = ([], ["--sample", str(settings.sample)]) if job.in_process else (["--with-answers"], [])
     words = [f"{settings.binaries}/play_world", "--config", f"{HERE}/policies/{policy}.toml", "--account-key", ACCOUNT_KEY, "--out", folder, "--split", settings.split, "--seed", str(job.seed),
-             *scenario, *job.world, *answers, "--request-hits", folder + ".hits", *(["--set", ";".join(settings.sets)] * bool(settings.sets)), *["--owners-unknown"] * (not settings.owners)]
+             *scenario, *job.world, *answers, "--request-hits", folder + ".hits", *sample, *(["--set", ";".join(settings.sets)] * bool(settings.sets)), *["--owners-unknown"] * (not settings.owners)]
     run(words)
     with open(f"{folder}/played.json") as file:
         return folder, json.load(file)
@@ -103,7 +132,7 @@ def play(job, policy, settings, base):
 def measure_in_process(job, settings):
     """As measure; nothing is known of single features, shared addresses and baselines, which are read off a file."""
     base = os.path.join(settings.out, f"{settings.split}-{job.name}")
-    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "policies": {}, "played": {}, "features": {}, "baselines": {}}
+    result = {**named(job), "played": {}, "features": {}}
     for policy in settings.policies:
         shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
         folder, result["played"][policy] = play(job, policy, settings, base)
@@ -113,6 +142,10 @@ def measure_in_process(job, settings):
         for leftover in (f"{folder}/asked.bin", f"{folder}/accounts.directory", folder + ".hits"):
             os.remove(leftover)
     return finished(result, truth)
+
+
+def named(job):
+    return {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "share": job.share, "policies": {}, "baselines": {}}
 
 
 def finished(result, truth):
@@ -131,13 +164,25 @@ def measure(job, settings):
     truth = Truth(base + ".json")
     # After a shuffle the order of asking says nothing of what was harvest; a capture would have to be decoded.
     asked = None if settings.captures or job.rewrite == "shuffle" else Asked(traffic, truth)
-    result = {"scenario": job.scenario, "variant": job.variant, "seed": job.seed, "world": list(job.world), "policies": {}}
+    result = {**named(job), "detection_s": {}}
     result["features"], shared = ({}, None) if settings.captures else of_recording(traffic, truth)
     for policy in settings.policies:
         shutil.rmtree(f"{base}-{policy}", ignore_errors=True)
-        folder, hits = replay(traffic, policy, truth, settings, base)
+        folder, hits, result["detection_s"][policy] = replay(traffic, policy, truth, settings, base)
         result["policies"][policy] = outcome.judge(folder, truth, asked, hits, shared)
         os.remove(hits)
-    result["baselines"] = baseline_scores(traffic) if settings.baselines and not settings.captures else {}
+    if settings.baselines and not settings.captures:
+        result.update(baselines_of(traffic))
     os.remove(traffic)
     return finished(result, truth)
+
+
+def score(job, settings):
+    """What baselines say of one job, which nobody replays: for their thresholds."""
+    if job.in_process:
+        raise Failed(f"{job.name}: of a size that is played without a file, which baselines read")
+    base = os.path.join(settings.out, f"{settings.split}-{job.name}")
+    traffic = record(job, settings, base)
+    result = {**named(job), **baselines_of(traffic)}
+    os.remove(traffic)
+    return finished(result, Truth(base + ".json"))

@@ -106,18 +106,18 @@ def verdicts_for(results, policy, exchanges):
     return len(groups(results, policy)) * exchanges / n if n else None
 
 
-def baseline_counts(results, method, threshold):
-    """(recall cells, benign cells) of a baseline under a frozen threshold."""
+def baseline_counts(results, method, threshold, kind=None):
+    """(recall cells, benign cells) of a baseline under a frozen threshold; `kind`: recall of campaigns of that type only."""
     recall, benign = [], []
     for r in results:
         scores = r["baselines"].get(method)
         if scores is None:
             continue
         cells = {}
-        for a, (kind, campaign, *_) in r["accounts"].items():
-            if kind.endswith("(allow-listed)"):
+        for a, (of, campaign, *_) in r["accounts"].items():
+            if of.endswith("(allow-listed)") or campaign and kind not in (None, of):
                 continue
-            count = cells.setdefault((campaign, "" if campaign else kind), [0, 0])
+            count = cells.setdefault((campaign, "" if campaign else of), [0, 0])
             count[0] += scores.get(a, 0.0) > threshold
             count[1] += 1
         for (campaign, _), count in cells.items():

@@ -63,7 +63,7 @@ class Asked:
     number than the truth says is left out of harvest."""
 
     def __init__(self, path, truth):
-        self.times, self._of_second = {}, {}
+        self.times = {}
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             head, start, at = struct.Struct("<QQ"), struct.Struct("<q"), 32
             while True:
@@ -87,11 +87,10 @@ class Asked:
 
     def marks(self, key_id, second):
         """{whether it was harvest} of the account's requests of that second; None: not known."""
-        if key_id not in self._of_second:
-            seconds = self._of_second[key_id] = {}
-            for t, mark in zip(self.times[key_id], self.harvest[key_id]) if key_id in self.harvest else ():
-                seconds.setdefault(t // 10**9, set()).add(mark)
-        return self._of_second[key_id].get(second)
+        if key_id not in self.harvest:
+            return None
+        begin, end = (bisect.bisect_left(self.times[key_id], s * 10**9) for s in (second, second + 1))
+        return set(self.harvest[key_id][begin:end]) or None
 
     def harvest_times(self, members):
         return sorted(t for m in members for t, is_harvest in zip(self.times.get(m, []), self.harvest.get(m, [])) if is_harvest)
@@ -101,17 +100,18 @@ class AskedInProcess(Asked):
     """The same of play_world's asked.bin, which has the exchanges of campaigns' accounts only: whoever else asked did not harvest."""
 
     def __init__(self, path, truth):
-        self.times, self.harvest, self._of_second = {}, {}, {}
+        self.times, self.harvest = {}, {}
         by_number = {row["account"]: key_id for key_id, row in truth.accounts.items()}
         words = array.array("q")
         with open(path, "rb") as file:
             words.frombytes(file.read())
         asked = {}
-        for time_ns, who in zip(words[0::2], words[1::2]):  # who: the account's number, and the mark 32 bits above it
-            asked.setdefault(by_number[who & 0xFFFFFFFF], []).append((time_ns, who >> 32 == 1))
+        for at in range(0, len(words), 2):  # tens of millions: a word each, the mark below the time; an account's number, and its mark 32 bits above
+            who = words[at + 1]
+            asked.setdefault(by_number[who & 0xFFFFFFFF], array.array("q")).append(words[at] << 1 | who >> 32)
         for key_id, rows in asked.items():
-            rows.sort(key=lambda row: row[0])
-            self.times[key_id], self.harvest[key_id] = (list(column) for column in zip(*rows))
+            ordered = sorted(rows)
+            self.times[key_id], self.harvest[key_id] = array.array("q", (row >> 1 for row in ordered)), [row & 1 == 1 for row in ordered]
 
     def marks(self, key_id, second):
         return super().marks(key_id, second) if key_id in self.times else {False}

@@ -2,10 +2,12 @@
 import json
 import os
 import re
+import shutil
 import struct
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "..", "tools", "evaluation"))
 import floors
@@ -73,6 +75,7 @@ class Run(unittest.TestCase):
 
     def result(self):
         return {"scenario": "t1", "variant": "", "seed": 1, "totals": self.truth.totals, "policies": {"p": self.judged()}, "baselines": {"rate": {key("aa"): 3.0, key("ee"): 1.0}},
+                "baseline_s": {"rate": 0.25}, "baseline_notes": [],
                 "accounts": {a: [outcome.kind_of(r), r["campaign"] or "", r["owner"], r["requests"], r["harvest"], "chat"] for a, r in self.truth.accounts.items()}}
 
     def test_times_and_labels(self):
@@ -165,6 +168,19 @@ class Run(unittest.TestCase):
         quiet["totals"]["accounts"] = 30_000
         self.assertEqual(goals.quiet_goal([quiet], "p", "throttle")[1], goals.NOT_SHOWN)
 
+    def test_a_part_of_a_world_stands_for_the_whole_down_to_a_tenth(self):
+        whole = self.result()
+        whole["policies"]["p"]["campaigns"] = [{**c, "harvest": 28_000_000, "exposure_first": 0.004} for c in whole["policies"]["p"]["campaigns"]]
+        part = lambda share, sample, harvest, exposed: {**whole, "share": share, "played": {"p": {"sample": sample}},
+                                                        "policies": {"p": {"campaigns": [{**whole["policies"]["p"]["campaigns"][0], "harvest": harvest, "exposure_first": exposed}]}}}
+        goal = lambda *results: goals.exposure_goal(list(results), "p", 20_000_000, 10**12, 0.005)
+        self.assertEqual(goal(whole), ("median 0.4 %, worst tenth 0.4 % of 1 campaigns", goals.NOT_SHOWN))
+        self.assertEqual(goal(*[whole] * goals.ENOUGH)[1], goals.MET)
+        self.assertEqual(goal(part(0.1, 1, 2_800_000, 0.006)), ("median 0.6 %, worst tenth 0.6 % of 1 campaigns, of which 0.1 was played", goals.MISSED))
+        self.assertEqual(goal(part(1, 10, 2_800_000, 0.006))[1], goals.MISSED)
+        self.assertEqual(goal(part(0.01, 1, 280_000, 0.006))[1], goals.NOT_SHOWN)
+        self.assertEqual(goal(part(1, 1, 2_800_000, 0.006)), ("not run", goals.NOT_SHOWN))
+
     def test_floors_and_goals(self):
         values = floors.measured([self.result()], "p")
         self.assertEqual(values, {"recall": 1.0, "found": 1, "innocents": 0, "innocents_throttle": 0, "innocents_ever": 1})
@@ -197,10 +213,46 @@ class Run(unittest.TestCase):
         # Without the kind, and without the runs of the campaign's kind, nothing speaks against the lowest.
         self.assertEqual(frozen.left_out([result], [result], "p", 1e-3), [("chat", False, 501, [(1, 1)], [(1, 1)]), ("t1", True, 501, [(0, 4)], [(1, 1)])])
         kept = {"policies": {"1e-3": {"step_up_permille": 801, "throttle_permille": 950, "reached": {"step_up": True, "throttle": True}, "enough_accounts": {"step_up": False, "throttle": False}}},
-                "benign_accounts": 1, "baselines": {}}
+                "benign_accounts": 1, "baselines": {"methods": {}}}
         text = report.frozen_text(kept, [result], [], "p", "tools/evaluate")
         self.assertIn("no others were run", text)
         self.assertIn("too few accounts", text)
+
+    def test_thresholds_of_baselines_and_of_policies_are_frozen_apart(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(os.path.join(frozen.HERE, "policies"), f"{folder}/policies")
+            with mock.patch.multiple(frozen, HERE=folder, PATH=f"{folder}/frozen.json"):
+                frozen.freeze_baselines([self.result()], {"rate": {"window_s": None}}, "one")
+                frozen.freeze([self.result()], "p", "two")
+                kept = frozen.load()
+                self.assertEqual(kept["baselines"]["methods"], {"rate": {"parameters": {"window_s": None}, "thresholds": {"1e-3": 1.0, "1e-4": 1.0}}})
+                self.assertEqual((kept["baselines"]["command"], kept["command"], kept["baselines"]["enough_accounts"]), ("one", "two", {"1e-3": False, "1e-4": False}))
+                frozen.freeze_baselines([self.result()], {"rate": {"window_s": 60}}, "three")
+                self.assertEqual({**frozen.load(), "baselines": 0}, {**kept, "baselines": 0})
+
+    def test_baselines_stand_beside_detection_under_thresholds_of_other_seeds(self):
+        result = {**self.result(), "policies": {"1e-3": self.judged()}, "detection_s": {"1e-3": 2.0}, "baseline_notes": ["rate: half of the pairs are looked at"]}
+        kept = lambda threshold: {"baselines": {"methods": {"rate": {"thresholds": {"1e-3": threshold, "1e-4": threshold}}}}}
+        text = report.baselines([result], kept(2.0))
+        self.assertIn("| 1e-3 | rate | 1 of 4, 25.0 % | 0 of 1, below 1.0e+00 |", text)
+        self.assertIn("| 1e-3 | **Stillwatch**, step-up | 4 of 4, 100.0 % | 1 of 1, 100.0 %", text)  # listed on the way counts against it
+        self.assertIn("| campaign | rate | **Stillwatch**, step-up |", text)
+        self.assertIn("| T1 | 25.0 %; 0 | 100.0 %; 1.0e+00 |", text)
+        self.assertNotIn("| 1e-4 | **Stillwatch**", text)  # that policy was not run
+        self.assertIn("| T1 | 25.0 %; 0 |\n", text)
+        self.assertIn("rate 0.2 (0.2); `stillwatch replay`, policy 1e-3 2.0 (2.0)", text)
+        self.assertIn("- Bounded: rate: half of the pairs are looked at (t1 1)", text)
+        self.assertNotIn("Not scored", text)
+        self.assertIn("| 1e-3 | rate | 1 of 4, 25.0 % | 1 of 1, 100.0 %", report.baselines([result], kept(0.5)))
+        self.assertIn("| 1e-3 | rate | no threshold frozen |", report.baselines([result], {"baselines": {"methods": {}}}))
+        self.assertIn("**Not scored**: quiet 300000 accounts.", report.baselines([result, {**result, "scenario": "quiet", "variant": "300000 accounts", "baselines": {}}], kept(2.0)))
+        self.assertEqual(report.baselines([{**result, "baselines": {}}], kept(2.0)), "")
+
+    def test_of_a_baseline_the_recall_of_one_type_is_that_of_its_campaigns(self):
+        result = self.result()
+        result["accounts"][key("bb")][:2] = ["t4", "t4-1"]
+        self.assertEqual(summary.baseline_counts([result], "rate", 2.0, "t4"), ([(0, 1)], [(0, 1)]))
+        self.assertEqual(summary.baseline_counts([result], "rate", 2.0, "t1"), ([(1, 3)], [(0, 1)]))
 
     def test_a_frozen_ladder_rises(self):
         for step, throttle in ((501, 501), (501, None), (996, None), (None, None), (980, 960)):

@@ -40,6 +40,16 @@ class Plan(unittest.TestCase):
         self.assertEqual({job.variant for job in plan.prevalence([1])}, {"prevalence 0.01", "prevalence 0.001", "prevalence 0.0001"})
 
 
+    def test_industrial_is_a_campaign_of_28_million_exchanges_among_nine_times_as_many_accounts(self):
+        (job,) = plan.industrial([1])
+        mix = job.world[job.world.index("--mix") + 1]
+        self.assertEqual((accounts_of(mix), mix.split(",")[-1], job.share), (250_000, "t1=1x25000", 1))
+        self.assertEqual(25_000 * float(job.world[job.world.index("--days") + 1]) * float(job.world[job.world.index("--harvest-a-day") + 1]), 28_600_000)
+        self.assertEqual([(j.variant, j.share) for j in plan.industrial([1], 0.1)], [("2500 of 25000 accounts", 0.1)])
+        for size, share in ((1, 0.1), (0.01, 0.01)):
+            self.assertEqual([j.share for j in plan.full([1], size) if j.scenario == "industrial"], [share])
+
+
 class Keep(unittest.TestCase):
     def test_finished_runs_are_known_again_by_what_decides_them(self):
         job, settings = plan.Job("t1", 11), runs.Settings("dev", "/a", ("1e-3",))

@@ -8,7 +8,11 @@ import unittest
 import numpy as np
 
 from recording import ROOT, block, file_of, path_of, stillgen
+import baselines
+import frozen
+import plan
 import run_baselines
+import runs
 
 
 def command(*words):
@@ -40,6 +44,15 @@ class Thresholds(unittest.TestCase):
         self.assertEqual(run_baselines.auc(np.array([1, 1, 1, 1]), campaign), 0.5)
         self.assertEqual(run_baselines.auc(np.array([1, 3, 2, 4]), campaign), 0.75)
         self.assertIsNone(run_baselines.auc(np.array([1.0, 2.0]), np.array([False, False])))
+
+
+class Shipped(unittest.TestCase):
+    def test_every_method_has_thresholds_frozen_with_the_parameters_that_it_has(self):
+        kept = frozen.load()["baselines"]
+        self.assertEqual({m: of["parameters"] for m, of in kept["methods"].items()}, {m: baselines.parameters(m) for m in baselines.METHODS})
+        for method, of in kept["methods"].items():
+            self.assertLessEqual(of["thresholds"]["1e-3"], of["thresholds"]["1e-4"], method)
+        self.assertIn("--split dev", kept["command"])
 
 
 class Labels(unittest.TestCase):
@@ -94,6 +107,18 @@ class Command(unittest.TestCase):
         done = command("--exchanges", self.runs[0][1], "--truth", self.runs[0][1])
         self.assertEqual(done.returncode, 2)
         self.assertIn("no file of recorded exchanges", done.stderr)
+
+    def test_a_world_is_scored_without_a_replay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            job = plan.Job("crowd", 3, world=("--mix", "chat=40,t1=1x10", "--hours", "3"))
+            result = runs.score(job, runs.Settings("dev", folder, (), binaries=os.path.dirname(os.environ["STILLGEN"])))
+            self.assertEqual(os.listdir(folder), ["dev-crowd-3.json"])
+        self.assertEqual(set(result["baselines"]), set(run_baselines.METHODS))
+        self.assertEqual(set(result["baseline_s"]), set(run_baselines.METHODS))
+        self.assertEqual(set(result["baselines"]["rate"]), set(result["accounts"]))
+        self.assertEqual(frozen.thresholds([result])["rate"]["1e-4"], max(result["baselines"]["rate"][a] for a in frozen.benign(result)))
+        with self.assertRaisesRegex(runs.Failed, "without a file"):
+            runs.score(plan.quiet([3], 0.01)[0], None)
 
     def members(self, truth_path):
         with open(truth_path) as file:
