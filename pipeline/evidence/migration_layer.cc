@@ -232,28 +232,46 @@ struct MigrationLayer::Tie {
 
 // Accounts that have to do with enough owners, in as many conversations, when only such accounts count: one conversation
 // may be of a person who changed keys or a link that was passed on, but nobody has one with each of three who all do the same.
-
 std::set<AccountId> MigrationLayer::HandledByOne(const std::vector<Tie>& ties, const Tunables& tunables) {
-  std::set<AccountId> pooled;
-  for (const Tie& tie : ties) pooled.insert(tie.a), pooled.insert(tie.b);
   struct Dealings {
-    std::set<uint64_t> owners;
-    std::set<uint32_t> conversations;
+    std::map<uint64_t, uint32_t> owners;         // how many ties say so
+    std::map<uint32_t, uint32_t> conversations;
+    std::vector<const Tie*> ties;
   };
-  for (size_t before = pooled.size() + 1; before != pooled.size();) {
-    before = pooled.size();
-    std::map<AccountId, Dealings> dealings;
-    for (const Tie& tie : ties) {
-      if (!pooled.contains(tie.a) || !pooled.contains(tie.b)) continue;
-      for (const auto& [id, other] : {std::pair(tie.a, tie.owner_b), std::pair(tie.b, tie.owner_a)}) {
-        Dealings& of = dealings[id];
-        of.owners.insert(other);
-        of.conversations.insert(tie.conversations.begin(), tie.conversations.end());
-      }
+  std::map<AccountId, Dealings> dealings;
+  for (const Tie& tie : ties) {
+    for (const auto& [id, other] : {std::pair(tie.a, tie.owner_b), std::pair(tie.b, tie.owner_a)}) {
+      Dealings& of = dealings[id];
+      ++of.owners[other];
+      for (uint32_t conversation : tie.conversations) ++of.conversations[conversation];
+      of.ties.push_back(&tie);
     }
-    pooled.clear();
-    for (const auto& [id, of] : dealings) {
-      if ((MutantIs("migration.one_talk_is_a_relay") ? of.owners.size() : std::min(of.owners.size(), of.conversations.size())) >= tunables.member_links_min) pooled.insert(pooled.end(), id);
+  }
+  const auto has_few = [&](const Dealings& of) {
+    const size_t least = MutantIs("migration.one_talk_is_a_relay") ? of.owners.size() : std::min(of.owners.size(), of.conversations.size());
+    return least < tunables.member_links_min;
+  };
+  const auto take = [](auto* counts, auto what) {
+    const auto at = counts->find(what);
+    if (--at->second == 0) counts->erase(at);
+  };
+  std::vector<AccountId> out;
+  std::set<AccountId> pooled;
+  for (const auto& [id, of] : dealings) {
+    if (has_few(of)) out.push_back(id);
+    else pooled.insert(pooled.end(), id);
+  }
+  // Who goes takes its ties along, each once, and so may let others go.
+  for (size_t i = 0; i < out.size(); ++i) {
+    const AccountId gone = out[i];
+    for (const Tie* tie : dealings[gone].ties) {
+      const bool is_a = tie->a == gone;
+      const AccountId other = is_a ? tie->b : tie->a;
+      if (!pooled.contains(other)) continue;
+      Dealings& of = dealings[other];
+      take(&of.owners, is_a ? tie->owner_a : tie->owner_b);
+      for (uint32_t conversation : tie->conversations) take(&of.conversations, conversation);
+      if (has_few(of)) pooled.erase(other), out.push_back(other);
     }
   }
   return pooled;
