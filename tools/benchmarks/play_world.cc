@@ -297,6 +297,7 @@ int Play(const stillgen::Options& given) {
   const double end = ProcessorSeconds();
   if (Status finished = pipeline.Finish(); !finished.ok()) return Wrong(finished.message());
   const double detection = feed.seconds() + ProcessorSeconds() - end - backend.seconds();
+  const int64_t peak_kib = PeakKib();  // before the truth is written, which takes more than a look
   for (auto& account : world.accounts) {  // the truth is of what was handed on
     if (account->index % sample != 0) account->requests = account->harvest = 0;
   }
@@ -317,7 +318,7 @@ int Play(const stillgen::Options& given) {
               of(totals.exchanges, generator), detection, of(feed.handed(), detection));
   nlohmann::ordered_json played{{"mix", built.value().mix}, {"hours", world.hours()}, {"played", totals.exchanges}, {"judged", feed.handed()}, {"sample", sample},
                                 {"accounts", pipeline.profiles().size()}, {"looks", counters.at("pipeline.evaluations")}, {"generator_s", generator},
-                                {"sketches_s", backend.seconds()}, {"detection_s", detection}, {"world_kib", world_kib}, {"peak_kib", PeakKib()}};
+                                {"sketches_s", backend.seconds()}, {"detection_s", detection}, {"world_kib", world_kib}, {"peak_kib", peak_kib}};
   for (const char* name : {"profile.evicted", "shingle.evicted", "shingle.doorkeeper_replaced", "cluster.joined", "cluster.founded", "cluster.evicted", "cluster.unlike"}) played["counters"][name] = counters.at(name);
   std::ofstream(out + "/played.json") << played.dump(1) << "\n";
   return 0;
