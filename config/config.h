@@ -72,8 +72,9 @@ struct Config {
     std::string rarity_table, embedding_table;
   } sketch;
   struct {
-    int64_t profiles_max, evaluate_every_s;
+    int64_t profiles_max, evaluate_every_s, end_users_max;
     std::string directory_file, public_cores;
+    std::vector<std::string> resellers;
     bool request_sketches, account_profiles;
   } detect;
   struct {

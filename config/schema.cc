@@ -113,6 +113,8 @@ const Key kSchema[] = {
     INT("detect.evaluate_every_s", detect.evaluate_every_s, "10", "s of traffic time", 1, 3600, kHot, "How often groups are judged again."),
     TEXT("detect.directory_file", detect.directory_file, R"("")", kAny, kHot, "Account directory, one JSON object a line: {key_id, account, organisation, created, tier, trust} (docs/topics.md, DirectoryEntry); read again at every reload. Empty: accounts are keys and owners are what request headers say."),
     TEXT("detect.public_cores", detect.public_cores, R"("")", kAny, kHot, "File of published prompts, which link nobody (docs/detection.md); read again at every reload. Empty: the shipped one, config/public_cores.txt as it was built in."),
+    {"detect.resellers", FIELD(detect.resellers), "[]", "", 0, 0, kAny, kHot, "Owners whose keys many people use: organisations (by name, or the 16 hex digits that profiles show), accounts (as topics name them) or key ids. Each of their end users, as requests name one, is an account of its own (docs/detection.md); audited. With an end and a reason as in policy.allow_owners."},
+    INT("detect.end_users_max", detect.end_users_max, "10000", "end users", 1, 1048576, kHot, "Of one reseller; those beyond stay its account's, counted. Each is one of detect.profiles_max."),
     BOOL("detect.request_sketches", detect.request_sketches, "false", kHot, "Write topic request-sketch."),
     BOOL("detect.account_profiles", detect.account_profiles, "true", kHot, "Write topic account-profile."),
 

@@ -192,7 +192,7 @@ void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* ou
   out->mutable_epoch()->set_table_id(context.versions.table_id);
 }
 
-void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out) {
+void FillProfile(const Profile& profile, const AccountNames& accounts, v1::AccountProfile* out) {
   out->set_account(AccountText(accounts, profile.id));
   out->set_organisation(profile.organisation() == 0 ? "" : HexOf(profile.organisation()));
   out->set_exchanges(profile.exchanges);

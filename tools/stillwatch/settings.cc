@@ -237,6 +237,15 @@ Result<std::shared_ptr<const pipeline::PublicList>> ReadPublicList(const config:
   return pipeline::PublicList::Load(config.detect.public_cores, secrets.salt);
 }
 
+std::vector<pipeline::Reseller> ResellersOf(const config::Config& config) {
+  std::vector<pipeline::Reseller> resellers;
+  for (const std::string& entry : config.detect.resellers) {
+    const Result<config::AllowedOwnerText> reseller = config::ParseAllowedOwner(entry);
+    if (reseller.ok()) resellers.push_back({reseller.value().owner, reseller.value().until_ns, reseller.value().reason});  // else the loader refused it
+  }
+  return resellers;
+}
+
 pipeline::Tunables TunablesOf(const config::Config& config) {
   pipeline::Tunables tunables;
   tunables.profiles_max = As<uint32_t>(config.detect.profiles_max);
@@ -259,6 +268,8 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   options.write_request_sketches = config.detect.request_sketches;
   options.write_account_profiles = config.detect.account_profiles;
   options.policy = PolicyOptionsOf(config, secrets);
+  options.resellers = ResellersOf(config);
+  options.end_users_max = As<uint32_t>(config.detect.end_users_max);
   options.tunables = TunablesOf(config);
   return options;
 }
