@@ -81,7 +81,7 @@ struct Config {
     std::string version;
     std::vector<std::string> allow_owners;
     std::string action_max;  // the ladder's highest rung that may be advised
-    bool owner_unknown_lifts;
+    bool owner_unknown_lifts, calibrated;
     int64_t step_up_permille, throttle_permille, degrade_permille, block_permille;
     int64_t innocents_permille, throttle_budget_percent;
     int64_t advice_ttl_hours, advice_delay_max_hours;

@@ -122,6 +122,7 @@ const Key kSchema[] = {
     {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (by name, or the 16 hex digits that profiles show) or accounts (as topics name them) that are authorised to distil; audited, never advised against. With an end and a reason: \"NAME; until 2027-06-30; REASON\"; after that day of traffic time the owner is like any other."},
     TEXT("policy.action_max", policy.action_max, R"("throttle")", kActions, kHot, "The highest rung of the ladder that is advised."),
     BOOL("policy.owner_unknown_lifts", policy.owner_unknown_lifts, "false", kHot, "Allow advice above step_up although nobody said which accounts belong together."),
+    BOOL("policy.calibrated", policy.calibrated, "true", kHot, "Say labels.pooled as often as it was right on development runs (docs/detection.md); false: as evidence adds up, which tools/evaluation/calibrate.py reads. Changes no advice."),
     INT("policy.step_up_permille", policy.step_up_permille, "700", "1/1000", 1, 999, kHot, "Probability of distillation_like from which step-up verification is advised."),
     INT("policy.throttle_permille", policy.throttle_permille, "950", "1/1000", 1, 999, kHot, "Probability from which throttling the group is advised."),
     INT("policy.degrade_permille", policy.degrade_permille, "970", "1/1000", 1, 999, kHot, "Probability from which degrading answers is advised; needs a human."),

@@ -5,7 +5,9 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/endian.h"
+#include "base/mutant.h"
 #include "dataplane/llm/exchange.h"
+#include "pipeline/campaign/calibration.h"
 #include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 
@@ -231,7 +233,7 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   out->set_parts(1);
   out->set_state(static_cast<v1::CampaignState>(campaign.stage));
   out->set_superseded_by(campaign.superseded_by);
-  out->mutable_labels()->set_pooled(j.pooled);
+  out->mutable_labels()->set_pooled(context.policy->calibrated && !MutantIs("calibration.off") ? CalibratedPooled(j.pooled) : j.pooled);
   out->mutable_labels()->set_distillation_like(j.distillation_like);
   out->set_prior(context.tunables->prior_distillation);
   FillAccounts(campaign, context, out);

@@ -216,6 +216,7 @@ pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secr
   }
   options.action_max = RungOf(config.policy.action_max);
   options.owner_unknown_lifts = config.policy.owner_unknown_lifts;
+  options.calibrated = config.policy.calibrated;
   options.step_up_permille = As<uint32_t>(config.policy.step_up_permille);
   options.throttle_permille = As<uint32_t>(config.policy.throttle_permille);
   options.degrade_permille = As<uint32_t>(config.policy.degrade_permille);
