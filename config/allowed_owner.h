@@ -1,4 +1,4 @@
-// One entry of policy.allow_owners: "OWNER", or "OWNER; until 2027-06-30; REASON" with either part left out. For the
+// One entry of policy.allow_owners or detect.resellers: "OWNER", or "OWNER; until 2027-06-30; REASON" with either part left out. For the
 // loader, which refuses what does not read so, and for who fills the pipeline's policy.
 #pragma once
 

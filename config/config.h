@@ -72,15 +72,16 @@ struct Config {
     std::string rarity_table, embedding_table;
   } sketch;
   struct {
-    int64_t profiles_max, evaluate_every_s;
+    int64_t profiles_max, evaluate_every_s, end_users_max;
     std::string directory_file, public_cores;
+    std::vector<std::string> resellers;
     bool request_sketches, account_profiles;
   } detect;
   struct {
     std::string version;
     std::vector<std::string> allow_owners;
     std::string action_max;  // the ladder's highest rung that may be advised
-    bool owner_unknown_lifts;
+    bool owner_unknown_lifts, calibrated;
     int64_t step_up_permille, throttle_permille, degrade_permille, block_permille;
     int64_t innocents_permille, throttle_budget_percent;
     int64_t advice_ttl_hours, advice_delay_max_hours;

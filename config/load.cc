@@ -93,6 +93,7 @@ constexpr TextCheck kTextChecks[] = {
     {"fail_open.interest_prefixes", IsPrefix, "write a prefix as \"10.0.0.0/8\" or \"2001:db8::/32\""},
     {"flow.tunnel_classes", IsTunnelClass, "write a class as \"vni 5001 5002-5010\", or \"vni 5000-5999 each\" where each is its own; kinds are vlan, vni, teid, gre"},
     {"kafka.brokers", IsBroker, "write a broker as \"HOST:PORT\""},
+    {"detect.resellers", IsAllowedOwner, "write an owner as \"NAME\", or \"NAME; until 2027-06-30; REASON\""},
     {"policy.allow_owners", IsAllowedOwner, "write an owner as \"NAME\", or \"NAME; until 2027-06-30; REASON\""},
     {"privacy.account_key", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},
     {"privacy.salt", IsSecret, "write \"hex:\" and pairs of hex digits, or \"file:PATH\""},

@@ -113,6 +113,8 @@ const Key kSchema[] = {
     INT("detect.evaluate_every_s", detect.evaluate_every_s, "10", "s of traffic time", 1, 3600, kHot, "How often groups are judged again."),
     TEXT("detect.directory_file", detect.directory_file, R"("")", kAny, kHot, "Account directory, one JSON object a line: {key_id, account, organisation, created, tier, trust} (docs/topics.md, DirectoryEntry); read again at every reload. Empty: accounts are keys and owners are what request headers say."),
     TEXT("detect.public_cores", detect.public_cores, R"("")", kAny, kHot, "File of published prompts, which link nobody (docs/detection.md); read again at every reload. Empty: the shipped one, config/public_cores.txt as it was built in."),
+    {"detect.resellers", FIELD(detect.resellers), "[]", "", 0, 0, kAny, kHot, "Owners whose keys many people use: organisations (by name, or the 16 hex digits that profiles show), accounts (as topics name them) or key ids. Each of their end users, as requests name one, is an account of its own (docs/detection.md); audited. With an end and a reason as in policy.allow_owners."},
+    INT("detect.end_users_max", detect.end_users_max, "10000", "end users", 1, 1048576, kHot, "Of one reseller; those beyond stay its account's, counted. Each is one of detect.profiles_max."),
     BOOL("detect.request_sketches", detect.request_sketches, "false", kHot, "Write topic request-sketch."),
     BOOL("detect.account_profiles", detect.account_profiles, "true", kHot, "Write topic account-profile."),
 
@@ -120,6 +122,7 @@ const Key kSchema[] = {
     {"policy.allow_owners", FIELD(policy.allow_owners), "[]", "", 0, 0, kAny, kHot, "Organisations (by name, or the 16 hex digits that profiles show) or accounts (as topics name them) that are authorised to distil; audited, never advised against. With an end and a reason: \"NAME; until 2027-06-30; REASON\"; after that day of traffic time the owner is like any other."},
     TEXT("policy.action_max", policy.action_max, R"("throttle")", kActions, kHot, "The highest rung of the ladder that is advised."),
     BOOL("policy.owner_unknown_lifts", policy.owner_unknown_lifts, "false", kHot, "Allow advice above step_up although nobody said which accounts belong together."),
+    BOOL("policy.calibrated", policy.calibrated, "true", kHot, "Say labels.pooled as often as it was right on development runs (docs/detection.md); false: as evidence adds up, which tools/evaluation/calibrate.py reads. Changes no advice."),
     INT("policy.step_up_permille", policy.step_up_permille, "700", "1/1000", 1, 999, kHot, "Probability of distillation_like from which step-up verification is advised."),
     INT("policy.throttle_permille", policy.throttle_permille, "950", "1/1000", 1, 999, kHot, "Probability from which throttling the group is advised."),
     INT("policy.degrade_permille", policy.degrade_permille, "970", "1/1000", 1, 999, kHot, "Probability from which degrading answers is advised; needs a human."),

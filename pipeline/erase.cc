@@ -11,17 +11,20 @@ namespace stillwatch::pipeline {
 
 namespace {
 
-// By the directory's name, else by 32 hex digits.
-Result<AccountId> AccountNamed(const std::string& text, const AccountDirectory* directory) {
+// By the directory's name, an end user's, or 32 hex digits.
+Result<AccountId> AccountNamed(const std::string& text, const AccountNames& names) {
+  const AccountDirectory* directory = names.directory;
   if (directory != nullptr) {
     for (const AccountDirectory::Entry& entry : directory->entries()) {
       if (directory->NameOf(entry.account) == text) return entry.account;
     }
   }
+  const size_t mark = text.find('#');  // the reseller's account may be named by hand, so its end user too
+  if (const EndUser* user = mark == std::string::npos ? nullptr : names.end_users->Named(text.substr(0, mark), text.substr(mark + 1), directory)) return user->id;
   AccountId id;
   std::string bytes;
   if (!ParseHex(text, &bytes) || bytes.size() != sizeof id.bytes) {
-    return Error{"'" + text + "' is no account: neither a name of the directory nor 32 hex digits"};
+    return Error{"'" + text + "' is no account: neither a name of the directory nor 32 hex digits, nor one of these, '#' and an end user that is held"};
   }
   std::copy(bytes.begin(), bytes.end(), id.bytes);
   return id;
@@ -30,12 +33,12 @@ Result<AccountId> AccountNamed(const std::string& text, const AccountDirectory* 
 }  // namespace
 
 Result<std::string> Pipeline::Erase(const std::string& account, const std::string& actor, int64_t time_ns) {
-  const Result<AccountId> named = AccountNamed(account, directory_.get());
+  const Result<AccountId> named = AccountNamed(account, names());
   if (!named.ok()) return named.error();
   const AccountId id = named.value();
   if (!block_at_.empty()) CloseBatch();
   const Profile* const profile = profiles_.Find(id);
-  const std::string text = AccountText(directory_.get(), id);
+  const std::string text = AccountText(names(), id);
   std::vector<std::string> edges;  // keys of those that stand now
   if (options_.write_edges) {
     const RecordContext context = Context();
@@ -61,8 +64,9 @@ Result<std::string> Pipeline::Erase(const std::string& account, const std::strin
   const size_t campaigns = MutantIs("erase.campaigns_keep_it") ? 0 : book_.Erase(id);
   const size_t opinions = feedback_.Erase(id);
   const size_t claims = imports_.Erase(id);
+  const size_t end_users = MutantIs("erase.end_users_stay") ? 0 : end_users_.Erase(id);
   const size_t spared = std::erase_if(spared_, [&](const auto& entry) { return entry.second == id; });
-  known |= pairs + campaigns + opinions + claims + spared != 0;
+  known |= pairs + campaigns + opinions + claims + end_users + spared != 0;
   if (!known) return Error{"nothing is remembered of account " + account};
   counters_.Add(PipelineCounter::kErased);
   edge_weights_.Clear();  // its keys are made of both ends' ids; edges that stand are written once more

@@ -31,7 +31,7 @@ Status Pipeline::TakeFeedback(FeedbackKind kind, const std::string& campaign_id,
     for (const std::string& account : accounts) {
       const auto& members = campaign->group.members;
       const auto at = std::find_if(members.begin(), members.end(), [&](const GroupMember& member) {
-        return AccountText(directory_.get(), member.id) == account;
+        return AccountText(names(), member.id) == account;
       });
       if (at == members.end()) unknown += (unknown.empty() ? "" : ", ") + account;
       else ids.push_back(at->id);

@@ -85,6 +85,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
       backend_(backend),
       sink_(sink),
       registry_(registry),
+      end_users_(options_.salt),
       profiles_(options_.tunables.profiles_max),
       fragments_(options_.tunables.fragment_rows_max, options_.tunables.doorkeeper_rows),
       migration_(options_.tunables),
@@ -96,6 +97,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
     elicitation_ = std::make_unique<ElicitationExpert>(options_.token_hash);
     languages_ = std::make_unique<LanguageExpert>(options_.salt);
   }
+  end_users_.SetResellers(options_.resellers, options_.end_users_max);
   if (backend_ != nullptr) versions_ = backend_->Versions();
   if (options_.edge_recorder != nullptr) options_.edge_recorder->Start(versions_);
   if (registry_ == nullptr) return;
@@ -106,6 +108,7 @@ Pipeline::Pipeline(PipelineOptions options, gpu::Backend* backend, Sink* sink, C
   registry_->Register(migration_.counters());
   registry_->Register(clusters_.counters());
   registry_->Register(imports_.counters());
+  registry_->Register(end_users_.counters());
 }
 
 Pipeline::~Pipeline() {
@@ -117,6 +120,7 @@ Pipeline::~Pipeline() {
   registry_->Unregister(migration_.counters());
   registry_->Unregister(clusters_.counters());
   registry_->Unregister(imports_.counters());
+  registry_->Unregister(end_users_.counters());
 }
 
 // --- Batches ------------------------------------------------------------------------------------------
@@ -213,7 +217,8 @@ bool Pipeline::ComputeSketches() {
     if (sketches_[i].tokens == 0 || !(h.flags & dataplane::kHasKey)) continue;
     auto record = std::make_unique<v1::RequestSketch>();
     Stamp(record->mutable_meta());
-    record->set_account(AccountText(directory_.get(), AccountOf(h).first));
+    const Caller caller = CallerOf(h);
+    record->set_account(caller.kind == EndUsers::Kind::kEndUser ? EndUserText(directory_.get(), caller.end_user) : AccountText(names(), caller.account));
     record->set_dialect(std::string(NameOf(h.dialect)));
     record->set_api(std::string(NameOf(h.api)));
     record->set_model(std::string(view.model()));
@@ -254,9 +259,11 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
     return;
   }
   const bool answered = h.status >= 200 && h.status < 300;
-  const auto [account, entry] = AccountOf(h);
+  const auto [account, entry, kind, end_user] = CallerOf(h);
+  end_users_.Count(kind);
   Profile* profile = profiles_.FindOrEarn(account, answered, exchange.has(dataplane::kResponseSeen), h.flow_id);
   if (profile == nullptr) return;
+  if (kind == EndUsers::Kind::kEndUser) NoteEndUser(end_user, h.request_start_ns);
   if (profile->exchanges == 0) profile->first_ns = h.request_start_ns;
   if (profile->owner == 0) profile->owner = OwnOwner(profile->id);
   // What a client's header declares is no owner: anybody may write there what suits him.
@@ -276,7 +283,7 @@ void Pipeline::NoteExchange(const ExchangeView& exchange, std::span<const Fragme
   migration_.Note(exchange, *profile, profiles_);
   if (exchange.tokens(Part::kInstruction).size() < 2) {
     counters_.Add(PipelineCounter::kNoInstruction);
-    if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, nullptr);
+    if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, end_users_.Find(profile->id), h.request_start_ns / kNsPerSecond, nullptr);
     return;
   }
   if (clusters_.on() && sketch != nullptr) NoteCluster(*sketch, static_cast<uint32_t>(std::max<int64_t>(h.request_start_ns, 0) / (86'400 * kNsPerSecond)), profile);
@@ -332,7 +339,7 @@ void Pipeline::RememberInstruction(const ExchangeView& exchange, std::span<const
   if (exchange.has(dataplane::kRateLimited)) request.flags |= kLimited;
   ChooseFragments(considered, profile->owner, static_cast<uint16_t>(request.time_s / 86'400), &request);
   if (tied_.In(request)) request.flags |= kTied;
-  if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, h.request_start_ns / kNsPerSecond, &request);
+  if (options_.edge_recorder != nullptr) options_.edge_recorder->Account(*profile, end_users_.Find(profile->id), h.request_start_ns / kNsPerSecond, &request);
   if (!options_.partners.empty()) NoteImports(exchange, considered, CutOf(exchange), *profile, request.time_s);
   profiles_.Remember(profile, request);
   ++remembered_;
@@ -418,6 +425,7 @@ void Pipeline::ForgetOld() {
   const int64_t oldest_s = newest_ns_ / kNsPerSecond - static_cast<int64_t>(options_.tunables.retention_days) * 86'400;
   profiles_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
   feedback_.ExpireBefore(oldest_s);
+  end_users_.ExpireBefore(oldest_s, profiles_);
   migration_.ExpireBefore(static_cast<uint32_t>(std::max<int64_t>(oldest_s, 0)));
   if (clusters_.on() && oldest_s > 0) ForgetClusters(clusters_.ExpireBefore(static_cast<uint32_t>(oldest_s / 86'400)));
 }
@@ -449,6 +457,7 @@ void Pipeline::Judge(std::span<const EdgeRecord> edges, std::optional<LookReques
 
 void Pipeline::ReplayAccount(const v1::RecordedAccount& account) {
   Profile* profile = profiles_.FindOrCreate(AccountIdOf(account.account()));
+  if (!account.of_account().empty()) end_users_.Note(EndUserOf(account), account.active_s() * kNsPerSecond);
   ApplyTo(account, profile);
   if (!account.request().empty()) profiles_.Remember(profile, RequestOf(account));
 }
@@ -532,7 +541,7 @@ CoverageSeen Pipeline::Coverage() const {
 }
 
 RecordContext Pipeline::Context() const {
-  return {&profiles_, directory_.get(), &options_.tunables, &options_.policy, versions_, options_.salt, Coverage(), newest_ns_};
+  return {&profiles_, names(), &options_.tunables, &options_.policy, versions_, options_.salt, Coverage(), newest_ns_};
 }
 
 bool Pipeline::OwnersKnown(const Campaign& campaign) const {
@@ -546,11 +555,15 @@ const AllowedOwner* Pipeline::AllowedAs(const AccountId& id) const {
   const auto& list = options_.policy.allow_owners;
   if (list.empty()) return nullptr;
   const Profile* profile = profiles_.Find(id);
-  const std::string account = AccountText(directory_.get(), id);
-  const std::string organisation = profile == nullptr || profile->organisation() == 0 ? "" : HexOf(profile->organisation());
+  std::vector<std::string> owners{AccountText(names(), id)};
+  if (profile != nullptr && profile->organisation() != 0) owners.push_back(HexOf(profile->organisation()));
+  if (const EndUser* user = end_users_.Find(id)) {  // of a reseller that may distil, all may
+    owners.push_back(AccountText(directory_.get(), user->account));
+    if (user->organisation != 0) owners.push_back(HexOf(user->organisation));
+  }
   const AllowedOwner* found = nullptr;  // the one that holds longest
   for (const AllowedOwner& allowed : list) {
-    if (allowed.owner != account && (organisation.empty() || allowed.owner != organisation)) continue;
+    if (std::find(owners.begin(), owners.end(), allowed.owner) == owners.end()) continue;
     if (found == nullptr || found->until_ns < allowed.until_ns) found = &allowed;
   }
   return found;
@@ -684,13 +697,13 @@ void Pipeline::WriteAdvice() {
       if (std::binary_search(campaign->waiting.begin(), campaign->waiting.end(), member.id)) continue;
       const AllowedOwner* allowed = AllowedAs(member.id);
       const bool in_force = allowed != nullptr && newest_ns_ < allowed->until_ns;
-      if (!in_force) advice_.Propose(AccountText(directory_.get(), member.id), advice);
+      if (!in_force) advice_.Propose(AccountText(names(), member.id), advice);
       if (allowed == nullptr) continue;
       const std::string seen = (in_force ? "" : "expired ") + campaign->id;  // each is told once
       if (!spared.emplace(seen, member.id).second || spared_.contains({seen, member.id})) continue;
       if (in_force) counters_.Add(PipelineCounter::kAllowListed);
       Audit("policy " + options_.policy.version, in_force ? "allow_list_hit" : "allow_list_expired",
-            AccountText(directory_.get(), member.id),
+            AccountText(names(), member.id),
             "campaign " + campaign->id + "; entry " + allowed->owner +
                 (allowed->until_ns == INT64_MAX ? "" : " until " + FormatTime(allowed->until_ns)) +
                 (allowed->reason.empty() ? "" : "; " + allowed->reason),
@@ -728,7 +741,7 @@ void Pipeline::WriteProfiles(bool all) {
     profile.exchanges_at_publish = profile.exchanges;
     auto record = std::make_unique<v1::AccountProfile>();
     Stamp(record->mutable_meta());
-    FillProfile(profile, directory_.get(), record.get());
+    FillProfile(profile, names(), record.get());
     std::string key = record->account();
     Emit(Topic::kAccountProfile, std::move(key), std::move(record));
   }
@@ -832,10 +845,23 @@ void Pipeline::SwapDirectory(std::shared_ptr<const AccountDirectory> directory) 
   }
 }
 
-std::pair<AccountId, const AccountDirectory::Entry*> Pipeline::AccountOf(const ExchangeHeader& header) const {
+Pipeline::Caller Pipeline::CallerOf(const ExchangeHeader& header) const {
   const AccountId key = IdOf(header);
   const AccountDirectory::Entry* entry = directory_ == nullptr ? nullptr : directory_->Find(key);
-  return {entry == nullptr ? key : entry->account, entry};
+  const AccountId account = entry == nullptr ? key : entry->account;
+  const auto [kind, end_user] = end_users_.Of(key, account, entry == nullptr ? 0 : entry->organisation, header.end_user_id, header.response_end_ns);
+  // The directory's line is of the reseller: what it says of owner and age does not hold of who asks.
+  if (kind == EndUsers::Kind::kEndUser) return {end_user.id, nullptr, kind, end_user};
+  return {account, entry, kind, {}};
+}
+
+void Pipeline::NoteEndUser(const EndUser& end_user, int64_t time_ns) {
+  if (!end_users_.Note(end_user, time_ns)) return;
+  const Reseller& reseller = *end_users_.Listed(end_user.reseller);
+  Audit("policy " + options_.policy.version, "reseller_split", AccountText(directory_.get(), end_user.account),
+        "end users are accounts of their own; entry " + reseller.owner + (reseller.until_ns == INT64_MAX ? "" : " until " + FormatTime(reseller.until_ns)) +
+            (reseller.reason.empty() ? "" : "; " + reseller.reason),
+        newest_ns_);
 }
 
 std::vector<v1::CampaignVerdict> Pipeline::Campaigns() const {

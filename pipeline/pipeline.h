@@ -39,6 +39,7 @@
 #include "pipeline/evidence/semantic_clusters.h"
 #include "pipeline/evidence/tied_cores.h"
 #include "pipeline/intel/account_directory.h"
+#include "pipeline/intel/end_users.h"
 #include "pipeline/policy/advice_book.h"
 #include "pipeline/policy/tunables.h"
 #include "pipeline/profile/profile_table.h"
@@ -60,6 +61,8 @@ struct PipelineOptions {
   bool write_account_profiles = true;
   bool write_edges = true;
   PolicyOptions policy;
+  std::vector<Reseller> resellers;
+  uint32_t end_users_max = 10'000;  // of one reseller; each has a profile
   std::vector<Partner> partners;   // in the order of the exchanges' partner tokens
   Tunables tunables;
   bool commit_books = false;       // give the sink what is known of campaigns together with the events that tell it
@@ -148,6 +151,8 @@ class Pipeline {
   void SetCoverage(uint64_t skipped, bool degraded) { coverage_skipped_ = skipped, degraded_ = degraded; }
   // Who owns which key, from now on, and for accounts known already; null: keys are accounts, owners unknown.
   void SwapDirectory(std::shared_ptr<const AccountDirectory> directory);
+  // Whose end users are accounts of their own, from now on.
+  void SwapResellers(std::span<const Reseller> resellers, uint32_t end_users_max) { end_users_.SetResellers(resellers, end_users_max); }
   // Published prompts, from the next look on; null: the live rule alone.
   void SwapPublicList(std::shared_ptr<const PublicList> list) { public_list_ = std::move(list); }
   void SetTunables(const Tunables& tunables) { options_.tunables = tunables; }
@@ -190,6 +195,7 @@ class Pipeline {
   const ProfileTable& profiles() const { return profiles_; }
   const CounterBlock<PipelineCounter>& counters() const { return counters_; }
   const MigrationLayer& migration() const { return migration_; }
+  AccountNames names() const { return {directory_.get(), &end_users_}; }
 
  private:
   void CloseBatch();
@@ -228,8 +234,15 @@ class Pipeline {
   void WriteCampaign(Campaign* campaign);
   void WriteAdvice();
   void WriteProfiles(bool all);
-  // The account of the exchange's key, and its line of the directory (null: none).
-  std::pair<AccountId, const AccountDirectory::Entry*> AccountOf(const dataplane::ExchangeHeader& header) const;
+  // Whose an exchange is: the account of its key and its line of the directory (null: none), or an end user of that account.
+  struct Caller {
+    AccountId account;
+    const AccountDirectory::Entry* entry;
+    EndUsers::Kind kind;
+    EndUser end_user;  // of kind kEndUser
+  };
+  Caller CallerOf(const dataplane::ExchangeHeader& header) const;
+  void NoteEndUser(const EndUser& end_user, int64_t time_ns);
   CoverageSeen Coverage() const;
   RecordContext Context() const;
   void SetCoverage(const v1::RecordedCoverage& coverage);
@@ -263,6 +276,7 @@ class Pipeline {
 
   std::shared_ptr<const AccountDirectory> directory_;  // shared with who loaded it
   std::shared_ptr<const PublicList> public_list_;
+  EndUsers end_users_;
   gpu::SketchVersions versions_;  // as records name them
 
   ProfileTable profiles_;

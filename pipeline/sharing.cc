@@ -272,7 +272,7 @@ v1::CampaignVerdict Pipeline::VerdictOf(const Import& import) const {
     matches.push_back(&match);
     v1::AccountInCampaign* account = out.add_accounts();
     const Profile* profile = profiles_.Find(match.id);
-    account->set_id(AccountText(directory_.get(), match.id));
+    account->set_id(AccountText(names(), match.id));
     account->set_exchanges(profile == nullptr ? match.requests : profile->exchanges);
     account->set_hits(match.requests);
     account->set_first_seen(Nanoseconds(match.first_s));

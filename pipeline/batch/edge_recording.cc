@@ -38,7 +38,7 @@ void Fill(const CoverageSeen& coverage, int64_t now_ns, v1::RecordedCoverage* ou
 bool Valid(const v1::RecordedAccount& account) {
   if (account.account().size() != sizeof(AccountId) || account.day().size() != sizeof(LastDay) ||
       account.home().size() != sizeof(HomeNetworks) || account.probed().size() != sizeof(ProbedSets) ||
-      account.clusters().size() != sizeof(ClusterCounts)) {
+      account.clusters().size() != sizeof(ClusterCounts) || (!account.of_account().empty() && account.of_account().size() != sizeof(AccountId))) {
     return false;
   }
   if (account.request().empty()) return true;
@@ -99,6 +99,10 @@ void ApplyTo(const v1::RecordedAccount& account, Profile* profile) {
   profile->created_s = static_cast<uint32_t>(account.created_s());
 }
 
+EndUser EndUserOf(const v1::RecordedAccount& account) {
+  return {AccountIdOf(account.account()), AccountIdOf(account.of_account()), account.end_user(), account.organisation(), 0};
+}
+
 RememberedRequest RequestOf(const v1::RecordedAccount& account) {
   RememberedRequest request;
   std::memcpy(&request, account.request().data(), sizeof request);
@@ -141,7 +145,7 @@ void EdgeRecorder::Start(const gpu::SketchVersions& versions) {
   Write(part);
 }
 
-void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const RememberedRequest* request) {
+void EdgeRecorder::Account(const Profile& profile, const EndUser* end_user, int64_t active_s, const RememberedRequest* request) {
   v1::RecordedPart part;
   v1::RecordedAccount* account = part.mutable_account();
   account->set_account(BytesOf(profile.id));
@@ -160,6 +164,11 @@ void EdgeRecorder::Account(const Profile& profile, int64_t active_s, const Remem
   account->set_probed(&profile.probed, sizeof profile.probed);
   account->set_clusters(&profile.clusters, sizeof profile.clusters);
   account->set_created_s(profile.created_s);
+  if (end_user != nullptr) {
+    account->set_of_account(BytesOf(end_user->account));
+    account->set_end_user(end_user->end_user);
+    account->set_organisation(end_user->organisation);
+  }
   if (request != nullptr && !MutantIs("edges.forget_requests")) account->set_request(request, sizeof *request);
   Write(part);
 }

@@ -35,7 +35,7 @@ class EdgeRecorder {
 
   void Start(const gpu::SketchVersions& versions);
   // `active_s`: when the exchange began. `request`: null when nothing was remembered.
-  void Account(const Profile& profile, int64_t active_s, const RememberedRequest* request);
+  void Account(const Profile& profile, const EndUser* end_user, int64_t active_s, const RememberedRequest* request);
   void Look(const CoverageSeen& coverage, int64_t now_ns, std::span<const EdgeRecord> edges);
   // Clusters that profiles forget; none: nothing is written.
   void Forgotten(const std::vector<bool>& clusters);
@@ -79,6 +79,7 @@ class EdgeRecording {
 AccountId AccountIdOf(const std::string& bytes);
 EdgeRecord EdgeOf(const v1::RecordedEdge& edge);
 void ApplyTo(const v1::RecordedAccount& account, Profile* profile);
+EndUser EndUserOf(const v1::RecordedAccount& account);          // account.of_account is not empty
 RememberedRequest RequestOf(const v1::RecordedAccount& account);  // account.request is not empty
 
 }  // namespace stillwatch::pipeline

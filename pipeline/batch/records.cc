@@ -5,7 +5,9 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/endian.h"
+#include "base/mutant.h"
 #include "dataplane/llm/exchange.h"
+#include "pipeline/campaign/calibration.h"
 #include "pipeline/campaign/group_layer.h"
 #include "pipeline/evidence/fixed_point.h"
 
@@ -196,7 +198,7 @@ void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* ou
   out->mutable_epoch()->set_table_id(context.versions.table_id);
 }
 
-void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out) {
+void FillProfile(const Profile& profile, const AccountNames& accounts, v1::AccountProfile* out) {
   out->set_account(AccountText(accounts, profile.id));
   out->set_organisation(profile.organisation() == 0 ? "" : HexOf(profile.organisation()));
   out->set_exchanges(profile.exchanges);
@@ -235,7 +237,7 @@ void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owner
   out->set_parts(1);
   out->set_state(static_cast<v1::CampaignState>(campaign.stage));
   out->set_superseded_by(campaign.superseded_by);
-  out->mutable_labels()->set_pooled(j.pooled);
+  out->mutable_labels()->set_pooled(context.policy->calibrated && !MutantIs("calibration.off") ? CalibratedPooled(j.pooled) : j.pooled);
   out->mutable_labels()->set_distillation_like(j.distillation_like);
   out->set_prior(context.tunables->prior_distillation);
   FillAccounts(campaign, context, out);

@@ -9,7 +9,7 @@
 #include "gpu/backend.h"
 #include "pipeline/campaign/campaign_book.h"
 #include "pipeline/evidence/edge.h"
-#include "pipeline/intel/account_directory.h"
+#include "pipeline/intel/end_users.h"
 #include "pipeline/policy/ladder.h"
 #include "pipeline/profile/profile_table.h"
 #include "pipeline/proto/stillwatch.pb.h"
@@ -24,7 +24,7 @@ struct CoverageSeen {
 
 struct RecordContext {
   const ProfileTable* profiles;
-  const AccountDirectory* accounts;  // null: none
+  AccountNames accounts;
   const Tunables* tunables;
   const PolicyOptions* policy;
   gpu::SketchVersions versions;
@@ -36,7 +36,7 @@ struct RecordContext {
 uint64_t ExportedCore(uint32_t anchor, Salt salt);
 
 void FillEdge(const EdgeRecord& edge, const RecordContext& context, v1::Edge* out);
-void FillProfile(const Profile& profile, const AccountDirectory* accounts, v1::AccountProfile* out);
+void FillProfile(const Profile& profile, const AccountNames& accounts, v1::AccountProfile* out);
 void FillAdvice(const AdviceGiven& given, const std::string& campaign_id, int64_t expires_ns, v1::Advice* out);
 // All accounts in one record, part 1 of 1; SplitVerdict makes parts.
 void FillVerdict(const Campaign& campaign, const AdviceGiven& advice, bool owners_known,

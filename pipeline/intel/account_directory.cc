@@ -36,6 +36,11 @@ AccountId IdOfName(const std::string& name, Salt fleet) {
 
 uint64_t OrganisationId(std::string_view name, Salt fleet) { return KeyedHash64(name, DeriveSalt(fleet, "name")); }
 
+AccountId AccountNamed(const std::string& name, Salt fleet) {
+  AccountId id;
+  return ReadId(name, &id) ? id : IdOfName(name, fleet);
+}
+
 Status AccountDirectory::Add(const std::string& line, Salt fleet) {
   v1::DirectoryEntry record;
   const auto parsed = google::protobuf::util::JsonStringToMessage(line, &record);

@@ -20,6 +20,9 @@ namespace stillwatch::pipeline {
 // The keyed hash of an organisation's name: of the directory, of the allow-list and of request headers alike.
 uint64_t OrganisationId(std::string_view name, Salt fleet);
 
+// The account that a name stands for, as the directory's lines and the operator's lists have it; 32 hex digits are its id.
+AccountId AccountNamed(const std::string& name, Salt fleet);
+
 class AccountDirectory {
  public:
   static constexpr size_t kKeysMax = 16'000'000;

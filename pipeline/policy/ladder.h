@@ -27,6 +27,7 @@ struct PolicyOptions {
   std::vector<AllowedOwner> allow_owners;
   Rung action_max = Rung::kThrottle;
   bool owner_unknown_lifts = false;
+  bool calibrated = true;  // verdicts say labels.pooled as calibration.h has it
   uint32_t step_up_permille = 700;
   uint32_t throttle_permille = 950;
   uint32_t degrade_permille = 970;

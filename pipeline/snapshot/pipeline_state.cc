@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 
+#include "base/clock.h"
 #include "base/mutant.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot/archive.h"
@@ -132,12 +133,27 @@ void AdviceBook::VisitState(S& state) {
 }
 
 template <typename S>
+void EndUsers::VisitState(S& state) {
+  static_assert(kIsRaw<Row>);
+  std::vector<Row> rows;
+  if constexpr (!kReads<S>) {
+    for (const auto& [id, row] : rows_) rows.push_back(row);
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.user.id < b.user.id; });  // the same content gives the same bytes
+  }
+  state(rows);
+  if constexpr (kReads<S>) {
+    for (const Row& row : rows) Note(row.user, row.last_s * kNsPerSecond);
+  }
+}
+
+template <typename S>
 void Pipeline::VisitMemory(S& state) {
   // As of the last closed batch.
   Totals totals{before_.exchanges + counters_.Get(PipelineCounter::kExchanges) - block_at_.size(),
                 before_.one_sided + counters_.Get(PipelineCounter::kOneSided), before_.skipped + coverage_skipped_};
   uint64_t epoch = options_.epoch;
   state(totals, newest_ns_, remembered_, evaluated_ns_, epoch, sequence_, edge_weights_, profiles_, tied_);
+  if (!MutantIs("snapshot.forgets_end_users")) state(end_users_);
   if (!MutantIs("snapshot.forgets_fragments")) state(fragments_);
   if (!MutantIs("snapshot.forgets_migration")) state(migration_);
   gpu::SketchVersions versions = versions_;

@@ -72,6 +72,7 @@ TEST(LoadTest, NamesPlaceAndMendOfEveryMistake) {
   EXPECT_THAT(ProblemOf("[ports]\nignore_checksums = 1\n"), HasSubstr("true or false"));
   EXPECT_THAT(ProblemOf("[policy]\nallow_owners = [1]\n"), HasSubstr("list of strings"));
   EXPECT_THAT(ProblemOf("[policy]\nallow_owners = [\"lab; until soon; x\"]\n"), HasSubstr("; until 2027-06-30;"));
+  EXPECT_THAT(ProblemOf("[detect]\nresellers = [\"gateway; until soon\"]\n"), HasSubstr("; until 2027-06-30;"));
   EXPECT_THAT(ProblemOf("nonsense = 1\n"), HasSubstr("box.toml:1:1: unknown key nonsense"));
   EXPECT_THAT(ProblemOf("flow = 3\n"), HasSubstr("unknown key flow"));
 }

@@ -304,7 +304,7 @@ int Play(const stillgen::Options& given) {
   auto truth = stillgen::TruthOf(world, built.value().mix, built.value().account_key);
   if (Status written = stillgen::WriteTruth(out + "/truth.json", truth); !written.ok()) return Wrong(written.message());
   if (given.Has("request-hits")) {
-    if (Status written = WriteRequestHits(given.Text("request-hits"), names.get(), pipeline.profiles()); !written.ok()) return Wrong(written.message());
+    if (Status written = WriteRequestHits(given.Text("request-hits"), pipeline.names(), pipeline.profiles()); !written.ok()) return Wrong(written.message());
   }
   if (given.Has("clusters")) {
     if (Status written = WriteClusters(given.Text("clusters"), world, built.value().account_key, names.get(), pipeline.profiles().all(), tunables); !written.ok()) return Wrong(written.message());

@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 """How often groups of a stated probability are what they are called: a table for each of the two labels, from development runs only.
 
-    tools/evaluate --preset standard --seeds 11..16 --split dev --out build/evaluate        # leaves truth and verdicts of every run
-    /usr/bin/python3 tools/evaluation/calibrate.py build/evaluate --policy 1e-3 [--write FILE.json]
+    tools/evaluate --preset standard --seeds 11..16 --split dev --in-process --set policy.calibrated=false --out build/evaluate        # leaves truth and verdicts of every run
+    /usr/bin/python3 tools/evaluation/calibrate.py build/evaluate --policy 1e-3 [--write pooled pipeline/campaign/calibration_pooled.inc]
 
 One sample is a campaign's newest verdict, also a withdrawn one, not one that went into another. `distillation_like` is so when at least half of
 its accounts are of one campaign of the truth, `pooled` also when at least half are one owner's. The table is the monotone one that fits best
 (pool adjacent violators), each step with its count and a 95 % interval (Wilson). What it is worth is told on seeds that did not make it: the Brier
 score with each seed left out in turn, beside the stated probabilities' own. Runs of another split, or of seeds outside 11 to 20, are
-refused: a table made of what evaluation is judged by would say nothing. With fewer than SAMPLES_MIN samples no table is written.
-
-Nothing in the daemon reads a table yet: docs/detection.md says that its probabilities are not calibrated.
+refused: a table made of what evaluation is judged by would say nothing. With fewer than SAMPLES_MIN samples no table is written, nor one that is
+no better than what is stated. What is written says (so + 1) / (verdicts + 2) of each step: no step is certain.
 """
 import argparse
 import collections
@@ -57,11 +56,17 @@ def is_so(truth, accounts):
     return {"distillation_like": harvest, "pooled": harvest or 2 * most(owners) >= len(accounts)}
 
 
-def samples_of(out, policy):
-    """{label: [(seed, stated, so)]} of every run below `out` that was replayed under the policy."""
+def runs_of(outs, policy):
+    """[(truth, folder of topics)] of runs off a file, whose truth lies beside the folder, and of those in process, where it lies in it."""
+    for out in outs:
+        yield from ((path, f"{path[:-5]}-{policy}") for path in sorted(glob.glob(os.path.join(out, "*.json"))))
+        yield from ((path, os.path.dirname(path)) for path in sorted(glob.glob(os.path.join(out, f"*-{policy}", "truth.json"))))
+
+
+def samples_of(outs, policy):
+    """{label: [(seed, stated, so)]} of every run below the folders that was judged under the policy."""
     samples = {label: [] for label in LABELS}
-    for path in sorted(glob.glob(os.path.join(out, "*.json"))):
-        folder = f"{path[:-5]}-{policy}"
+    for path, folder in runs_of(outs, policy):
         if not os.path.exists(os.path.join(folder, "campaign-verdict.ndjson")):
             continue
         with open(path) as file:
@@ -93,13 +98,19 @@ def monotone(samples):
     return [(first, so / count, count) for first, so, count in blocks]
 
 
-def rate_at(table, stated):
-    rate = table[0][1]
-    for first, step, _ in table:
+def written(rate, count):
+    """What a step of `count` verdicts says when it is written: none is certain."""
+    return (rate * count + 1) / (count + 2)
+
+
+def step_at(table, stated):
+    """(rate, count); below the first step that one's."""
+    step = table[0][1:]
+    for first, *this in table:
         if first > stated:
             break
-        rate = step
-    return rate
+        step = this
+    return step
 
 
 def brier(pairs):
@@ -118,8 +129,14 @@ def held_out(samples):
         for s, p, so in samples:
             if s == seed:
                 stated.append((p / ONE, so))
-                corrected.append((rate_at(table, p), so))
+                corrected.append((written(*step_at(table, p)), so))
     return brier(stated), brier(corrected)
+
+
+def include_of(label, table, samples, seeds, policy):
+    """What the daemon compiles in: a row for each step."""
+    rows = "".join(f"{{{first}, {round(written(rate, count) * ONE)}}},  // {round(rate * count)} of {count}\n" for first, rate, count in table)
+    return (f"// Written by tools/evaluation/calibrate.py: {label} stated from, so; 1/65,536. {len(samples)} verdicts of development seeds {', '.join(map(str, seeds))}, policy {policy}.\n" + rows)
 
 
 def wilson(rate, n, z=1.96):
@@ -129,15 +146,15 @@ def wilson(rate, n, z=1.96):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", help="the folder of tools/evaluate --out")
+    parser.add_argument("out", nargs="+", help="folders of tools/evaluate --out")
     parser.add_argument("--policy", default="1e-3")
-    parser.add_argument("--write", help="the tables as JSON")
+    parser.add_argument("--write", nargs=2, metavar=("LABEL", "FILE.inc"), help="the table of one label, for the daemon")
     given = parser.parse_args()
     try:
         samples = samples_of(given.out, given.policy)
     except Refused as why:
         sys.exit(f"calibrate: {why}")
-    tables = {}
+    tables, better = {}, set()
     for label in LABELS:
         n = len(samples[label])
         seeds = sorted({s for s, _, _ in samples[label]})
@@ -147,17 +164,24 @@ def main():
         stated, corrected = held_out(samples[label])
         print(f"  Brier, each seed left out: stated {stated:.4f}, by a table of the others {corrected:.4f}")
         table = monotone([(p, so) for _, p, so in samples[label]])
+        if corrected < stated:
+            better.add(label)
         print("  stated from | is so | of | 95 % interval")
         for first, rate, count in table:
             low, high = wilson(rate, count)
             print(f"  {first / ONE:11.4f} | {rate:5.3f} | {count} | {low:.3f} to {high:.3f}")
-        tables[label] = [{"stated_from": first, "is_so": round(rate * ONE), "samples": count} for first, rate, count in table]
-    fewest = min(len(s) for s in samples.values())
-    if given.write and fewest < SAMPLES_MIN:
-        sys.exit(f"calibrate: {fewest} verdicts are too few for a table, {SAMPLES_MIN} are asked for; nothing was written")
-    if given.write:
-        with open(given.write, "w") as file:
-            json.dump({"policy": given.policy, "seeds": seeds, "tables": tables}, file, indent=1)
+        tables[label] = include_of(label, table, samples[label], seeds, given.policy)
+    if not given.write:
+        return
+    label, path = given.write
+    if label not in LABELS:
+        sys.exit(f"calibrate: no label {label}; there are {', '.join(LABELS)}")
+    if len(samples[label]) < SAMPLES_MIN:
+        sys.exit(f"calibrate: {len(samples[label])} verdicts are too few for a table, {SAMPLES_MIN} are asked for; nothing was written")
+    if label not in better:
+        sys.exit(f"calibrate: a table of {label} is no better than what is stated; nothing was written")
+    with open(path, "w") as file:
+        file.write(tables[label])
 
 
 if __name__ == "__main__":

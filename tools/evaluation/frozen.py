@@ -14,10 +14,13 @@ PERMILLE_MIN = 501
 
 
 def load():
-    if not os.path.exists(PATH):
-        return {"policies": {}, "baselines": {"methods": {}}}
-    with open(PATH) as file:
-        return json.load(file)
+    """What is frozen; each part may be missing yet."""
+    kept = {"policies": {}, "baselines": {}}
+    if os.path.exists(PATH):
+        with open(PATH) as file:
+            kept.update(json.load(file))
+    kept["baselines"].setdefault("methods", {})
+    return kept
 
 
 def save(kept):

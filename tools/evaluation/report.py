@@ -231,7 +231,8 @@ def in_process(results, policy):
         judged = r["policies"][policy]
         evicted = ", ".join(f"{n:,} {name}" for name, n in p["counters"].items() if n) or "none"
         ever = sum(hit for hit, _ in summary.benign_cells([r], policy, "ever"))
-        rows.append([f"{r['scenario']} {r['variant']}, {r['seed']}", f"{p['judged']:,} of {p['played']:,}, " + ("whole" if p["sample"] == 1 else f"one account in {p['sample']}"),
+        rows.append([f"{r['scenario']} {r['variant']}, {r['seed']}", f"{p['judged']:,} of {p['played']:,}, " + ("whole" if p["sample"] == 1 else f"one account in {p['sample']}") +
+                     (f"; {r['share']:g} of the world asked for" if r.get("share", 1) < 1 else ""),
                      f"{p['accounts']:,}; {p['owners']:,}", f"{p['played'] / p['generator_s']:,.0f}", f"{p['judged'] / p['detection_s']:,.0f}; {p['looks']}",
                      f"{p['owners'] * p['hours'] * 3600 / p['detection_s']:,.0f}", f"{p['peak_kib'] / 1024:,.0f}; {(p['peak_kib'] - p['world_kib']) / 1024:,.0f}",
                      "; ".join(str(judged["groups_ever"][point]) for point in POINTS), str(ever), evicted])

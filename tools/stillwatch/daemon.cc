@@ -755,6 +755,7 @@ void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeli
     pipeline_->SwapDirectory(WithIntel(directory));  // before the policy, whose advice rests on who owns what
     pipeline_->SwapPolicy(PolicyOptionsOf(config, secrets_), generation);
     pipeline_->SetTunables(TunablesOf(config));
+    pipeline_->SwapResellers(ResellersOf(config), static_cast<uint32_t>(config.detect.end_users_max));
     pipeline_->SetTopics(config.detect.request_sketches, config.detect.account_profiles);
   });
   if (fail_open_ != nullptr) {

@@ -147,6 +147,10 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
                    "the pair that was quiet longest is forgotten"});
   table.push_back({"semantic clusters", "", kClusterBytes, tunables.cluster_rows_max, "cluster.evicted",
                    "those that the fewest owners use are forgotten"});
+  if (!config.detect.resellers.empty()) {
+    table.push_back({"resellers' end users", "detect.end_users_max", pipeline::EndUsers::kRowBytes, config.detect.resellers.size() * Of(config.detect.end_users_max),
+                     "end_users.over", "new ones stay their reseller's account"});
+  }
   if (!config.sharing.partners.empty()) {
     table.push_back({"fragments under partners' keys", "", pipeline::PartnerFragments::kRowBytes, pipeline::PartnerFragments::kRows, "",
                      "a core that was quiet longest is not exported"});

@@ -165,7 +165,7 @@ int Replay(const config::Config& config, const Args& given) {
   if (finished.ok() && !given.save_file.empty()) finished = SaveTo(given.save_file, seal_key, pipeline);
   if (finished.ok() && !given.export_dir.empty()) finished = ExportBundles(given.export_dir, config, secrets.value(), pipeline);
   if (finished.ok() && !given.request_hits_file.empty()) {
-    finished = WriteRequestHits(given.request_hits_file, names.get(), pipeline.profiles());
+    finished = WriteRequestHits(given.request_hits_file, pipeline.names(), pipeline.profiles());
   }
   if (!finished.ok()) return Complain(kExitFailed, finished.message());
 

@@ -9,13 +9,13 @@
 
 namespace stillwatch {
 
-Status WriteRequestHits(const std::string& path, const pipeline::AccountDirectory* directory, const pipeline::ProfileTable& profiles) {
+Status WriteRequestHits(const std::string& path, const pipeline::AccountNames& names, const pipeline::ProfileTable& profiles) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   std::FILE* file = fd < 0 ? nullptr : fdopen(fd, "w");
   if (file == nullptr) return Error{path + ": cannot be written: " + std::strerror(errno)};
   std::fputs("account,time_s,hit\n", file);
   for (const pipeline::Profile& profile : profiles.all()) {
-    const std::string account = pipeline::AccountText(directory, profile.id);
+    const std::string account = pipeline::AccountText(names, profile.id);
     for (const pipeline::RememberedRequest& request : profile.remembered()) {
       std::fprintf(file, "%s,%u,%d\n", account.c_str(), request.time_s, (request.flags & pipeline::kLinked) != 0 ? 1 : 0);
     }

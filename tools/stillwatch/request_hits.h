@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "pipeline/intel/account_directory.h"
+#include "pipeline/intel/end_users.h"
 #include "pipeline/profile/profile_table.h"
 
 namespace stillwatch {
@@ -12,6 +12,6 @@ namespace stillwatch {
 // CSV "account,time_s,hit" of every remembered request (at most 30 an account, hits kept before others): whether
 // it carried the evidence of a live campaign at the last look. Accounts as topics name them, traffic time in seconds,
 // nothing of the text; mode 0600.
-Status WriteRequestHits(const std::string& path, const pipeline::AccountDirectory* directory, const pipeline::ProfileTable& profiles);
+Status WriteRequestHits(const std::string& path, const pipeline::AccountNames& names, const pipeline::ProfileTable& profiles);
 
 }  // namespace stillwatch

@@ -216,6 +216,7 @@ pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secr
   }
   options.action_max = RungOf(config.policy.action_max);
   options.owner_unknown_lifts = config.policy.owner_unknown_lifts;
+  options.calibrated = config.policy.calibrated;
   options.step_up_permille = As<uint32_t>(config.policy.step_up_permille);
   options.throttle_permille = As<uint32_t>(config.policy.throttle_permille);
   options.degrade_permille = As<uint32_t>(config.policy.degrade_permille);
@@ -235,6 +236,15 @@ Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const co
 Result<std::shared_ptr<const pipeline::PublicList>> ReadPublicList(const config::Config& config, const Secrets& secrets) {
   if (config.detect.public_cores.empty()) return pipeline::PublicList::BuiltIn(secrets.salt);
   return pipeline::PublicList::Load(config.detect.public_cores, secrets.salt);
+}
+
+std::vector<pipeline::Reseller> ResellersOf(const config::Config& config) {
+  std::vector<pipeline::Reseller> resellers;
+  for (const std::string& entry : config.detect.resellers) {
+    const Result<config::AllowedOwnerText> reseller = config::ParseAllowedOwner(entry);
+    if (reseller.ok()) resellers.push_back({reseller.value().owner, reseller.value().until_ns, reseller.value().reason});  // else the loader refused it
+  }
+  return resellers;
 }
 
 pipeline::Tunables TunablesOf(const config::Config& config) {
@@ -259,6 +269,8 @@ pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const 
   options.write_request_sketches = config.detect.request_sketches;
   options.write_account_profiles = config.detect.account_profiles;
   options.policy = PolicyOptionsOf(config, secrets);
+  options.resellers = ResellersOf(config);
+  options.end_users_max = As<uint32_t>(config.detect.end_users_max);
   options.tunables = TunablesOf(config);
   return options;
 }

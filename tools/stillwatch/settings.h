@@ -47,6 +47,7 @@ pipeline::PolicyOptions PolicyOptionsOf(const config::Config& config, const Secr
 // nullptr where none is named.
 Result<std::shared_ptr<const pipeline::AccountDirectory>> ReadDirectory(const config::Config& config, const Secrets& secrets);
 Result<std::shared_ptr<const pipeline::PublicList>> ReadPublicList(const config::Config& config, const Secrets& secrets);
+std::vector<pipeline::Reseller> ResellersOf(const config::Config& config);
 pipeline::Tunables TunablesOf(const config::Config& config);
 pipeline::PipelineOptions PipelineOptionsOf(const config::Config& config, const Secrets& secrets, uint64_t epoch,
                                             uint64_t generation);

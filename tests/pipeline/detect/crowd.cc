@@ -78,7 +78,7 @@ class Maker {
     uint8_t bytes[16];
     for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>(random_() >> 32);
     const uint32_t network = options_.one_address && campaign < 0 ? 1 : Mix32(static_cast<uint32_t>(crowd_.accounts.size()) + 1);
-    crowd_.accounts.push_back({HexOf(Bytes(bytes, 16)), kind, campaign, network});
+    crowd_.accounts.push_back({HexOf(Bytes(bytes, 16)), kind, campaign, network, 0});
     return static_cast<uint32_t>(crowd_.accounts.size() - 1);
   }
   int64_t AnyTime(int64_t from = 0, int64_t span = 0) {
@@ -378,6 +378,7 @@ dataplane::ExchangeView BuildExchange(const Crowd& crowd, const Request& request
   h.client.length = 4;
   for (int i = 0; i < 3; ++i) h.client.bytes[i] = static_cast<uint8_t>(crowd.accounts[request.account].network >> 8 * i);
   h.organisation_id = request.declared_organisation;
+  h.end_user_id = crowd.accounts[request.account].end_user;
   h.status = 200;
   h.turns = 1;
   h.tools = request.tools ? 5 : 0;

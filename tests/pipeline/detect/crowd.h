@@ -22,6 +22,7 @@ struct Account {
   std::string kind;  // "chat", "classroom", ..., or the campaign's name
   int campaign = -1;
   uint32_t network = 0;  // its /24
+  uint64_t end_user = 0;  // named in its requests; several may share an id then: a reseller's
 };
 
 struct Request {

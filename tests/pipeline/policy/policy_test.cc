@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "pipeline/campaign/calibration.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/sink/memory_sink.h"
 #include "tests/pipeline/detect/crowd.h"
@@ -86,6 +87,32 @@ TEST(Policy, AnAllowedOwnerIsSparedUntilTheEntryEnds) {
   const Played renewed(policy);
   EXPECT_FALSE(renewed.FirstAdvice().contains(lapsed));
   EXPECT_EQ(renewed.Audits().count("allow_list_expired"), 0u);
+}
+
+TEST(Policy, CalibrationMovesWhatIsSaidOfPooledAndNothingElse) {
+  PolicyOptions plain;
+  plain.calibrated = false;
+  const Played stated(plain), calibrated{PolicyOptions{}};
+  ASSERT_EQ(stated.sink.events().size(), calibrated.sink.events().size());
+  size_t moved = 0;
+  for (size_t i = 0; i < stated.sink.events().size(); ++i) {
+    const Event &a = stated.sink.events()[i], &b = calibrated.sink.events()[i];
+    ASSERT_EQ(a.key, b.key);
+    const auto* of_a = dynamic_cast<const v1::CampaignVerdict*>(a.message.get());
+    if (of_a == nullptr) {
+      if (a.message != nullptr) EXPECT_EQ(a.message->SerializeAsString(), b.message->SerializeAsString()) << NameOf(a.topic);
+      continue;
+    }
+    v1::CampaignVerdict of_b = dynamic_cast<const v1::CampaignVerdict&>(*b.message);
+    moved += of_a->labels().pooled() != of_b.labels().pooled();
+    EXPECT_EQ(of_b.labels().pooled(), CalibratedPooled(of_a->labels().pooled()));
+    of_b.mutable_labels()->set_pooled(of_a->labels().pooled());
+    EXPECT_EQ(of_a->SerializeAsString(), of_b.SerializeAsString());
+  }
+  EXPECT_GT(moved, 0u);
+  EXPECT_LE(CalibratedPooled(0), CalibratedPooled(1));
+  EXPECT_GT(CalibratedPooled(0), 0u);
+  EXPECT_LT(CalibratedPooled(65'536), 65'536u);
 }
 
 TEST(Policy, AThrottledGroupSharesOneBudget) {

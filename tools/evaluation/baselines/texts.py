@@ -13,6 +13,7 @@ import scipy.sparse
 INSTRUCTION = 1  # Part in dataplane/llm/exchange.h
 TOKENS_MAX = 512
 PAIRS_MAX = 20_000_000  # of accounts that one product of account x thing with itself may look at: about 1 GB
+_CACHED = 1 << 14  # shingles
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -94,11 +95,17 @@ def minhash(texts, shingle=3, permutations=128):
     there, begins = np.unique(owner, return_index=True)
     has = np.zeros(texts.count, bool)
     has[there] = True
-    if len(there):
+    # A few texts at a time, whose shingles stay in the cache for all permutations.
+    ends = np.append(begins[1:], len(hashes))
+    first = 0
+    while first < len(there):
+        last = max(first + 1, int(np.searchsorted(ends, begins[first] + _CACHED, side="right")))
+        part, starts = hashes[begins[first]:ends[last - 1]], begins[first:last] - begins[first]
+        minima = np.empty((last - first, permutations), np.uint32)
         for j in range(permutations):
-            salt = np.uint64((j + 1) * int(_ODD) % 2**64)
-            values = (mix(hashes + salt) >> np.uint64(32)).astype(np.uint32)
-            sketch[there, j] = np.minimum.reduceat(values, begins)
+            minima[:, j] = np.minimum.reduceat(mix(part + np.uint64((j + 1) * int(_ODD) % 2**64)) >> np.uint64(32), starts)
+        sketch[there[first:last]] = minima
+        first = last
     return sketch, has
 
 
