@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "dataplane/http/http_observer.h"
+#include "dataplane/packet/fragment_joiner.h"
 #include "dataplane/packet/tunnel_classes.h"
 #include "dataplane/port/frame.h"
 #include "dataplane/tls/tls_core.h"
@@ -40,6 +41,7 @@ struct WorkerOptions {
   uint64_t window_bytes_max = 256ull << 20;  // windows and tables of br and zstd bodies
   uint64_t reassembly_bytes_max = 64ull << 20;       // out-of-order bytes in all
   uint64_t reassembly_flow_bytes_max = 1ull << 20;   // and of one flow
+  uint32_t datagrams_max = FragmentJoiner::Options{}.datagrams_max;  // in fragments at one time
   uint32_t header_bytes_max = 64u << 10;             // of one HTTP message head
   uint64_t decoded_body_bytes_max = 64ull << 20;     // a bomb's output is cut here
   int64_t flow_idle_ns = 600ll * 1'000'000'000;

@@ -38,7 +38,7 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
       segments_(options.reassembly_bytes_max),
       records_(std::max(options.flows_max / 8, 256u)),
       proxied_(options.flows_max),
-      fragments_({}),
+      fragments_({.datagrams_max = options.datagrams_max}),
       http_shared_(MakeHttpShared({.header_bytes_max = options.header_bytes_max,
                                    .decoded_body_bytes_max = options.decoded_body_bytes_max,
                                    .decoders_max = options.decoders_max,
@@ -48,7 +48,8 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                    .hpack_bytes_max = std::max<uint64_t>(
                                        uint64_t{kHpackBytesPerParser} * options.parsers_max, 1u << 20),
                                    .connections_max = options.parsers_max,
-                                   .transactions_max = std::max(options.flows_max, 1024u)},
+                                   .transactions_max = std::max(options.flows_max, 1024u),
+                                   .large_heads_max = std::min(2 * options.parsers_max, HttpLimits{}.large_heads_max)},
                                   http)),
       tls_(options.tls, options.salt, tls),
       quic_(std::max(options.flows_max / 16, 16u), options.salt, options.tell_connections, &tls_, &records_, output) {

@@ -1,10 +1,11 @@
 // libFuzzer: the fast path, any cut and the byte-by-byte path agree on every input.
-#include <cstdlib>
 #include <vector>
 
 #include "base/text/tokenizer.h"
+#include "tests/fuzz/target.h"
 
 namespace {
+
 class Collect : public stillwatch::text::TokenSink {
  public:
   void Append(std::span<const uint32_t> hashes) override {
@@ -12,15 +13,16 @@ class Collect : public stillwatch::text::TokenSink {
   }
   std::vector<uint32_t> tokens;
 };
+
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size == 0) return 0;
-  const size_t cut = data[0] % size;
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const stillwatch::text::TokenHasher hasher(stillwatch::Salt{0});
+std::string stillwatch::fuzz::Play(Bytes data) {
+  if (data.empty()) return {};
+  const size_t cut = data[0] % data.size();
+  const std::string_view text = AsText(data);
+  const text::TokenHasher hasher(Salt{0});
   Collect whole, pieces, slow;
-  stillwatch::text::Tokenizer a(hasher), b(hasher), c(hasher);
+  text::Tokenizer a(hasher), b(hasher), c(hasher);
   a.Feed(text, &whole);
   a.Finish(&whole);
   b.Feed(text.substr(0, cut), &pieces);
@@ -28,6 +30,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   b.Finish(&pieces);
   c.FeedSlowly(text, &slow);
   c.Finish(&slow);
-  if (whole.tokens != slow.tokens || whole.tokens != pieces.tokens) std::abort();
-  return 0;
+  Require(whole.tokens == slow.tokens && whole.tokens == pieces.tokens);
+  return {reinterpret_cast<const char*>(whole.tokens.data()), whole.tokens.size() * sizeof(uint32_t)};
 }

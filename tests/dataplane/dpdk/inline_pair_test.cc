@@ -81,15 +81,17 @@ class InlinePairTest : public testing::Test {
                 ",tx_pcap=" + (folder_ / "b-out.pcap").string();
     return options;
   }
-  std::unique_ptr<InlinePair> Open(const InlinePairOptions& options) {
-    auto pair = InlinePair::Open(options, &heart_, &clock_);
+  std::unique_ptr<InlinePair> Open(const InlinePairOptions& options, const Clock* clock = nullptr) {
+    auto pair = InlinePair::Open(options, &heart_, clock == nullptr ? &clock_ : clock);
     EXPECT_TRUE(pair.ok()) << pair.message();
     return pair.ok() ? std::move(pair).value() : nullptr;
   }
 
   std::filesystem::path folder_;
   FakeClock clock_{1'000 * kNsPerSecond};
-  Heart heart_;
+  uint64_t beat_ns_ = 0;
+  const uint64_t timeout_ns_ = 20 * kNsPerMs;
+  Heart heart_{&beat_ns_, &timeout_ns_};
 };
 
 TEST_F(InlinePairTest, EveryFrameGoesOutUnchangedByTheOtherPortAndIsLookedAtOnce) {
@@ -139,22 +141,19 @@ TEST_F(InlinePairTest, WhatWasReceivedBeforeALongStopIsNotSentAfterIt) {
   WriteCapture("a.pcap", from_a);
   WriteCapture("b.pcap", {});
   ClockThatJumps clock;
-  uint64_t beat_ns = 0;
-  const uint64_t timeout_ns = 20 * kNsPerMs;
-  Heart heart(&beat_ns, &timeout_ns);
-  auto pair = InlinePair::Open(Options(), &heart, &clock);
-  ASSERT_TRUE(pair.ok()) << pair.message();
+  auto pair = Open(Options(), &clock);
+  ASSERT_NE(pair, nullptr);
   Frame frames[kBurstMax];
-  ASSERT_EQ(pair.value()->port(0)->Receive(frames), 32u);
-  pair.value()->port(0)->Release(frames);
+  ASSERT_EQ(pair->port(0)->Receive(frames), 32u);
+  pair->port(0)->Release(frames);
   clock.jump_ns = 15 * kNsPerMs;  // each question: the second one of a round finds the heart stale
-  EXPECT_EQ(pair.value()->port(0)->Receive(frames), 0u);
-  EXPECT_EQ(pair.value()->Count(ForwardCounter::kStale), 32u);
+  EXPECT_EQ(pair->port(0)->Receive(frames), 0u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kStale), 32u);
   clock.jump_ns = 0;
-  pair.value()->port(0)->Receive(frames);  // beats again, and what waited meanwhile is late, too
-  EXPECT_EQ(pair.value()->Count(ForwardCounter::kStale), 64u);
-  EXPECT_EQ(pair.value()->Count(ForwardCounter::kSentB), 32u);
-  pair.value().reset();
+  pair->port(0)->Receive(frames);  // beats again, and what waited meanwhile is late, too
+  EXPECT_EQ(pair->Count(ForwardCounter::kStale), 64u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 32u);
+  pair.reset();
   EXPECT_EQ(ReadCapture("b-out.pcap"), std::vector<std::string>(from_a.begin(), from_a.begin() + 32));
 }
 
@@ -204,23 +203,19 @@ TEST_F(InlinePairTest, LendingMostBuffersIsNoticedWhileForwardingGoesOn) {
 TEST_F(InlinePairTest, WhatWaitedWhileTheProcessStoodStillIsDiscarded) {
   WriteCapture("a.pcap", RandomFrames(200, 5));
   WriteCapture("b.pcap", {});
-  uint64_t beat_ns = 0;
-  const uint64_t timeout_ns = 20 * kNsPerMs;
-  Heart heart(&beat_ns, &timeout_ns);
-  auto opened = InlinePair::Open(Options(), &heart, &clock_);
-  ASSERT_TRUE(opened.ok());
-  InlinePair& pair = *opened.value();
+  auto pair = Open(Options());
+  ASSERT_NE(pair, nullptr);
   Frame frames[kBurstMax];
-  EXPECT_EQ(beat_ns, 0u);
-  size_t count = pair.port(0)->Receive(frames);
+  EXPECT_EQ(beat_ns_, 0u);
+  size_t count = pair->port(0)->Receive(frames);
   EXPECT_EQ(count, kBurstMax);
-  EXPECT_EQ(beat_ns, static_cast<uint64_t>(clock_.MonotonicNs()));
-  pair.port(0)->Release(std::span(frames).first(count));
+  EXPECT_EQ(beat_ns_, static_cast<uint64_t>(clock_.MonotonicNs()));
+  pair->port(0)->Release(std::span(frames).first(count));
   clock_.Advance(kNsPerSecond);
-  count = pair.port(0)->Receive(frames);
+  count = pair->port(0)->Receive(frames);
   EXPECT_EQ(count, 0u);
-  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 200u - kBurstMax);
-  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), kBurstMax);
+  EXPECT_EQ(pair->Count(ForwardCounter::kStale), 200u - kBurstMax);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), kBurstMax);
 }
 
 TEST_F(InlinePairTest, AChainThatCannotBeSentIsCounted) {
@@ -264,36 +259,32 @@ TEST_F(TwoQueuesTest, WhatComesInByAQueueGoesOutByTheSameQueueOfTheOtherPort) {
     WriteCapture("a" + std::to_string(queue) + ".pcap", from_a[queue]);
     WriteCapture("b" + std::to_string(queue) + ".pcap", from_b[queue]);
   }
-  uint64_t beat_ns = 0;
-  const uint64_t timeout_ns = 20 * kNsPerMs;
-  Heart heart(&beat_ns, &timeout_ns);
-  auto opened = InlinePair::Open(TwoQueues(), &heart, &clock_);
-  ASSERT_TRUE(opened.ok()) << opened.message();
-  InlinePair& pair = *opened.value();
-  ASSERT_EQ(pair.ports().size(), 2u);
+  auto pair = Open(TwoQueues());
+  ASSERT_NE(pair, nullptr);
+  ASSERT_EQ(pair->ports().size(), 2u);
   std::vector<std::string> seen[2][2];
   std::set<uint64_t> numbers;
   const auto poll = [&](size_t queue) {
     Frame frames[kBurstMax];
-    const size_t count = pair.port(queue)->Receive(frames);
+    const size_t count = pair->port(queue)->Receive(frames);
     for (size_t i = 0; i < count; ++i) {
       numbers.insert(frames[i].number);
       seen[queue][frames[i].port].emplace_back(AsText(frames[i].bytes));
     }
-    pair.port(queue)->Release(std::span(frames).first(count));
+    pair->port(queue)->Release(std::span(frames).first(count));
   };
   poll(0);
-  EXPECT_EQ(beat_ns, 0u);  // the kernel keeps forwarding until both queues are polled
+  EXPECT_EQ(beat_ns_, 0u);  // the kernel keeps forwarding until both queues are polled
   poll(1);
-  EXPECT_NE(beat_ns, 0u);
+  EXPECT_NE(beat_ns_, 0u);
   for (int polls = 0; polls < 40; ++polls) poll(static_cast<size_t>(polls % 2));
-  EXPECT_EQ(pair.Count(ForwardCounter::kReceivedA), 201u);
-  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), 201u);
-  EXPECT_EQ(pair.Count(ForwardCounter::kSentA), 101u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kReceivedA), 201u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 201u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentA), 101u);
   EXPECT_EQ(numbers.size(), 302u);
-  const LatencyCounts delays = pair.Delays();
+  const LatencyCounts delays = pair->Delays();
   EXPECT_EQ(std::accumulate(delays.begin(), delays.end(), uint64_t{0}), 302u);
-  opened.value().reset();
+  pair.reset();
   for (size_t queue = 0; queue < 2; ++queue) {
     EXPECT_EQ(seen[queue][0], from_a[queue]);
     EXPECT_EQ(seen[queue][1], from_b[queue]);
@@ -305,33 +296,29 @@ TEST_F(TwoQueuesTest, WhatComesInByAQueueGoesOutByTheSameQueueOfTheOtherPort) {
 TEST_F(TwoQueuesTest, AQueueThatStoodStillDiscardsItsOwnFramesOnly) {
   for (const char* name : {"a0.pcap", "a1.pcap"}) WriteCapture(name, RandomFrames(96, 5));
   for (const char* name : {"b0.pcap", "b1.pcap"}) WriteCapture(name, {});
-  uint64_t beat_ns = 0;
-  const uint64_t timeout_ns = 20 * kNsPerMs;
-  Heart heart(&beat_ns, &timeout_ns);
-  auto opened = InlinePair::Open(TwoQueues(), &heart, &clock_);
-  ASSERT_TRUE(opened.ok()) << opened.message();
-  InlinePair& pair = *opened.value();
+  auto pair = Open(TwoQueues());
+  ASSERT_NE(pair, nullptr);
   Frame frames[kBurstMax];
   const auto poll = [&](size_t queue) {
-    const size_t count = pair.port(queue)->Receive(frames);
-    pair.port(queue)->Release(std::span(frames).first(count));
+    const size_t count = pair->port(queue)->Receive(frames);
+    pair->port(queue)->Release(std::span(frames).first(count));
     return count;
   };
   EXPECT_EQ(poll(0), 32u);
   EXPECT_EQ(poll(1), 32u);
-  const uint64_t first_beat_ns = beat_ns;
+  const uint64_t first_beat_ns = beat_ns_;
   for (int i = 0; i < 4; ++i) {
     clock_.Advance(10 * kNsPerMs);
     poll(0);
   }
-  EXPECT_EQ(beat_ns, first_beat_ns);  // one hangs: stale for the kernel, whatever the other does
-  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 0u);
+  EXPECT_EQ(beat_ns_, first_beat_ns);  // one hangs: stale for the kernel, whatever the other does
+  EXPECT_EQ(pair->Count(ForwardCounter::kStale), 0u);
   EXPECT_EQ(poll(1), 0u);
-  EXPECT_EQ(pair.Count(ForwardCounter::kStale), 64u);
-  EXPECT_EQ(pair.Count(ForwardCounter::kSentB), 96u + 32u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kStale), 64u);
+  EXPECT_EQ(pair->Count(ForwardCounter::kSentB), 96u + 32u);
   poll(1);
   poll(0);
-  EXPECT_EQ(beat_ns, static_cast<uint64_t>(clock_.MonotonicNs()));
+  EXPECT_EQ(beat_ns_, static_cast<uint64_t>(clock_.MonotonicNs()));
 }
 
 TEST_F(TwoQueuesTest, DevicesAreOpenedAnewOnceAllQueuesStandAsideAndNoFrameIsOut) {

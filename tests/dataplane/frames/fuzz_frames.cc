@@ -3,9 +3,9 @@
 //
 // Input: frames of two length bytes (big-endian), one byte of time (10 ms each) and that many bytes.
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/endian.h"
@@ -13,6 +13,7 @@
 #include "dataplane/packet/flow_hash.h"
 #include "dataplane/packet/fragment_joiner.h"
 #include "dataplane/worker.h"
+#include "tests/fuzz/target.h"
 
 namespace stillwatch::dataplane {
 namespace {
@@ -27,33 +28,49 @@ class Keep final : public WorkerOutput {
   std::vector<std::string> exchanges;
 };
 
-constexpr Salt kSalt{7};
+using fuzz::Require;
 
-// A worker with all that hangs on it.
-struct Looker {
+constexpr Salt kSalt{7};
+constexpr uint32_t kDatagramsMax = 4;
+
+// Takes longer to make than an input to play: one for each lane, empty again at the end of each input.
+struct Dialects {
   Keep keep;
   std::unique_ptr<LlmObserver> observer;
-  std::unique_ptr<Worker> worker;
-  CounterRegistry registry;
 
-  Looker() {
+  Dialects() {
     LlmOptions llm;
-    llm.body_bytes_max = 256 << 10;
+    llm.body_bytes_max = 64 << 10;
     llm.body_pool_bytes = 4 << 20;
     llm.exchanges_max = 16;
     llm.streams_max = 8;
     observer = MakeLlmObserver(llm, &keep);
+  }
+  // What came out since the last time.
+  std::vector<std::string> Empty() {
+    Require(observer->exchanges_in_flight() == 0 && observer->pool_bytes_used() == 0);
+    return std::exchange(keep.exchanges, {});
+  }
+};
+
+struct Looker {
+  std::unique_ptr<Worker> worker;
+  CounterRegistry registry;
+
+  explicit Looker(Dialects* dialects) {
     WorkerOptions options;
     options.flows_max = 64;
     options.parsers_max = 32;
     options.decoders_max = 8;
     options.window_bytes_max = 1u << 20;
-    options.reassembly_bytes_max = 4u << 20;
+    options.reassembly_bytes_max = 1u << 20;
+    options.header_bytes_max = 8u << 10;
+    options.datagrams_max = kDatagramsMax;
     options.ignore_checksums = true;  // or nothing that a mutation changed would be looked at
     options.trust_proxy_header = true;
     options.salt = kSalt;
     options.tls.connections_max = 16, options.tls.buffers_max = 16, options.tls.wait_bytes_max = 1u << 20;
-    worker = MakeWorker(options, observer.get(), &keep, nullptr);
+    worker = MakeWorker(options, dialects->observer.get(), &dialects->keep, nullptr);
     worker->RegisterCounters(&registry);
   }
   void Look(const Frame& frame) {
@@ -67,10 +84,11 @@ struct Looker {
 };
 
 // What `lanes` workers together made of the frames, sorted.
-std::vector<std::string> Play(Bytes data, size_t lanes) {
+std::vector<std::string> PlayWith(size_t lanes, Bytes data) {
+  static Dialects dialects[2];
   std::vector<std::unique_ptr<Looker>> lookers;
-  for (size_t i = 0; i < lanes; ++i) lookers.push_back(std::make_unique<Looker>());
-  FragmentJoiner joiner{{}};
+  for (size_t i = 0; i < lanes; ++i) lookers.push_back(std::make_unique<Looker>(&dialects[i]));
+  FragmentJoiner joiner{{.datagrams_max = kDatagramsMax}};
   int64_t now_ns = 1'700'000'000 * kNsPerSecond;
   uint64_t number = 0;
   const auto hand = [&](const Frame& frame) { lookers[lanes == 1 ? 0 : Mix64(FlowHash(frame.bytes, kSalt)) >> 63]->Look(frame); };
@@ -93,9 +111,10 @@ std::vector<std::string> Play(Bytes data, size_t lanes) {
     data = data.subspan(3 + size);
   }
   std::vector<std::string> all;
-  for (const auto& looker : lookers) {
-    looker->worker->Finish(number + 1, now_ns);
-    all.insert(all.end(), looker->keep.exchanges.begin(), looker->keep.exchanges.end());
+  for (size_t i = 0; i < lanes; ++i) {
+    lookers[i]->worker->Finish(number + 1, now_ns);
+    const auto exchanges = dialects[i].Empty();
+    all.insert(all.end(), exchanges.begin(), exchanges.end());
   }
   std::sort(all.begin(), all.end());
   return all;
@@ -104,8 +123,11 @@ std::vector<std::string> Play(Bytes data, size_t lanes) {
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes input) {
   using namespace stillwatch::dataplane;
-  if (Play({data, size}, 1) != Play({data, size}, 2)) std::abort();
-  return 0;
+  const auto alone = PlayWith(1, input);
+  Require(alone == PlayWith(2, input));
+  std::string all;
+  for (const std::string& exchange : alone) all += exchange;
+  return all;
 }

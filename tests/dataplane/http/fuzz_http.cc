@@ -2,6 +2,7 @@
 //
 // Input: records as fuzz_records.h has them. The whole input is played twice, in records and byte by byte with a small
 // budget: both must give the same calls, and every transaction must end exactly once.
+#include "dataplane/http/http_core.h"
 #include "dataplane/http/sse.h"
 #include "tests/dataplane/http/fuzz_records.h"
 
@@ -20,24 +21,24 @@ struct Played {
   bool decode_failed;
 };
 
-Played Play(const uint8_t* data, size_t size, bool bytewise) {
+Played PlayHttp(Bytes data, bool bytewise) {
   HttpLimits limits = FuzzLimits();
   limits.resync_bytes_max = 1u << 20;
   Driver d(limits);
-  PlayRecords(data, size, 0, bytewise, &d);
-  return {d.recorder.log, d.Count("http.decode_failed") > 0};
+  PlayRecords(data, bytewise, &d);
+  return {d.recorder.log, static_cast<HttpCore&>(*d.shared).counters.Get(HttpCounter::kDecodeFailed) > 0};
 }
 
-std::string PlaySse(const uint8_t* data, size_t size, bool bytewise) {
+std::string PlaySse(Bytes data, bool bytewise) {
   SseParser parser(64);
   std::string log;
   const auto sink = [&](const SseEvent& e) {
     log.append(e.type).append("|").append(e.data).append("|").append(e.last_event_id).append("\n");
   };
   if (bytewise) {
-    for (size_t i = 0; i < size; ++i) parser.Feed(Bytes(data + i, 1), sink);
+    for (size_t i = 0; i < data.size(); ++i) parser.Feed(data.subspan(i, 1), sink);
   } else {
-    parser.Feed(Bytes(data, size), sink);
+    parser.Feed(data, sink);
   }
   log += std::to_string(parser.events_oversized()) + (parser.End() ? " cut" : "");
   return log;
@@ -46,13 +47,13 @@ std::string PlaySse(const uint8_t* data, size_t size, bool bytewise) {
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes input) {
   using namespace stillwatch::dataplane;
-  const Played whole = Play(data, size, false), bytewise = Play(data, size, true);
+  const Played whole = PlayHttp(input, false), bytewise = PlayHttp(input, true);
   // Of a corrupt br body the cuts decide how much comes out (window_stage.h).
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const bool may_differ = whole.decode_failed && bytewise.decode_failed && MentionsBr(text);
+  const bool may_differ = whole.decode_failed && bytewise.decode_failed && MentionsBr(AsText(input));
   Require(whole.log == bytewise.log || may_differ);
-  Require(PlaySse(data, size, false) == PlaySse(data, size, true));
-  return 0;
+  const std::string events = PlaySse(input, false);
+  Require(events == PlaySse(input, true));
+  return whole.log + "|" + events;
 }

@@ -10,7 +10,7 @@
 namespace stillwatch::dataplane {
 namespace {
 
-std::string Play(const uint8_t* data, size_t size, bool bytewise) {
+std::string PlayHttp2(Bytes data, bool bytewise) {
   HttpLimits limits = FuzzLimits();
   limits.streams_max = 16;
   limits.streams_per_connection_max = 12;
@@ -18,26 +18,25 @@ std::string Play(const uint8_t* data, size_t size, bool bytewise) {
   limits.hpack_table_bytes_max = 8'192;
   Driver d(limits);
   const HttpVersion versions[] = {HttpVersion::kHttp2, HttpVersion::kHttp2Joined, HttpVersion::kHttp1};
-  const uint8_t start = size > 0 ? *data : 0;
+  const uint8_t start = data.empty() ? 0 : data[0];
   d.connection = MakeHttpConnection(d.shared.get(), 0, versions[start % 3], (start & 4) == 0);
-  PlayRecords(data, size, 1, bytewise, &d);
+  PlayRecords(data.subspan(data.empty() ? 0 : 1), bytewise, &d);
   d.connection.reset();
   const auto& core = static_cast<HttpCore&>(*d.shared);
   Require(core.streams.taken() == 0 && core.decoders.taken() == 0 && core.small_heads.taken() == 0 &&
           core.large_heads.taken() == 0 && core.connections.taken() == 0 && core.transactions.taken() == 0);
   Require(core.hpack.memory.pages_taken() == 0 && core.hpack.memory.large_taken() == 0);
   std::string log = d.recorder.log;
-  for (const auto& [name, count] : d.registry.Snapshot()) {
-    if (name.starts_with("http2.")) log += "\n" + name + " " + std::to_string(count);
-  }
+  for (const auto& count : core.http2_counters.View().values) log += "\n" + std::to_string(count);
   return log;
 }
 
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes input) {
   using namespace stillwatch::dataplane;
-  Require(Play(data, size, false) == Play(data, size, true));
-  return 0;
+  const std::string whole = PlayHttp2(input, false);
+  Require(whole == PlayHttp2(input, true));
+  return whole;
 }

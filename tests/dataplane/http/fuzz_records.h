@@ -5,17 +5,15 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "base/clock.h"
 #include "tests/dataplane/http/recorder.h"
+#include "tests/fuzz/target.h"
 
 namespace stillwatch::dataplane {
 
-inline void Require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::Require;
 
 inline HttpLimits FuzzLimits() {
   HttpLimits limits = Driver::SmallLimits();
@@ -24,15 +22,15 @@ inline HttpLimits FuzzLimits() {
   return limits;
 }
 
-// Plays the records from `data[at]` on and closes the connection: every transaction has ended exactly once. `bytewise`:
+// Plays the records and closes the connection: every transaction has ended exactly once. `bytewise`:
 // byte by byte with a small budget, which must give the same calls.
-inline void PlayRecords(const uint8_t* data, size_t size, size_t at, bool bytewise, Driver* driver) {
+inline void PlayRecords(Bytes data, bool bytewise, Driver* driver) {
   driver->budget_bytes = bytewise ? 37 : 64u << 10;
-  while (at + 2 <= size) {
-    const uint8_t command = data[at];
-    const size_t length = std::min<size_t>(data[at + 1], size - at - 2);
-    const std::string text(reinterpret_cast<const char*>(data + at + 2), length);
-    at += 2 + length;
+  while (data.size() >= 2) {
+    const uint8_t command = data[0];
+    const size_t length = std::min<size_t>(data[1], data.size() - 2);
+    const std::string text(AsText(data.subspan(2, length)));
+    data = data.subspan(2 + length);
     const bool from_client = (command & 1) == 0;
     switch (command >> 1 & 7) {
       default:

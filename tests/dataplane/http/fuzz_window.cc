@@ -1,22 +1,20 @@
-// libFuzzer target of br and zstd bodies; http_window_corpus_test replays the corpus through the same function.
+// libFuzzer target of br and zstd bodies; window_corpus_test replays the corpus through the same function.
 //
 // Input: one byte (its low bit: br or zstd; the rest: where to cut), then a coded body. It is read whole and in
 // pieces with a small budget: both must give the same bytes and end alike. Where br data is corrupt, what came out
 // must only begin alike (window_stage.h). No memory may stay taken.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "dataplane/http/window_stage.h"
+#include "tests/fuzz/target.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::Require;
 
 constexpr size_t kOutputMax = 1u << 20;
 
@@ -26,7 +24,7 @@ struct Read {
   bool whole;
 };
 
-Read Play(CodingStage* stage, Bytes data, size_t piece_bytes, size_t room_bytes) {
+Read PlayStage(CodingStage* stage, Bytes data, size_t piece_bytes, size_t room_bytes) {
   std::string out;
   std::string room(room_bytes, '\0');
   const std::span<uint8_t> target(reinterpret_cast<uint8_t*>(room.data()), room.size());
@@ -54,7 +52,7 @@ Read PlayWith(WindowMemory* memory, Bytes data, size_t piece_bytes, size_t room_
   Read read;
   {
     Stage stage(memory);
-    read = Play(&stage, data, piece_bytes, room_bytes);
+    read = PlayStage(&stage, data, piece_bytes, room_bytes);
   }
   Require(memory->bytes_taken() == 0);
   return read;
@@ -63,17 +61,17 @@ Read PlayWith(WindowMemory* memory, Bytes data, size_t piece_bytes, size_t room_
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes data) {
   using namespace stillwatch::dataplane;
   static WindowMemory memory(10u << 20);
-  if (size == 0) return 0;
+  if (data.empty()) return {};
   const bool br = (data[0] & 1) != 0;
   const auto play = br ? PlayWith<BrotliStage> : PlayWith<ZstdStage>;
-  const stillwatch::Bytes body(data + 1, size - 1);
-  const Read a = play(&memory, body, size, 64u << 10), b = play(&memory, body, 1 + (data[0] >> 1) % 64, 97);
+  const Bytes body = data.subspan(1);
+  const Read a = play(&memory, body, data.size(), 64u << 10), b = play(&memory, body, 1 + (data[0] >> 1) % 64, 97);
   if (a.out.size() == kOutputMax || b.out.size() == kOutputMax) {
     Require(a.out.starts_with(b.out) || b.out.starts_with(a.out));
-    return 0;
+    return a.out;
   }
   Require(a.failure == b.failure && (a.failure != CodingStage::Failure::kNone || a.whole == b.whole));
   if (br && a.failure != CodingStage::Failure::kNone) {
@@ -81,5 +79,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } else {
     Require(a.out == b.out);
   }
-  return 0;
+  return a.out;
 }

@@ -4,9 +4,9 @@
 // Byte 0: bit 0 HTTP/2, bit 1 permessage-deflate, bits 2 and 3 the API. Byte 1: where to cut. Then records of a command, two
 // bytes of length and that many bytes. The command's bit 0 says who speaks (1: the client); bits 1 and 2 what: an event as a
 // text message, the same compressed, bytes as they are, the end of a side; bit 3: as a binary message.
-#include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/endian.h"
 #include "dataplane/http/http_connection.h"
@@ -15,13 +15,12 @@
 #include "tests/dataplane/http/gzip_data.h"
 #include "tests/dataplane/http/http2_builder.h"
 #include "tests/dataplane/http/websocket_talk.h"
+#include "tests/fuzz/target.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::Require;
 
 constexpr const char* kTargets[] = {"/v1/realtime?model=gpt-realtime", "/openai/realtime?api-version=2024-10-01-preview&deployment=d",
                                     "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "/v1/realtime"};
@@ -30,11 +29,9 @@ class Log final : public WorkerOutput {
  public:
   void OnExchange(const ExchangeView& view) override {
     text += std::to_string(KeyedHash64(view.block(), Salt{})) + "\n";
-    ++exchanges;
   }
   void OnFlowRecord(const FlowRecord&) override {}
   std::string text;
-  int exchanges = 0;
 };
 
 std::string Frame(bool from_client, uint8_t first, const std::string& payload) {
@@ -50,19 +47,27 @@ std::string Frame(bool from_client, uint8_t first, const std::string& payload) {
   return out + payload;
 }
 
-std::string Play(const uint8_t* data, size_t size, size_t piece) {
+// Takes longer to make than an input to play, and is empty again at the end of each.
+struct Bench {
+  Log log;
+  std::unique_ptr<LlmObserver> observer;
+  Bench() {
+    LlmOptions options;
+    options.exchanges_max = 64;
+    options.streams_max = 2;
+    options.body_bytes_max = 32u << 10;
+    options.body_pool_bytes = 2u << 20;
+    observer = MakeLlmObserver(options, &log);
+  }
+};
+
+std::string PlayTalk(Bytes data, size_t piece) {
   const bool http2 = (data[0] & 1) != 0, deflate = (data[0] & 2) != 0;
   const std::string target = kTargets[data[0] >> 2 & 3];
-  Log log;
-  LlmOptions options;
-  options.exchanges_max = 64;
-  options.streams_max = 2;
-  options.body_bytes_max = 32u << 10;
-  options.body_pool_bytes = 2u << 20;
-  const auto observer = MakeLlmObserver(options, &log);
+  static Bench bench;
   HttpLimits limits = WebSocketTalk::Small();
   limits.decoded_body_bytes_max = 1u << 20;
-  const auto shared = MakeHttpShared(limits, observer.get());
+  const auto shared = MakeHttpShared(limits, bench.observer.get());
   auto connection = MakeHttpConnection(shared.get(), 0, http2 ? HttpVersion::kHttp2 : HttpVersion::kHttp1, true);
   StreamContext at;
   at.time_ns = at.packet = 1;
@@ -91,10 +96,10 @@ std::string Play(const uint8_t* data, size_t size, size_t piece) {
     say(true, "GET " + target + " HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer sk-fuzz\r\n\r\n");
     say(false, UpgradeAnswer(deflate ? "permessage-deflate" : ""));
   }
-  for (size_t i = 2; i + 3 <= size;) {
+  for (size_t i = 2; i + 3 <= data.size();) {
     const uint8_t command = data[i];
-    const size_t length = std::min<size_t>(LoadBe16(data + i + 1), size - i - 3);
-    const std::string text(reinterpret_cast<const char*>(data + i + 3), length);
+    const size_t length = std::min<size_t>(LoadBe16(&data[i + 1]), data.size() - i - 3);
+    const std::string text(AsText(data.subspan(i + 3, length)));
     i += 3 + length;
     const bool from_client = (command & 1) != 0;
     const uint8_t opcode = 0x80 | ((command & 8) != 0 ? kWsBinary : kWsText);
@@ -121,18 +126,19 @@ std::string Play(const uint8_t* data, size_t size, size_t piece) {
   }
   connection->Close(at, HttpEnd::kFlowEnded);
   connection.reset();
-  Require(observer->exchanges_in_flight() == 0 && observer->pool_bytes_used() == 0);
+  Require(bench.observer->exchanges_in_flight() == 0 && bench.observer->pool_bytes_used() == 0);
   const auto& core = static_cast<HttpCore&>(*shared);
   Require(core.streams.taken() == 0 && core.decoders.taken() == 0 && core.connections.taken() == 0 && core.transactions.taken() == 0);
-  return log.text;
+  return std::exchange(bench.log.text, {});
 }
 
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes data) {
   using namespace stillwatch::dataplane;
-  if (size < 2) return 0;
-  Require(Play(data, size, 1 << 20) == Play(data, size, 1 + (data[1] & 0x3f)));
-  return 0;
+  if (data.size() < 2) return {};
+  const std::string whole = PlayTalk(data, 1 << 20);
+  Require(whole == PlayTalk(data, 1 + (data[1] & 0x3f)));
+  return whole;
 }

@@ -6,19 +6,17 @@
 // played in records and byte by byte with a sink that stops: both must hand on the same content, and every buffer and
 // key must come back.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "base/clock.h"
 #include "base/endian.h"
 #include "dataplane/tls/tls_connection.h"
+#include "tests/fuzz/target.h"
 
 namespace stillwatch::dataplane {
 namespace {
 
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::Require;
 
 class Sink final : public TlsSink {
  public:
@@ -52,10 +50,10 @@ class Observer final : public TlsObserver {
   std::string log;
 };
 
-std::string Play(const uint8_t* data, size_t size, bool bytewise) {
+std::string PlayTls(Bytes data, bool bytewise) {
   SecretRing ring(64);
   TlsOptions options;
-  options.secrets = size != 0 && (data[0] & 0x80) != 0 ? nullptr : &ring;
+  options.secrets = !data.empty() && (data[0] & 0x80) != 0 ? nullptr : &ring;
   options.connections_max = 2;
   options.buffers_max = 4;
   options.secrets_max = 8;
@@ -67,10 +65,10 @@ std::string Play(const uint8_t* data, size_t size, bool bytewise) {
   TlsConnection* const connection = core.Open();
   Sink sink(bytewise ? 7 : SIZE_MAX);
   StreamContext at;
-  for (size_t i = 0; i + 3 <= size;) {
+  for (size_t i = 0; i + 3 <= data.size();) {
     const uint8_t command = data[i];
-    const size_t length = std::min<size_t>(LoadBe16(data + i + 1), size - i - 3);
-    const Bytes bytes(data + i + 3, length);
+    const size_t length = std::min<size_t>(LoadBe16(&data[i + 1]), data.size() - i - 3);
+    const Bytes bytes = data.subspan(i + 3, length);
     i += 3 + length;
     const bool from_client = (command & 1) == 0;
     switch (command >> 1 & 7) {
@@ -108,8 +106,9 @@ std::string Play(const uint8_t* data, size_t size, bool bytewise) {
 }  // namespace
 }  // namespace stillwatch::dataplane
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+std::string stillwatch::fuzz::Play(Bytes input) {
   using namespace stillwatch::dataplane;
-  Require(Play(data, size, false) == Play(data, size, true));
-  return 0;
+  const std::string whole = PlayTls(input, false);
+  Require(whole == PlayTls(input, true));
+  return whole;
 }

@@ -46,7 +46,7 @@ bool DaemonProcess::Start(const std::string& config, std::vector<std::string> mo
     const testing::Ran status = Ctl({"--json", "status"});
     answers = status.exit == 0 && json::parse(status.output, nullptr, false).value("pid", 0) == pid_;
     return answers || ended.si_pid != 0;
-  });
+  }, std::chrono::minutes(3));  // a start takes a second of processor time, which a busy machine may not have for half a minute
   return answers;
 }
 

@@ -7,23 +7,14 @@
 #include <algorithm>
 #include <regex>
 
-#include "tests/tools/program.h"
+#include "tests/tools/stillwatch/replay_suite.h"
 
 namespace stillwatch {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::BinPath;
 using testing::Ran;
 using testing::ReadAll;
-using testing::RunProgram;
-
-const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml";
-
-Ran Replay(const std::string& out, std::vector<std::string> words) {
-  words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--out", out});
-  return RunProgram(words);
-}
 
 // A topic's file without what must differ: the number that each event gets.
 std::string Records(const std::string& folder, const std::string& topic) {
@@ -31,44 +22,33 @@ std::string Records(const std::string& folder, const std::string& topic) {
   return std::regex_replace(ReadAll(folder + "/" + topic + ".ndjson"), event_id, "");
 }
 
-class ReplayEdgesTest : public ::testing::Test {
+class ReplayEdgesTest : public testing::ReplaySuite {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new testing::TempFolder;
+    ReplaySuite::SetUpTestSuite();
     // A campaign that sweeps templates within hours, and a slow one over ten days.
     Record("t1", {"--scenario", "t1", "--seed", "1"});
     Record("t6", {"--mix", "chat=60,agent=20,t6=1x60", "--days", "10", "--seed", "5"});
   }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-
-  static void Record(const std::string& name, std::vector<std::string> words) {
-    words.insert(words.begin(), {BinPath("stillgen"), "capture", "--out", Path(name + ".pcap")});
-    const Ran made = RunProgram(words);
-    ASSERT_EQ(made.exit, 0) << made.output;
-    const Ran recorded = Replay(Path(name), {"--record-edges", Path(name + ".edges"), Path(name + ".pcap")});
+  static void Record(const std::string& name, const std::vector<std::string>& words) {
+    Make("capture", name + ".pcap", words);
+    const Ran recorded = Replay(name, {"--record-edges", Path(name + ".edges"), Path(name + ".pcap")});
     ASSERT_EQ(recorded.exit, 0) << recorded.output;
   }
-  static std::string Path(const std::string& name) { return *folder_ / name; }
 
   static void ExpectRefused(const std::string& bytes, const std::string& why) {
     std::ofstream(Path("bad.edges"), std::ios::binary | std::ios::trunc) << bytes;
-    const Ran ran = Replay(Path("bad"), {"--edges", Path("bad.edges")});
+    const Ran ran = Replay("bad", {"--edges", Path("bad.edges")});
     EXPECT_EQ(ran.exit, 2) << ran.output;
     EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
     EXPECT_THAT(ran.output, ::testing::StartsWith("stillwatch: " + Path("bad.edges") + ": "));
     EXPECT_THAT(ran.output, HasSubstr(why));
   }
-
-  static testing::TempFolder* folder_;
 };
-testing::TempFolder* ReplayEdgesTest::folder_ = nullptr;
 
 TEST_F(ReplayEdgesTest, TheAssemblerAloneGivesTheSameVerdicts) {
   for (const std::string name : {"t1", "t6"}) {
-    const Ran ran = Replay(Path(name + ".alone"), {"--edges", Path(name + ".edges")});
+    const Ran ran = Replay(name + ".alone", {"--edges", Path(name + ".edges")});
     ASSERT_EQ(ran.exit, 0) << ran.output;
     EXPECT_FALSE(Records(Path(name), "campaign-verdict").empty()) << name << " has nothing to compare";
     for (const std::string topic : {"campaign-verdict", "campaign-state", "enforcement-advice"}) {
@@ -78,7 +58,7 @@ TEST_F(ReplayEdgesTest, TheAssemblerAloneGivesTheSameVerdicts) {
 }
 
 TEST_F(ReplayEdgesTest, RecordingChangesNoRecord) {
-  ASSERT_EQ(Replay(Path("plain"), {Path("t1.pcap")}).exit, 0);
+  ASSERT_EQ(Replay("plain", {Path("t1.pcap")}).exit, 0);
   for (const std::string topic : {"campaign-verdict", "edge", "account-profile", "enforcement-advice"}) {
     EXPECT_TRUE(ReadAll(Path("plain/" + topic + ".ndjson")) == ReadAll(Path("t1/" + topic + ".ndjson"))) << topic;
   }
@@ -88,7 +68,7 @@ TEST_F(ReplayEdgesTest, ARecordingIsPrivateAndSaysWhatItHolds) {
   // Also where the file was there before, open to all.
   std::ofstream(Path("old.edges")) << "x";
   ASSERT_EQ(chmod(Path("old.edges").c_str(), 0644), 0);
-  ASSERT_EQ(Replay(Path("again"), {"--record-edges", Path("old.edges"), Path("t1.pcap")}).exit, 0);
+  ASSERT_EQ(Replay("again", {"--record-edges", Path("old.edges"), Path("t1.pcap")}).exit, 0);
   for (const std::string name : {"t1.edges", "old.edges"}) {
     struct stat status;
     ASSERT_EQ(stat(Path(name).c_str(), &status), 0);
@@ -123,13 +103,13 @@ TEST_F(ReplayEdgesTest, WhatIsCutOrDamagedIsRefused) {
 
 TEST_F(ReplayEdgesTest, OtherMistakesAreSaidInOneLine) {
   const auto expect = [&](const std::vector<std::string>& words, int exit, const std::string& text) {
-    const Ran ran = Replay(Path("never"), words);
+    const Ran ran = Replay("never", words);
     EXPECT_EQ(ran.exit, exit) << ran.output;
     EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
     EXPECT_THAT(ran.output, HasSubstr(text));
   };
   expect({"--edges", "/no/such.edges"}, 2, "/no/such.edges");
-  expect({"--edges", folder_->path()}, 2, "is no file of");
+  expect({"--edges", Path("")}, 2, "is no file of");
   expect({"--edges", Path("t1.edges"), "--set", "privacy.salt=hex:0000000000000001"}, 2, "another privacy.salt");
   expect({"--record-edges", "/no/such/folder/edges", Path("t1.pcap")}, 2, "/no/such/folder/edges");
   expect({"--edges", Path("t1.edges"), Path("t1.pcap")}, 64, "--edges FILE");

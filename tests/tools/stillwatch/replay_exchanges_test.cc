@@ -11,43 +11,25 @@
 
 #include "base/endian.h"
 #include "tests/tools/json_lines.h"
-#include "tests/tools/program.h"
+#include "tests/tools/stillwatch/replay_suite.h"
 
 namespace stillwatch {
 namespace {
 
 using ::testing::HasSubstr;
 using nlohmann::json;
-using testing::BinPath;
 using testing::LinesOf;
 using testing::Ran;
 using testing::ReadAll;
-using testing::RunProgram;
 
-const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml";
-const std::string kAccountKey = "hex:7374696c6c77617463682d6578616d706c65";  // of that file
-
-class ReplayExchangesTest : public ::testing::Test {
+class ReplayExchangesTest : public testing::ReplaySuite {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new testing::TempFolder;
-    const std::vector<std::string> world = {"--scenario", "t1", "--split", "dev", "--seed", "1", "--hours", "6"};
-    const auto make = [&](std::vector<std::string> words) {
-      words.insert(words.end(), world.begin(), world.end());
-      const Ran ran = RunProgram(words);
-      ASSERT_EQ(ran.exit, 0) << ran.output;
-    };
-    make({BinPath("stillgen"), "capture", "--out", Path("made.pcap")});
-    make({BinPath("stillgen"), "record", "--out", Path("made.exchanges"), "--account-key", kAccountKey});
-  }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string Path(const std::string& name) { return *folder_ / name; }
-  static Ran Replay(const std::string& out, std::vector<std::string> words) {
-    words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--out", Path(out)});
-    return RunProgram(words);
+    ReplaySuite::SetUpTestSuite();
+    std::vector<std::string> world = {"--scenario", "t1", "--split", "dev", "--seed", "1", "--hours", "6"};
+    Make("capture", "made.pcap", world);
+    world.insert(world.end(), {"--account-key", testing::kReplayAccountKey});
+    Make("record", "made.exchanges", world);
   }
   // The first `records` exchanges, and those that follow, as two whole files; numbers go on.
   static void Split(uint64_t records) {
@@ -64,10 +46,7 @@ class ReplayExchangesTest : public ::testing::Test {
     std::ofstream(Path("second.exchanges"), std::ios::binary)
         << head + bytes.substr(at, bytes.size() - 16 - at) + end(all - records);
   }
-
-  static testing::TempFolder* folder_;
 };
-testing::TempFolder* ReplayExchangesTest::folder_ = nullptr;
 
 TEST_F(ReplayExchangesTest, TheSameFilesEachTimeWholeOrInTwo) {
   const std::string file = Path("made.exchanges");
@@ -184,7 +163,7 @@ TEST_F(ReplayExchangesTest, WhatIsNotWholeOrNotThisBoxsIsRefusedInOneLine) {
   refused({made("older", older)}, "another version");
   refused({made("foreign", "no file of ours, and longer than a head of any kind")}, "foreign");
   refused({file, Path("made.pcap")}, "replay them apart");
-  refused({"--keylog", kConfig, file}, "--keylog is for captures");
+  refused({"--keylog", testing::kReplayConfig, file}, "--keylog is for captures");
   Split(2000);
   refused({Path("second.exchanges"), Path("first.exchanges")}, "give files in order of time");
 }

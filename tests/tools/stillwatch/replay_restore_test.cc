@@ -6,18 +6,15 @@
 #include <algorithm>
 
 #include "base/endian.h"
-#include "tests/tools/program.h"
+#include "tests/tools/stillwatch/replay_suite.h"
 
 namespace stillwatch {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::BinPath;
 using testing::Ran;
 using testing::ReadAll;
-using testing::RunProgram;
 
-const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml";
 constexpr size_t kFileHead = 24, kRecordHead = 16;
 
 struct Packet {
@@ -42,13 +39,12 @@ std::vector<Packet> PacketsOf(const std::string& capture) {
   return packets;
 }
 
-class ReplayRestoreTest : public ::testing::Test {
+class ReplayRestoreTest : public testing::ReplaySuite {
  protected:
   // Connections that are open at the cut are left out of all three captures: what is not read to its end is no exchange.
   static void SetUpTestSuite() {
-    folder_ = new testing::TempFolder;
-    const Ran made = RunProgram({BinPath("stillgen"), "capture", "--out", Path("made.pcap"), "--scenario", "t1", "--seed", "1"});
-    ASSERT_EQ(made.exit, 0) << made.output;
+    ReplaySuite::SetUpTestSuite();
+    Make("capture", "made.pcap", {"--scenario", "t1", "--seed", "1"});
     const std::string bytes = ReadAll(Path("made.pcap"));
     const std::vector<Packet> packets = PacketsOf(bytes);
     ASSERT_FALSE(packets.empty());
@@ -66,19 +62,7 @@ class ReplayRestoreTest : public ::testing::Test {
     std::ofstream(Path("whole.pcap"), std::ios::binary) << whole;
     ASSERT_GT(second.size(), whole.size() / 10);
   }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string Path(const std::string& name) { return *folder_ / name; }
-  static Ran Replay(const std::string& out, std::vector<std::string> words) {
-    words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--out", Path(out)});
-    return RunProgram(words);
-  }
-
-  static testing::TempFolder* folder_;
 };
-testing::TempFolder* ReplayRestoreTest::folder_ = nullptr;
 
 TEST_F(ReplayRestoreTest, TwoHalvesAreOneReplay) {
   const Ran whole = Replay("whole", {Path("whole.pcap")});

@@ -9,51 +9,38 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/json_lines.h"
-#include "tests/tools/program.h"
+#include "tests/tools/stillwatch/replay_suite.h"
 
 namespace stillwatch {
 namespace {
 
 using ::testing::HasSubstr;
 using nlohmann::json;
-using testing::BinPath;
 using testing::LinesOf;
 using testing::Ran;
 using testing::ReadAll;
-using testing::RunProgram;
 
-const std::string kConfig = STILLWATCH_SOURCE_DIR "/config/examples/replay.toml";
-const std::string kAccountKey = "hex:7374696c6c77617463682d6578616d706c65";  // of that file
 const std::string kPair = "hex:00112233445566778899aabbccddeeff";
 const std::string kSaltB = "hex:bbbbbbbbbbbbbbbb";
 
-class ReplayShareTest : public ::testing::Test {
+class ReplayShareTest : public testing::ReplaySuite {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new testing::TempFolder;
-    const auto make = [&](std::vector<std::string> words) {
-      words.insert(words.end(), {"--scenario", "t1", "--split", "dev", "--seed", "1", "--hours", "6"});
-      const Ran ran = RunProgram(words);
-      ASSERT_EQ(ran.exit, 0) << ran.output;
-    };
-    make({BinPath("stillgen"), "capture", "--out", Path("a.pcap")});
-    make({BinPath("stillgen"), "record", "--out", Path("b.exchanges"), "--account-key", kAccountKey, "--salt", kSaltB, "--partner-key", kPair});
-    const Ran ran = RunProgram({BinPath("stillwatch"), "replay", "--config", kConfig, "--set", "privacy.salt=hex:aaaaaaaaaaaaaaaa", "--set",
-                                "sharing.partners=[\"b " + kPair + "\"]", "--out", Path("a"), "--export", Path("bundles"), Path("a.pcap")});
+    ReplaySuite::SetUpTestSuite();
+    std::vector<std::string> world = {"--scenario", "t1", "--split", "dev", "--seed", "1", "--hours", "6"};
+    Make("capture", "a.pcap", world);
+    world.insert(world.end(), {"--account-key", testing::kReplayAccountKey, "--salt", kSaltB, "--partner-key", kPair});
+    Make("record", "b.exchanges", world);
+    const Ran ran = Replay("a", {"--set", "privacy.salt=hex:aaaaaaaaaaaaaaaa", "--set", "sharing.partners=[\"b " + kPair + "\"]", "--export",
+                                 Path("bundles"), Path("a.pcap")});
     ASSERT_EQ(ran.exit, 0) << ran.output;
     for (const auto& file : std::filesystem::directory_iterator(Path("bundles"))) bundle_ = file.path();
     ASSERT_FALSE(bundle_.empty()) << ran.output;
   }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string Path(const std::string& name) { return *folder_ / name; }
   static Ran ReplayB(const std::string& out, std::vector<std::string> words, const std::string& key = kPair) {
-    words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--set", "privacy.salt=" + kSaltB, "--set",
-                                 "sharing.partners=[\"a " + key + "\"]", "--out", Path(out)});
+    words.insert(words.begin(), {"--set", "privacy.salt=" + kSaltB, "--set", "sharing.partners=[\"a " + key + "\"]"});
     words.push_back(Path("b.exchanges"));
-    return RunProgram(words);
+    return Replay(out, words);
   }
   // The bundle with one text in the place of another.
   static std::string Changed(const std::string& from, const std::string& to) {
@@ -65,10 +52,8 @@ class ReplayShareTest : public ::testing::Test {
     return Path("changed.json");
   }
 
-  static testing::TempFolder* folder_;
   static std::string bundle_;
 };
-testing::TempFolder* ReplayShareTest::folder_ = nullptr;
 std::string ReplayShareTest::bundle_;
 
 TEST_F(ReplayShareTest, TheOtherBoxObservesItBeforeItFindsItByItself) {
