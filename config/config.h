@@ -43,6 +43,7 @@ struct Config {
     std::vector<std::string> interest_udp_ports;
     bool overload_bypass;
     bool traffic_control;
+    int64_t passed_flows_max;
   } fail_open;
   struct {
     int64_t flows_max, fronts_max, idle_timeout_s, syn_timeout_s;

@@ -1,4 +1,6 @@
 // Bytes to protocols: what is contiguous goes on to the flow's decoder, a step's budget at a time.
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -30,9 +32,28 @@ LookResult FlowWorker::Pump() {
     CloseFlow(flow, HttpEnd::kFlowEnded);
   } else if (OverButForAcks(*flow)) {
     ArmBy(flow, NextDeadline(*flow));
+  } else if (options_.pass_uninteresting && MayPass(*flow) &&
+             output_->OnUninteresting(EndsOf(flow->key, flow->address_length, IPPROTO_TCP), now_ns_)) {
+    Count(FlowCounter::kPassed);
+    CloseFlow(flow, HttpEnd::kFlowEnded);
   }
   work_.flow = nullptr;
   return LookResult::kDone;
+}
+
+// Whatever the flow still carries, this worker would look for nothing in it.
+bool FlowWorker::NothingWillCome(const Flow& flow) const {
+  if (MutantIs("flow.passed_too_soon")) return flow.protocol != Protocol::kUndecided || flow.over_tls;
+  if (flow.over_tls) return false;
+  if (flow.protocol == Protocol::kOther) return flow.sniffs >= kSniffsInsideMax;
+  return flow.http != nullptr && flow.http->nothing_follows();
+}
+
+bool FlowWorker::MayPass(const Flow& flow) const {
+  // Its end would not be seen, and requests behind a terminator are joined with connections that are open.
+  const bool is_front = flow.told && options_.trust_proxy_header;
+  const bool ends = flow.reset_ns != 0 || flow.restart_pending || flow.direction[0].fin_seen || flow.direction[1].fin_seen;
+  return !is_front && !ends && (!flow.tunnelled || MutantIs("flow.tunnels_passed")) && now_ns_ - flow.syn_ns >= kPassAgeNs && NothingWillCome(flow);
 }
 
 // Places what is left of the packet's payload. True when there may be something to deliver now.

@@ -60,6 +60,7 @@ struct alignas(64) Flow {
   bool http_client_first : 1 = true;  // of kHttp2Joined: the side that was recognised
   HttpVersion http_version : 2 = HttpVersion::kHttp1;  // to make a parser of
   bool told : 1 = false;        // by a ConnectionNote
+  bool tunnelled : 1 = false;   // some of it came in a tunnel
   bool mid_stream : 1 = false;  // its first bytes were not seen: the protocol is looked for at later segments too
   uint8_t address_length = 0;
   uint64_t hash = 0;
