@@ -21,6 +21,7 @@ struct Config {
     int64_t queues, descriptors, mbufs, mtu;
     std::string idle;    // "sleep", "poll"
     bool ignore_checksums;
+    bool accept_altered_frames;
     bool link_loss_forwarding;
     int64_t duplicate_window_ms;
   } ports;

@@ -46,6 +46,7 @@ const Key kSchema[] = {
     INT("ports.mtu", ports.mtu, "1500", "bytes", 576, 9216, kRestart, "Largest IP packet on both ports; refused when the driver cannot carry it whole."),
     TEXT("ports.idle", ports.idle, R"("sleep")", kIdle, kRestart, "sleep: rest a little after empty polls. poll: never sleep (dedicated cores)."),
     BOOL("ports.ignore_checksums", ports.ignore_checksums, "false", kRestart, "Look at packets whose TCP or IP checksum is wrong (captures taken on the sending host)."),
+    BOOL("ports.accept_altered_frames", ports.accept_altered_frames, "false", kRestart, "Inline with ports.driver = \"af_packet\" and without fail_open.traffic_control 802.1ad tags (QinQ) leave as 802.1Q and IPv4 fragments as whole datagrams, and without the process the link is cut. false: run and doctor refuse it. true: it is taken as it is."),
     BOOL("ports.link_loss_forwarding", ports.link_loss_forwarding, "false", kHot, "Inline: when one port loses its link, set the other down until it is back, so that the devices behind both see it."),
     INT("ports.duplicate_window_ms", ports.duplicate_window_ms, "10", "ms", 0, 1000, kRestart, "Mirror: a second copy of a packet that comes within this time of the first, by either port, is not looked at (time to live, MAC addresses and VLAN tags may differ); 0: every copy is looked at. Inline forwards and looks at everything."),
 

@@ -197,6 +197,7 @@ Status FailOpen::Reattach(size_t port) {
 Status FailOpen::Adopt() {
   maps_->shared = PinnedShared(bpffs_);
   adopted_ = !maps_->shared.empty();
+  if (adopted_ && MutantIs("passed.outlives_the_process")) maps_->shared[kPassedMap] = OpenPin(PinOf(bpffs_, kPassedMap));
   if (!adopted_) return {};
   if (Status s = MapControl(); !s.ok()) return s;
   if (!AnotherHeartBeats(control_)) return {};
@@ -216,7 +217,7 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
     reuse[name] = fd.get();
     pinned[name] = std::move(fd);
   }
-  Result<LoadedProgramme> loaded = LoadProgramme(hook, reuse, std::max(options.passed_flows_max, 1u));
+  Result<LoadedProgramme> loaded = LoadProgramme(hook, reuse, MutantIs("passed.unbounded") ? 1u << 20 : std::max(options.passed_flows_max, 1u));
   if (!loaded.ok()) return loaded.error();
   LoadedProgramme& programme = loaded.value();
   for (const char* name : PortMaps(hook)) {
@@ -383,6 +384,7 @@ bool FailOpen::Pass(const FlowEnds& ends, int64_t looked_ns) {
   sw_passed_flow flow{};
   // What was received at looked_ns may have waited for it as long as the process may stand still.
   flow.judged_ns = static_cast<uint64_t>(std::max<int64_t>(looked_ns - static_cast<int64_t>(Load(&control_->timeout_ns)) - kSlackNs, 1));
+  if (MutantIs("passed.whatever_began")) flow.judged_ns = UINT64_MAX;
   // One that is there stays: one of its directions may have moved.
   const int passed_map = maps_->shared[kPassedMap].get();
   return bpf_map_update_elem(passed_map, &key, &flow, BPF_NOEXIST) == 0 || errno == EEXIST;

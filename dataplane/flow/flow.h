@@ -89,6 +89,7 @@ struct alignas(64) Flow {
   uint32_t rtt_us = 0;
   int64_t restart_ns = 0;
   int64_t syn_ns = 0, syn_ack_ns = 0;
+  int64_t passed_ns = 0;        // when the kernel was asked to keep it; 0: never
   uint64_t tcp_hash = 0;
   uint64_t exchanges_done = 0;  // transactions when the parser was given back
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted

@@ -59,7 +59,7 @@ enum class FlowCounter {
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes
   kRecords,           // flow records written
   kRecordPoolEmpty,   // flow steps not noted because too many flows hold a record
-  kPassed,            // TCP flows of no interest that the kernel was asked to keep; bypass.passed has their frames
+  kPassed,            // times that the kernel was asked to keep a TCP flow of no interest; bypass.passed has the frames
   kCount
 };
 inline constexpr CounterNames<FlowCounter> kFlowCounterNames{

@@ -11,8 +11,8 @@
 //     blind us. FIN: acted on when acknowledged, or when acknowledgements are not seen.
 //   SYN on a living flow: a new flow begins when the connection follows it (RFC 5961, section 4: the peers
 //     would answer it with a challenge).
-//   Of no interest (where pass_uninteresting asks for it): a connection in which this worker looks for nothing any more, a second
-//     old and without tunnels. It is told and closed here.
+//   Of no interest (where pass_uninteresting asks for it): a connection in which this worker looks for nothing any more, seen
+//     from its SYN, a second old and without tunnels. It is told; while it goes on here all the same, again every 10 s.
 //   PROXY header: at a connection's start only, on any port; the bytes behind it are looked at as if they were first.
 //   No SYN seen: the client is the side whose first payload is an HTTP request, else the one with the higher
 //     port; HTTP is looked for at the first 32 segments' starts.

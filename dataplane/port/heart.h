@@ -76,6 +76,7 @@ class Heart {
     last.emptied_ns = began_ns;
     int64_t oldest_ns = last.drained_ns.load(std::memory_order_relaxed);
     for (size_t i = 0; i < forwarders_; ++i) oldest_ns = std::min(oldest_ns, last_[i].drained_ns.load(std::memory_order_relaxed));
+    if (MutantIs("drained_before_it_is")) oldest_ns = INT64_MAX;
     __atomic_store_n(drained_ns_, static_cast<uint64_t>(oldest_ns), __ATOMIC_RELEASE);
   }
 

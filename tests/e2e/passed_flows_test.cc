@@ -20,10 +20,13 @@ namespace {
 using dataplane::BypassCounter;
 using dataplane::FailOpen;
 
+constexpr int kPatientMs = 200;  // what the kernel makes of single frames is asked, and not how long it waits for a heart
+
 class PassedFlowsTest : public InlineLabTest, public ::testing::WithParamInterface<bool> {
  protected:
-  bool Start(size_t flows) {
-    std::vector<std::string> words{"--pass", std::to_string(flows)};
+  // A flow moves after a silence of a quarter to three eighths of the heart's timeout.
+  bool Start(size_t flows, int timeout_ms = kTimeoutMs) {
+    std::vector<std::string> words{"--pass", std::to_string(flows), "--timeout-ms", std::to_string(timeout_ms)};
     if (GetParam()) words.push_back("--tc");
     if (!process_->Start(Inline(words))) return false;
     auto kernel = FailOpen::Open(bpffs_);
@@ -73,6 +76,19 @@ class PassedFlowsTest : public InlineLabTest, public ::testing::WithParamInterfa
     const uint64_t before = Count(BypassCounter::kPassed);
     return Await([&] { return Count(BypassCounter::kPassed) >= before + more; });
   }
+  // Traffic made by `make`, once the kernel has sent on 500 frames of it by itself; null: it does not. What begins while a starved
+  // process is bypassed is never passed: then anew.
+  template <typename Make>
+  auto Moved(Make make) -> decltype(make()) {
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      const uint64_t before = Count(BypassCounter::kPassed), stale = Count(BypassCounter::kHeartStale);
+      auto traffic = make();
+      for (int i = 0; i < 1'500 && Count(BypassCounter::kPassed) < before + 500; ++i) SleepMs(10);
+      if (Count(BypassCounter::kPassed) >= before + 500) return traffic;
+      if (Count(BypassCounter::kHeartStale) == stale) break;
+    }
+    return nullptr;
+  }
 
   std::unique_ptr<FailOpen> kernel_;
 };
@@ -84,7 +100,7 @@ std::string FlowFrame(uint16_t port, uint32_t number, uint8_t flags = 0x10) {
     for (int i = 0; i < bytes; ++i) frame[at + static_cast<size_t>(i)] = static_cast<char>(value >> 8 * (bytes - 1 - i));
   };
   put(34, port, 2);
-  put(38, 1 + number * 64, 4);
+  put(38, flags == 2 ? 0 : 1 + number * 64, 4);
   put(47, flags, 1);
   put(54, port, 2);
   put(56, number, 4);
@@ -106,13 +122,13 @@ Place PlaceOf(const std::string& frame) {
 TEST_P(PassedFlowsTest, AConnectionMovesToTheKernelByteByByte) {
   ASSERT_TRUE(Start(1'024));
   const uint64_t received = Received(), decided = Decided();
-  TcpLoad load(*lab_, 15);
+  const auto load = Moved([&] { return std::make_unique<TcpLoad>(*lab_, 15); });
+  ASSERT_NE(load, nullptr) << "a connection of no interest stays with the process";
   // The data, and the acknowledgements of the other way.
-  ASSERT_TRUE(Passes(500));
-  const uint64_t to_process = Count(BypassCounter::kToProcess), at = load.received();
-  ASSERT_TRUE(Await([&] { return load.received() > at + 1'000'000; }));
+  const uint64_t to_process = Count(BypassCounter::kToProcess), at = load->received();
+  ASSERT_TRUE(Await([&] { return load->received() > at + 1'000'000; }));
   EXPECT_LT(Count(BypassCounter::kToProcess) - to_process, 20u) << "frames still go through the process";
-  EXPECT_EQ(load.Finish(), "");
+  EXPECT_EQ(load->Finish(), "");
   EXPECT_EQ(TcpResets(lab_->client) + TcpResets(lab_->server), 0u);
   // Every frame that came in is counted once, wherever it went.
   EXPECT_TRUE(Await([&] { return Received() - received == Decided() - decided; })) << Received() - received << " and " << Decided() - decided;
@@ -123,16 +139,14 @@ TEST_P(PassedFlowsTest, AConnectionMovesToTheKernelByteByByte) {
 }
 
 TEST_P(PassedFlowsTest, NoFrameIsLostOrOvertakenWhenAFlowMovesAndWhenTheProcessIsKilled) {
-  uint64_t moved = 0;
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 2; ++round) {
     ASSERT_TRUE(Start(1'024));
-    Probe probe(*lab_, 16, Probe::Way::kToServer, Probe::Sequence::kAdvances, 12);
-    ASSERT_TRUE(Passes(500)) << "a flow of no interest stays with the process";
-    ++moved;
+    const auto probe = Moved([&] { return std::make_unique<Probe>(*lab_, 16, Probe::Way::kToServer, Probe::Sequence::kAdvances, 12); });
+    ASSERT_NE(probe, nullptr) << "a flow of no interest stays with the process";
     const uint64_t stale = Count(BypassCounter::kHeartStale);
     process_->Kill();
     ASSERT_TRUE(Passes(500)) << "a passed flow stopped with the process";
-    const ProbeResult seen = probe.Finish();
+    const ProbeResult seen = probe->Finish();
     std::printf("MEASURED %s: passed flow, kill -9: %lu frames, lost %lu, reordered %lu, doubled %lu\n", GetParam() ? "traffic control" : "XDP",
                 seen.sent, seen.lost, seen.reordered, seen.doubled);
     EXPECT_EQ(seen.lost, 0u);
@@ -140,29 +154,26 @@ TEST_P(PassedFlowsTest, NoFrameIsLostOrOvertakenWhenAFlowMovesAndWhenTheProcessI
     EXPECT_EQ(seen.doubled, 0u);
     EXPECT_EQ(Count(BypassCounter::kHeartStale), stale);
   }
-  EXPECT_EQ(moved, 3u);
 }
 
-// What a process found is not the next one's.
-TEST_P(PassedFlowsTest, AProcessThatStartsLooksAtEveryFlowAgain) {
+// What a process found is not the next one's: it gets every flow.
+TEST_P(PassedFlowsTest, AProcessThatStartsIsGivenEveryFlow) {
   ASSERT_TRUE(Start(1'024));
-  Probe probe(*lab_, 4, Probe::Way::kToServer, Probe::Sequence::kAdvances, 30);
-  ASSERT_TRUE(Passes(100));
+  const auto probe = Moved([&] { return std::make_unique<Probe>(*lab_, 8, Probe::Way::kToServer, Probe::Sequence::kAdvances, 30); });
+  ASSERT_NE(probe, nullptr);
   process_->Kill();
   ASSERT_TRUE(Start(1'024));
   EXPECT_EQ(process_->line(), "ready adopted");
-  EXPECT_LE(Entries(), 1u);
-  ASSERT_TRUE(Passes(100));
-  const ProbeResult seen = probe.Finish();
-  EXPECT_EQ(seen.lost, 0u);
-  EXPECT_EQ(seen.reordered, 0u);
+  EXPECT_EQ(Entries(), 0u);
+  const uint64_t to_process = Count(BypassCounter::kToProcess), passed = Count(BypassCounter::kPassed);
+  EXPECT_TRUE(Await([&] { return Count(BypassCounter::kToProcess) >= to_process + 200; }));
+  EXPECT_EQ(Count(BypassCounter::kPassed), passed);
+  EXPECT_EQ(probe->Finish().doubled, 0u);
   EXPECT_EQ(process_->Stop(), 0);
-  EXPECT_EQ(process_->Counter("flow.passed"), 1u);
-  EXPECT_GT(process_->Counter("forward.sent_b"), 64u);
 }
 
 TEST_P(PassedFlowsTest, ASynBringsAFlowBack) {
-  ASSERT_TRUE(Start(1'024));
+  ASSERT_TRUE(Start(1'024, kPatientMs));
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
   uint32_t number = 0;
   const auto send = [&](uint8_t flags = 0x10) {
@@ -172,9 +183,11 @@ TEST_P(PassedFlowsTest, ASynBringsAFlowBack) {
     do got = server.Receive(2'000);
     while (!got.empty() && got != frame);
     EXPECT_EQ(got, frame);
-    SleepMs(20);
   };
-  for (int i = 0; i < 400 && Count(BypassCounter::kPassed) == 0; ++i) send();
+  send(0x02);
+  for (number = 0; number < 64;) send();
+  SleepMs(1'000);
+  for (int i = 0; i < 100 && Count(BypassCounter::kPassed) == 0; ++i, SleepMs(kPatientMs / 2)) send();
   ASSERT_EQ(Count(BypassCounter::kPassed), 1u);
   send();
   EXPECT_EQ(Count(BypassCounter::kPassed), 2u);
@@ -189,7 +202,7 @@ TEST_P(PassedFlowsTest, ASynBringsAFlowBack) {
 
 // The kernel hears of a flow a little after it was judged: a connection that began between the same ends meanwhile is another one.
 TEST_P(PassedFlowsTest, WhatBeganMeanwhileIsNotPassed) {
-  ASSERT_TRUE(Start(1'024));
+  ASSERT_TRUE(Start(1'024, kPatientMs));
   RawSocket client(lab_->client, "c0");
   dataplane::FlowEnds ends;
   const uint8_t source[] = {10, 77, 0, 1}, destination[] = {10, 77, 0, 99};
@@ -203,7 +216,7 @@ TEST_P(PassedFlowsTest, WhatBeganMeanwhileIsNotPassed) {
     const uint64_t decided = Decided();
     ASSERT_TRUE(client.Send(FlowFrame(ends.source_port, 0, flags)));
     ASSERT_TRUE(Await([&] { return Decided() > decided; }));
-    SleepMs(30);
+    SleepMs(kPatientMs / 2);
   };
   // Judged before the SYN, then after it.
   for (const bool before : {true, false}) {
@@ -228,11 +241,16 @@ TEST_P(PassedFlowsTest, WhatBeganMeanwhileIsNotPassed) {
 
 // More flows than places: what has none goes through the process, and nothing is lost or overtaken.
 TEST_P(PassedFlowsTest, TheMapIsBounded) {
-  constexpr size_t kPlaces = 64, kFlows = 400, kRounds = 100;
+  constexpr size_t kPlaces = 64, kFlows = 400, kRounds = 200;
   ASSERT_TRUE(Start(kPlaces));
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
   std::map<uint16_t, uint32_t> next;
   size_t arrived = 0;
+  for (size_t flow = 0; flow < kFlows; ++flow) {
+    std::string syn = FlowFrame(static_cast<uint16_t>(20'000 + flow), 0, 0x02);
+    syn[60] = 's';  // not one of those that are counted
+    ASSERT_TRUE(client.Send(syn));
+  }
   const auto receive = [&](int wait_ms) {
     for (std::string frame; !(frame = server.Receive(wait_ms)).empty();) {
       if (frame.size() != 54 + 64 || frame[60] != 'u') continue;
@@ -258,7 +276,7 @@ TEST_P(PassedFlowsTest, TheMapIsBounded) {
   EXPECT_LE(Entries(), kPlaces);
   EXPECT_GT(Count(BypassCounter::kPassed), 0u);
   EXPECT_EQ(process_->Stop(), 0);
-  EXPECT_GE(process_->Counter("flow.passed"), kFlows);
+  EXPECT_GT(process_->Counter("flow.passed"), kPlaces);
   std::printf("MEASURED %s: %zu flows on %zu places: %lu frames passed, %lu through the process\n", GetParam() ? "traffic control" : "XDP", kFlows,
               kPlaces, process_->Counter("bypass.passed"), process_->Counter("bypass.to_process"));
 }

@@ -26,7 +26,7 @@ int64_t NowNs(clockid_t clock = CLOCK_MONOTONIC) {
 std::string Be16(uint16_t v) { return {static_cast<char>(v >> 8), static_cast<char>(v)}; }
 
 constexpr char kMark[] = "stillwatch-probe";
-constexpr size_t kSequenceAt = 14 + 20 + 4, kPayloadAt = 14 + 20 + 20;  // of an untagged frame
+constexpr size_t kSequenceAt = 14 + 20 + 4, kFlagsAt = 14 + 20 + 13, kPayloadAt = 14 + 20 + 20;  // of an untagged frame
 
 }  // namespace
 
@@ -122,6 +122,12 @@ Probe::~Probe() {
 void Probe::Send(int frames_a_round, Sequence sequence, int round_ms) {
   std::string frame = TcpFrame(kPort, kMark + std::string(8 + 160, '\0'));
   const size_t at = frame.size() - 168;
+  if (sequence == Sequence::kAdvances) {
+    std::string syn = TcpFrame(kPort, "");
+    std::memset(syn.data() + kSequenceAt, 0, 4);
+    syn[kFlagsAt] = 2;
+    out_.Send(syn);
+  }
   begin_ns_ = NowNs();
   while (!stop_) {
     const int64_t round_ns = NowNs();

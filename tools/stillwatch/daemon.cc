@@ -163,7 +163,7 @@ Status Daemon::OpenPorts() {
     options.port_b = config_.ports.b;
     options.forward = forward;
     options.timeout_ns = config_.fail_open.heartbeat_timeout_ms * kNsPerMs;
-    options.passed_flows_max = static_cast<uint32_t>(config_.fail_open.passed_flows_max);
+    options.passed_flows_max = PassesFlows(config_) ? static_cast<uint32_t>(config_.fail_open.passed_flows_max) : 0;
     Result<std::unique_ptr<dataplane::FailOpen>> installed = dataplane::FailOpen::Install(options);
     if (!installed.ok()) return installed.error();
     fail_open_ = std::move(installed).value();
@@ -208,9 +208,7 @@ Status Daemon::StartThreads() {
   dataplane::LlmOptions llm = LlmOptionsOf(config_, secrets_);
   llm.generation = &generation_;
   dataplane::WorkerOptions worker = WorkerOptionsOf(config_, secrets_);
-  // Where networks with the same addresses lie side by side a connection's ends do not say which one it is.
-  worker.pass_uninteresting = fail_open_ != nullptr && config_.ports.mode == "inline" && config_.fail_open.passed_flows_max != 0 &&
-                              config_.flow.tunnel_classes.empty();
+  worker.pass_uninteresting = PassesFlows(config_);
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_->ports(),
       DecoderFactory(worker, llm, keys_.get(), CopiesWindowNs(config_)), &clock_);
