@@ -21,6 +21,7 @@ struct Config {
     int64_t queues, descriptors, mbufs, mtu;
     std::string idle;    // "sleep", "poll"
     bool ignore_checksums;
+    bool accept_altered_frames;
     bool link_loss_forwarding;
     int64_t duplicate_window_ms;
   } ports;
@@ -43,6 +44,7 @@ struct Config {
     std::vector<std::string> interest_udp_ports;
     bool overload_bypass;
     bool traffic_control;
+    int64_t passed_flows_max;
   } fail_open;
   struct {
     int64_t flows_max, fronts_max, idle_timeout_s, syn_timeout_s;

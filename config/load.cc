@@ -332,6 +332,13 @@ std::vector<Problem> LiveProblems(const Config& config) {
   if (!config.ports.a.empty() && config.ports.a == config.ports.b) {
     problems.push_back({"ports.b", "is the same as ports.a", "name two different ports"});
   }
+  if (config.ports.mode == "inline" && config.ports.driver == "af_packet" && !config.fail_open.traffic_control &&
+      !config.ports.accept_altered_frames) {
+    problems.push_back({"ports.driver",
+                        "\"af_packet\" alone alters frames: 802.1ad tags (QinQ) leave as 802.1Q, IPv4 fragments as whole datagrams",
+                        "set fail_open.traffic_control = true, or ports.driver = \"af_xdp\" where the interfaces carry XDP; "
+                        "ports.accept_altered_frames = true takes it as it is"});
+  }
   CheckSecret("privacy.account_key", config.privacy.account_key, kAccountKeyBytesMin, &problems);
   CheckSecret("privacy.salt", config.privacy.salt, kSaltBytesMin, &problems);
   for (const std::string& uid : config.tls.keylog_uids) {

@@ -46,6 +46,7 @@ const Key kSchema[] = {
     INT("ports.mtu", ports.mtu, "1500", "bytes", 576, 9216, kRestart, "Largest IP packet on both ports; refused when the driver cannot carry it whole."),
     TEXT("ports.idle", ports.idle, R"("sleep")", kIdle, kRestart, "sleep: rest a little after empty polls. poll: never sleep (dedicated cores)."),
     BOOL("ports.ignore_checksums", ports.ignore_checksums, "false", kRestart, "Look at packets whose TCP or IP checksum is wrong (captures taken on the sending host)."),
+    BOOL("ports.accept_altered_frames", ports.accept_altered_frames, "false", kRestart, "Inline with ports.driver = \"af_packet\" and without fail_open.traffic_control 802.1ad tags (QinQ) leave as 802.1Q and IPv4 fragments as whole datagrams, and without the process the link is cut. false: run and doctor refuse it. true: it is taken as it is."),
     BOOL("ports.link_loss_forwarding", ports.link_loss_forwarding, "false", kHot, "Inline: when one port loses its link, set the other down until it is back, so that the devices behind both see it."),
     INT("ports.duplicate_window_ms", ports.duplicate_window_ms, "10", "ms", 0, 1000, kRestart, "Mirror: a second copy of a packet that comes within this time of the first, by either port, is not looked at (time to live, MAC addresses and VLAN tags may differ); 0: every copy is looked at. Inline forwards and looks at everything."),
 
@@ -65,6 +66,7 @@ const Key kSchema[] = {
     {"fail_open.interest_udp_ports", FIELD(fail_open.interest_udp_ports), R"(["443", "2152", "3544", "4754", "4789", "5072", "6081"])", "", 0, 0, kAny, kHot, "UDP from or to these ports leaves the kernel: QUIC's hellos, and the tunnels that are opened (GTP-U, Teredo, GRE, VXLAN, AYIYA, Geneve). Empty: no UDP. Other tunnels (GRE, IP in IP, MPLS, PPPoE, PBB) always do."},
     BOOL("fail_open.overload_bypass", fail_open.overload_bypass, "true", kHot, "When forwarding or looking cannot keep up, the kernel forwards for 10 s (longer when it comes back) and nothing is looked at."),
     BOOL("fail_open.traffic_control", fail_open.traffic_control, "false", kRestart, "Inline with ports.driver = \"af_packet\": the kernel forwards on traffic control when the process is gone, as it does on XDP with af_xdp. Makes a veth pair for each port. false: without the process the link is cut."),
+    INT("fail_open.passed_flows_max", fail_open.passed_flows_max, "65536", "flows", 0, 4194304, kRestart, "Connections of no interest that the kernel sends on by itself, at most so many at one time: neither HTTP nor TLS, a long last answer that nobody reads, QUIC behind its hello. Those that were quiet longest come back. 0: all of interest_ports leaves the kernel. None are where flow.tunnel_classes is not empty."),
 
     INT("flow.flows_max", flow.flows_max, "262144", "flows in all", 1024, 67108864, kRestart, "Flow table size; when full the least recently used flow is given up, counted."),
     INT("flow.fronts_max", flow.fronts_max, "65536", "connections", 0, 16777216, kRestart, "Connections in front of a TLS terminator that are remembered, so that requests behind it can be joined with them where a box sees both sides; 0: they are not joined."),

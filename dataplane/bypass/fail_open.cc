@@ -1,5 +1,6 @@
 #include "dataplane/bypass/fail_open.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
@@ -7,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -25,6 +27,7 @@ namespace stillwatch::dataplane {
 namespace {
 
 constexpr char kPortLetters[] = {'a', 'b'};
+constexpr int64_t kSlackNs = 100 * kNsPerMs;  // of clocks, and of the kernel's queues
 
 std::string PinOf(const std::string& bpffs, const std::string& name) { return bpffs + "/" + name; }
 std::string PortPin(const std::string& bpffs, size_t port, const std::string& name) {
@@ -152,7 +155,8 @@ Status FailOpen::MapControl() {
   if (control_ == nullptr)
     return Error{bpffs_ + "/control_map: cannot be mapped: " + std::strerror(errno)};
   heart_ = std::make_unique<Heart>(reinterpret_cast<uint64_t*>(&control_->beat_ns),
-                                   reinterpret_cast<const uint64_t*>(&control_->timeout_ns));
+                                   reinterpret_cast<const uint64_t*>(&control_->timeout_ns),
+                                   reinterpret_cast<uint64_t*>(&control_->drained_ns));
   return {};
 }
 
@@ -174,6 +178,7 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Install(const FailOpenOptions& optio
   }
   self->SetTimeout(options.timeout_ns);
   self->SetOverload(0);
+  Store(&self->control_->drained_ns, 0);  // what an earlier process had sent on
   return self;
 }
 
@@ -192,6 +197,7 @@ Status FailOpen::Reattach(size_t port) {
 Status FailOpen::Adopt() {
   maps_->shared = PinnedShared(bpffs_);
   adopted_ = !maps_->shared.empty();
+  if (adopted_ && MutantIs("passed.outlives_the_process")) maps_->shared[kPassedMap] = OpenPin(PinOf(bpffs_, kPassedMap));
   if (!adopted_) return {};
   if (Status s = MapControl(); !s.ok()) return s;
   if (!AnotherHeartBeats(control_)) return {};
@@ -211,7 +217,7 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
     reuse[name] = fd.get();
     pinned[name] = std::move(fd);
   }
-  Result<LoadedProgramme> loaded = LoadProgramme(hook, reuse);
+  Result<LoadedProgramme> loaded = LoadProgramme(hook, reuse, MutantIs("passed.unbounded") ? 1u << 20 : std::max(options.passed_flows_max, 1u));
   if (!loaded.ok()) return loaded.error();
   LoadedProgramme& programme = loaded.value();
   for (const char* name : PortMaps(hook)) {
@@ -227,7 +233,12 @@ Status FailOpen::InstallPort(const FailOpenOptions& options, size_t port) {
     SetTimeout(options.timeout_ns);
     Store(&control_->version, SW_VERSION);
   }
+  if (!maps_->shared.contains(kPassedMap)) {
+    if (Status s = Pin(programme.maps[kPassedMap].get(), PinOf(bpffs_, kPassedMap)); !s.ok()) return s;
+    maps_->shared[kPassedMap] = std::move(programme.maps[kPassedMap]);
+  }
   Store(&control_->mirror, options.forward ? 0 : 1);
+  Store(&control_->passes, options.forward && options.passed_flows_max != 0 ? 1 : 0);
   maps_->counters[port] = std::move(programme.maps[kCounterMap]);
   process_ports_[port] = port == 0 ? options.port_a : options.port_b;
   return options.traffic_control ? AttachTrafficControl(options, port, &programme) : AttachXdp(options, port, &programme);
@@ -280,6 +291,7 @@ Result<std::unique_ptr<FailOpen>> FailOpen::Open(const std::string& bpffs) {
   self->maps_->shared = PinnedShared(bpffs);
   if (self->maps_->shared.empty())
     return Error{bpffs + ": no fail-open programme of this version is pinned there"};
+  self->maps_->shared[kPassedMap] = OpenPin(PinOf(bpffs, kPassedMap));
   self->adopted_ = true;
   for (size_t port = 0; port < 2; ++port)
     self->maps_->counters[port] = OpenPin(PortPin(bpffs, port, "counter_map"));
@@ -300,6 +312,7 @@ Status FailOpen::Uninstall(const std::string& bpffs) {
     for (const char* name : {"link", "xsks_map", "peer_map", "way_map"}) remove(PortPin(bpffs, port, name));
   }
   for (const char* name : kSharedMaps) remove(PinOf(bpffs, name));
+  remove(PinOf(bpffs, kPassedMap));
   if (!failed.empty()) return Error{failed};
   UnmountBpffsIfEmpty(bpffs);
   return {};
@@ -364,6 +377,20 @@ Status FailOpen::SetInterest(const Interest& interest) {
   Store(&control_->match_ports, interest.port_words.empty() ? 0 : 1);
   return {};
 }
+
+bool FailOpen::Pass(const FlowEnds& ends, int64_t looked_ns) {
+  sw_flow_key key;
+  SwFlowKey(ends.source, ends.destination, htons(ends.source_port), htons(ends.destination_port), ends.protocol, &key);
+  sw_passed_flow flow{};
+  // What was received at looked_ns may have waited for it as long as the process may stand still.
+  flow.judged_ns = static_cast<uint64_t>(std::max<int64_t>(looked_ns - static_cast<int64_t>(Load(&control_->timeout_ns)) - kSlackNs, 1));
+  if (MutantIs("passed.whatever_began")) flow.judged_ns = UINT64_MAX;
+  // One that is there stays: one of its directions may have moved.
+  const int passed_map = maps_->shared[kPassedMap].get();
+  return bpf_map_update_elem(passed_map, &key, &flow, BPF_NOEXIST) == 0 || errno == EEXIST;
+}
+
+void FailOpen::ForgetPassed() { Store(&control_->passed_void_ns, static_cast<uint64_t>(SystemClock().MonotonicNs())); }
 
 void FailOpen::RefreshCounters() {
   static_assert(static_cast<size_t>(BypassCounter::kCount) == SW_COUNTERS);

@@ -18,6 +18,7 @@
 #include "base/counters.h"
 #include "base/result.h"
 #include "dataplane/bypass/interest.h"
+#include "dataplane/port/flow_ends.h"
 #include "dataplane/port/heart.h"
 
 namespace stillwatch::dataplane {
@@ -38,12 +39,15 @@ enum class BypassCounter {
   kOverloaded,     // frames sent on by the kernel because the process did not keep up;
                    // look at what `stillctl status` names as overload
   kNoPeer,         // frames dropped because the other port is gone; check ports.a and ports.b
+  kPassed,         // frames sent on by the kernel because workers had found their flow to be of no interest
+  kPassEnded,      // flows (no frames) that came back to the process: something began anew between their ends, or a fragment came
   kCount
 };
 inline constexpr CounterNames<BypassCounter> kBypassCounterNames{
     "bypass.to_process", "bypass.heart_stale",     "bypass.switched_on",
     "bypass.no_socket",  "bypass.not_of_interest", "bypass.not_ip",
-    "bypass.overloaded", "bypass.no_peer"};
+    "bypass.overloaded", "bypass.no_peer",         "bypass.passed",
+    "bypass.pass_ended"};
 
 struct FailOpenOptions {
   bool traffic_control = false;  // the programme runs there, not on XDP; two ports that forward
@@ -52,6 +56,7 @@ struct FailOpenOptions {
   std::string port_b;   // empty: one mirror port
   bool forward = true;  // false: mirror ports; nothing is ever sent
   int64_t timeout_ns = 20'000'000;
+  uint32_t passed_flows_max = 0;  // flows that Pass leaves to the kernel at one time; 0: none
 };
 
 class FailOpen {
@@ -91,6 +96,13 @@ class FailOpen {
 
   // While it is being changed all TCP is of interest.
   Status SetInterest(const Interest& interest);
+
+  // From a quiet moment on the kernel sends the frames of this flow on by itself, both ways, until something begins anew between
+  // its ends or others need the place. `looked_ns` (CLOCK_MONOTONIC): all frames that were received up to then have been looked at,
+  // as far as they are of this flow. Never for what comes in a tunnel. False: not taken. The thread that refreshes the counters.
+  bool Pass(const FlowEnds& ends, int64_t looked_ns);
+  // All flows come back to the process: what is of interest is another question now.
+  void ForgetPassed();
 
   void RefreshCounters();
   const CounterBlock<BypassCounter>& counters() const { return counters_; }

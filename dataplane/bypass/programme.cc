@@ -71,7 +71,7 @@ void Fd::Reset(int fd) {
   fd_ = fd;
 }
 
-Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse) {
+Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse, uint32_t passed_flows_max) {
   libbpf_set_print(KeepWarning);
   libxdp_set_print(Silence);
   last_warning.clear();
@@ -82,6 +82,10 @@ Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int
   const std::unique_ptr<bpf_object, CloseObject> object(
       bpf_object__open_mem(begin, static_cast<size_t>(end - begin), &options));
   if (object == nullptr) return LoadError(errno);
+  if (bpf_map* map = bpf_object__find_map_by_name(object.get(), kPassedMap);
+      map == nullptr || bpf_map__set_max_entries(map, passed_flows_max) != 0) {
+    return LoadError(errno);
+  }
   for (const auto& [name, fd] : reuse) {
     bpf_map* map = bpf_object__find_map_by_name(object.get(), name.c_str());
     if (map == nullptr || bpf_map__reuse_fd(map, fd) != 0) return LoadError(errno);

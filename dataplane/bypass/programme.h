@@ -36,7 +36,8 @@ class Fd {
 enum class Hook { kXdp, kTrafficControl };
 
 // Names of the maps in fail_open_decide.h, and of those of each port.
-inline constexpr const char* kSharedMaps[] = {"control_map", "prefix_map", "port_map", "udp_port_map"};
+inline constexpr const char* kSharedMaps[] = {"control_map", "prefix_map", "port_map", "udp_port_map", "beginning_map"};
+inline constexpr const char* kPassedMap = "passed_map";  // shared, and each process makes its own
 inline constexpr const char* kXdpMaps[] = {"xsks_map", "peer_map"};  // fail_open.bpf.c
 inline constexpr const char* kTrafficControlMaps[] = {"way_map"};    // fail_open_tc.bpf.c
 inline constexpr const char* kCounterMap = "counter_map";
@@ -46,8 +47,8 @@ struct LoadedProgramme {
   std::map<std::string, Fd> maps;        // by name, all of them
 };
 
-// `reuse`: maps that exist already, by name.
-Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse);
+// `reuse`: maps that exist already, by name. `passed_flows_max`: entries of passed_map where it is made, at least 1.
+Result<LoadedProgramme> LoadProgramme(Hook hook, const std::map<std::string, int>& reuse, uint32_t passed_flows_max);
 
 // Runs the programme on frames that come in by `interface`. First in the driver, where that has no
 // XDP in the generic place (*native = false).

@@ -73,16 +73,19 @@ size_t PortQueue::Receive(std::span<Frame> frames) {
   ++polls_;
 
   const size_t sides = devices().list.size();
-  size_t count = 0;
+  size_t count = 0, polled = 0;
   int64_t time_ns = 0;
-  for (size_t i = 0; i < sides && count < frames.size(); ++i) {
-    const size_t side = (first_ + i) % sides;
+  // Without a free buffer a ring gives less than it has.
+  emptied_ = !scarce_;
+  for (; polled < sides && count < frames.size(); ++polled) {
+    const size_t side = (first_ + polled) % sides;
     // What came in by another queue is put before or behind this by its time: an answer is not older than its request.
     if (time_ns == 0 || queues_ != 1) time_ns = clock_->UnixNs();
     count += ReceiveFrom(side, frames.subspan(count), time_ns);
   }
   first_ = (first_ + 1) % sides;
   idle_ = count == 0;
+  if (emptied_ && polled == sides) heart_->Emptied(now_ns, index_);
   lent_ += count;
   return count;
 }
@@ -93,6 +96,7 @@ size_t PortQueue::ReceiveFrom(size_t side, std::span<Frame> frames, int64_t time
   const uint64_t poll_ticks = rte_rdtsc();
   const uint16_t received = rte_eth_rx_burst(devices().list[side]->id(), index_, mbufs, room);
   const uint64_t before_ticks = std::exchange(polled_ticks_[side], rte_rdtsc());
+  if (received == room) emptied_ = false;
   if (received == 0) return 0;
   // Stopped since this round began: what was received is late, like what Flush finds. From here to the sender's
   // system call is a microsecond or two; a process that is stopped just there sends this one burst late.

@@ -52,6 +52,7 @@ class PortQueue final : public Port {
   size_t first_ = 0;  // whose turn it is to be polled first
   bool scarce_ = false;
   bool idle_ = true;
+  bool emptied_ = false;  // by the poll at hand: every ring gave less than was asked for
   bool fresh_ = false;  // AF_PACKET just opened: what its rings hold came before it was bound to its interface
   uint64_t polled_ticks_[2] = {};  // end of the last poll of each side; 0: none yet
   CounterBlock<ForwardCounter> counters_{kForwardCounterNames};

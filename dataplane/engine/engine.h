@@ -11,6 +11,7 @@
 // then are lost.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -59,6 +60,20 @@ class Engine {
   Merger& merger() { return merger_; }
   // Polls the merger until the end, resting when there is nothing.
   void Drain(ExchangeConsumer* consumer);
+
+  // Hands over what workers found to be of no interest since the last call. One thread, the same always.
+  template <typename Take>
+  void TakeUninteresting(Take take) const {
+    std::array<UninterestingFlow, 64> flows;
+    for (const auto& lane : lanes_) {
+      SpscRing<UninterestingFlow>& ring = lane->output().uninteresting();
+      for (size_t left = ring.size(); left != 0;) {
+        const size_t count = ring.Pop(std::span(flows).first(std::min(left, flows.size())));
+        for (size_t i = 0; i < count; ++i) take(flows[i]);
+        left -= count;
+      }
+    }
+  }
 
   void RegisterCounters(CounterRegistry* registry);
   // Of all forwarders together. Any thread.

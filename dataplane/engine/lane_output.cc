@@ -1,5 +1,6 @@
 #include "dataplane/engine/lane_output.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -33,6 +34,13 @@ void LaneOutput::OnFlowRecord(const FlowRecord& record) {
 // Its place among the records of its own flow does not matter, so it is not held against their order.
 void LaneOutput::OnConnection(const ConnectionNote& note) {
   Put(RecordKind::kConnection, {reinterpret_cast<const uint8_t*>(&note), sizeof note}, LaneCounter::kConnectionNoteDropped);
+}
+
+bool LaneOutput::OnUninteresting(const FlowEnds& ends, int64_t time_ns) {
+  const int64_t behind_ns = std::max<int64_t>(clock_.UnixNs() - time_ns, 0);
+  const bool taken = uninteresting_.Push({ends, clock_.MonotonicNs() - behind_ns});
+  if (!taken) counters_.Add(LaneCounter::kPassRingFull);
+  return taken;
 }
 
 void LaneOutput::PutWatermark(uint64_t packet, int64_t time_ns) {

@@ -8,8 +8,10 @@
 
 #include <atomic>
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/spsc_byte_ring.h"
+#include "base/spsc_ring.h"
 #include "dataplane/worker_output.h"
 
 namespace stillwatch::dataplane {
@@ -27,12 +29,14 @@ enum class LaneCounter {
                        // the forwarders (threads.cpus)
   kConnectionNoteDropped,  // words of connections lost because the ring was full: sides of a terminator are joined anew from then on;
                        // raise threads.exchange_ring_mib
+  kPassRingFull,       // flows of no interest that stayed with the process for now because too many came at one time
   kCount
 };
 inline constexpr CounterNames<LaneCounter> kLaneCounterNames{
     "engine.looked",           "engine.exchanges",           "engine.flow_records",
     "engine.exchange_dropped", "engine.flow_record_dropped", "engine.record_too_large",
-    "engine.out_of_order",     "engine.order_skipped",      "engine.connection_note_dropped"};
+    "engine.out_of_order",     "engine.order_skipped",      "engine.connection_note_dropped",
+    "engine.pass_ring_full"};
 
 enum class RecordKind : uint32_t { kExchange, kFlowRecord, kWatermark, kConnection };
 
@@ -49,6 +53,12 @@ struct Watermark {
 };
 static_assert(sizeof(RecordHead) % 8 == 0);
 
+// A flow that may stay in the kernel from now on.
+struct UninterestingFlow {
+  FlowEnds ends;
+  int64_t looked_ns;  // CLOCK_MONOTONIC: when the latest frame that was looked at was received
+};
+
 class LaneOutput final : public WorkerOutput {
  public:
   // Capacity: a power of two of bytes. `abandoned` outlives this: when it turns true nothing waits
@@ -60,6 +70,7 @@ class LaneOutput final : public WorkerOutput {
   void OnExchange(const ExchangeView& exchange) override;
   void OnFlowRecord(const FlowRecord& record) override;
   void OnConnection(const ConnectionNote& note) override;
+  bool OnUninteresting(const FlowEnds& ends, int64_t time_ns) override;
   // What follows belongs to the item with this sequence.
   void BeginItem(uint64_t sequence) {
     sequence_ = sequence;
@@ -70,6 +81,8 @@ class LaneOutput final : public WorkerOutput {
 
   // Merger's thread.
   SpscByteRing& ring() { return ring_; }
+  // The thread that tells the kernel.
+  SpscRing<UninterestingFlow>& uninteresting() { return uninteresting_; }
 
  private:
   // False: not put, counted as `dropped`.
@@ -77,6 +90,8 @@ class LaneOutput final : public WorkerOutput {
   void NoteOrder(const OrderKey& order);
 
   SpscByteRing ring_;
+  SpscRing<UninterestingFlow> uninteresting_{1024};
+  const SystemClock clock_;
   const bool lossless_;
   const std::atomic<bool>* abandoned_;
   uint64_t sequence_ = 0;

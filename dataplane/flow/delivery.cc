@@ -1,4 +1,6 @@
 // Bytes to protocols: what is contiguous goes on to the flow's decoder, a step's budget at a time.
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -13,6 +15,7 @@ namespace {
 
 constexpr uint8_t kSniffsMax = 32;  // segments of a flow first seen in the middle that may tell its protocol
 constexpr int64_t kHoleWaitNs = 2 * kNsPerSecond;
+constexpr int64_t kPassAgainNs = 10 * kNsPerSecond;  // after which the kernel is asked again to keep a flow that goes on here
 
 }  // namespace
 
@@ -30,9 +33,32 @@ LookResult FlowWorker::Pump() {
     CloseFlow(flow, HttpEnd::kFlowEnded);
   } else if (OverButForAcks(*flow)) {
     ArmBy(flow, NextDeadline(*flow));
+  } else if (options_.pass_uninteresting && MayPass(*flow) &&
+             output_->OnUninteresting(EndsOf(flow->key, flow->address_length, IPPROTO_TCP), now_ns_)) {
+    Count(FlowCounter::kPassed);
+    flow->passed_ns = now_ns_;
+    // What the kernel does not keep, or gives back, is looked at no more than before.
+    DropParser(flow, HttpEnd::kFlowEnded);
+    flow->sniffs = kSniffsInsideMax;
   }
   work_.flow = nullptr;
   return LookResult::kDone;
+}
+
+// Whatever the flow still carries, this worker would look for nothing in it.
+bool FlowWorker::NothingWillCome(const Flow& flow) const {
+  if (MutantIs("flow.passed_too_soon")) return flow.protocol != Protocol::kUndecided || flow.over_tls;
+  if (flow.over_tls || flow.mid_stream) return false;  // what began unseen may have been anything
+  if (flow.protocol == Protocol::kOther) return flow.sniffs >= kSniffsInsideMax;
+  return flow.http != nullptr && flow.http->nothing_follows();
+}
+
+bool FlowWorker::MayPass(const Flow& flow) const {
+  // Its end would not be seen, and requests behind a terminator are joined with connections that are open.
+  const bool is_front = flow.told && options_.trust_proxy_header;
+  const bool ends = flow.reset_ns != 0 || flow.restart_pending || flow.direction[0].fin_seen || flow.direction[1].fin_seen;
+  return !is_front && !ends && (!flow.tunnelled || MutantIs("flow.tunnels_passed")) && now_ns_ - flow.syn_ns >= kPassAgeNs &&
+         now_ns_ - flow.passed_ns >= kPassAgainNs && NothingWillCome(flow);
 }
 
 // Places what is left of the packet's payload. True when there may be something to deliver now.

@@ -60,6 +60,7 @@ struct alignas(64) Flow {
   bool http_client_first : 1 = true;  // of kHttp2Joined: the side that was recognised
   HttpVersion http_version : 2 = HttpVersion::kHttp1;  // to make a parser of
   bool told : 1 = false;        // by a ConnectionNote
+  bool tunnelled : 1 = false;   // some of it came in a tunnel
   bool mid_stream : 1 = false;  // its first bytes were not seen: the protocol is looked for at later segments too
   uint8_t address_length = 0;
   uint64_t hash = 0;
@@ -88,6 +89,7 @@ struct alignas(64) Flow {
   uint32_t rtt_us = 0;
   int64_t restart_ns = 0;
   int64_t syn_ns = 0, syn_ack_ns = 0;
+  int64_t passed_ns = 0;        // when the kernel was asked to keep it; 0: never
   uint64_t tcp_hash = 0;
   uint64_t exchanges_done = 0;  // transactions when the parser was given back
   uint64_t exchanges_told = 0;  // transactions that earlier flow records counted

@@ -59,6 +59,7 @@ enum class FlowCounter {
   kSniffPoolEmpty,    // flows whose protocol could not be told because no chunk was left to collect first bytes
   kRecords,           // flow records written
   kRecordPoolEmpty,   // flow steps not noted because too many flows hold a record
+  kPassed,            // times that the kernel was asked to keep a TCP flow of no interest; bypass.passed has the frames
   kCount
 };
 inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
@@ -86,6 +87,7 @@ inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
     "flow.proxied",             "flow.proxy_malformed",
     "flow.proxy_too_long",
     "flow.parser_pool_empty",   "flow.sniff_pool_empty",
-    "flow.records",             "flow.record_pool_empty"};
+    "flow.records",             "flow.record_pool_empty",
+    "flow.passed"};
 
 }  // namespace stillwatch::dataplane

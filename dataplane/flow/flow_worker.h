@@ -11,6 +11,8 @@
 //     blind us. FIN: acted on when acknowledged, or when acknowledgements are not seen.
 //   SYN on a living flow: a new flow begins when the connection follows it (RFC 5961, section 4: the peers
 //     would answer it with a challenge).
+//   Of no interest (where pass_uninteresting asks for it): a connection in which this worker looks for nothing any more, seen
+//     from its SYN, a second old and without tunnels. It is told; while it goes on here all the same, again every 10 s.
 //   PROXY header: at a connection's start only, on any port; the bytes behind it are looked at as if they were first.
 //   No SYN seen: the client is the side whose first payload is an HTTP request, else the one with the higher
 //     port; HTTP is looked for at the first 32 segments' starts.
@@ -67,6 +69,8 @@ class FlowWorker final : public Worker, private TlsSink {
     Flow* flow;                 // where the flow's memory is, if it is there: for fetching only
   };
   static constexpr size_t kExpectedMax = 16;
+  // Pieces of a flow that is not HTTP, or goes on as something else, in which TLS may still begin.
+  static constexpr uint8_t kSniffsInsideMax = 64;
 
   void Count(FlowCounter counter, uint64_t amount = 1) { counters_.Add(counter, amount); }
 
@@ -126,6 +130,8 @@ class FlowWorker final : public Worker, private TlsSink {
   void EndSide(Flow* flow, int side);
 
   // lifetime.cc
+  bool NothingWillCome(const Flow& flow) const;
+  bool MayPass(const Flow& flow) const;
   void EvictOne();
   void CloseFlow(Flow* flow, HttpEnd reason);
   void ReleaseFlow(Flow* flow);

@@ -1,5 +1,7 @@
 #include "dataplane/flow/quic_flows.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -53,8 +55,8 @@ CryptoPieces& PiecesOf(uint8_t* block) { return *reinterpret_cast<CryptoPieces*>
 
 }  // namespace
 
-QuicFlows::QuicFlows(size_t flows_max, Salt salt, bool tell, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output)
-    : tls_(tls), records_(records), output_(output), id_salt_(DeriveSalt(salt, "flow-id")), tell_(tell), flows_(flows_max),
+QuicFlows::QuicFlows(size_t flows_max, Salt salt, bool tell, bool pass, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output)
+    : tls_(tls), records_(records), output_(output), id_salt_(DeriveSalt(salt, "flow-id")), tell_(tell), pass_(pass), flows_(flows_max),
       buckets_(std::bit_ceil(flows_max)) {}
 
 QuicFlows::~QuicFlows() {
@@ -87,6 +89,7 @@ QuicFlow* QuicFlows::Add(const Packet& packet, const FlowKey& key, uint64_t hash
   flow->hash = hash;
   flow->address_length = packet.src.length;
   flow->client_is_low = from_low;
+  flow->first_ns = now_ns_;
   flow->id = FlowIdOf(key, now_ns_, packet_, id_salt_);
   QuicFlow*& bucket = buckets_[hash & (buckets_.size() - 1)];
   flow->chain = bucket;
@@ -167,6 +170,7 @@ void QuicFlows::OnDatagram(const Packet& packet, const FlowKey& key, uint64_t ha
   if (flow == nullptr) return;
   Count(QuicCounter::kDatagrams);
   Touch(flow);
+  flow->tunnelled |= packet.tunnels != 0;
   NoteStep(flow, from_low == flow->client_is_low, packet.udp_wire);
 }
 
@@ -275,7 +279,10 @@ void QuicFlows::DropHello(QuicFlow* flow) {
 
 void QuicFlows::NoteStep(QuicFlow* flow, bool from_client, uint32_t bytes) {
   const StepNoted noted = dataplane::NoteStep(&flow->log, records_, from_client, bytes, now_ns_);
-  if (noted == StepNoted::kFull) EmitRecord(flow);
+  if (noted != StepNoted::kFull) return;
+  EmitRecord(flow);
+  if (!pass_ || flow->tunnelled || !flow->hello_done || now_ns_ - flow->first_ns < kPassAgeNs) return;
+  if (output_->OnUninteresting(EndsOf(flow->key, flow->address_length, IPPROTO_UDP), now_ns_)) Count(QuicCounter::kPassed);
 }
 
 void QuicFlows::EmitRecord(QuicFlow* flow) {

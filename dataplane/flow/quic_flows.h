@@ -2,6 +2,9 @@
 // gaps. A connection is followed from the first Initial packet of its client that opens, which needs no port and which
 // no other datagram does; from then on each datagram between its ends is a step, until 60 s of silence.
 //
+// A connection that has filled a flow record is of no interest any more (`pass`): its bytes cannot be read, and what a record says
+// of it has been said.
+//
 // Worker's thread. Bounds: flows_max connections (the quietest is given up), a hello of a buffer's size in at most 64
 // pieces, two derivations of keys for a packet with a long header, 4 packets of a datagram. A second hello of the same
 // connection (HelloRetryRequest) is not read, nor is anything behind the Initial packets.
@@ -22,10 +25,10 @@ namespace stillwatch::dataplane {
 struct QuicFlow {
   FlowKey key;
   uint64_t hash = 0, id = 0, ja4_hash = 0, first_id = 0;
-  int64_t last_ns = 0;
+  int64_t first_ns = 0, last_ns = 0;
   QuicKeys keys;
   uint8_t address_length = 0;
-  bool client_is_low = false, hello_done = false;
+  bool client_is_low = false, hello_done = false, tunnelled = false;
   uint8_t* hello = nullptr;     // a CryptoPieces in one of the buffers
   StepLog log;
   QuicFlow* chain = nullptr;    // same bucket
@@ -34,8 +37,8 @@ struct QuicFlow {
 
 class QuicFlows {
  public:
-  // `tell`: connections by ConnectionNote, too.
-  QuicFlows(size_t flows_max, Salt salt, bool tell, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output);
+  // `tell`: connections by ConnectionNote, too. `pass`: by WorkerOutput::OnUninteresting.
+  QuicFlows(size_t flows_max, Salt salt, bool tell, bool pass, TlsCore* tls, Slab<FlowRecord>* records, WorkerOutput* output);
   ~QuicFlows();
 
   // A UDP packet and its place in traffic.
@@ -66,7 +69,7 @@ class QuicFlows {
   Slab<FlowRecord>* const records_;
   WorkerOutput* const output_;
   const Salt id_salt_;
-  const bool tell_;
+  const bool tell_, pass_;
   Slab<QuicFlow> flows_;
   std::vector<QuicFlow*> buckets_;
   QuicFlow *newest_ = nullptr, *oldest_ = nullptr;

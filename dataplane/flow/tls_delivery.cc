@@ -6,12 +6,6 @@
 
 namespace stillwatch::dataplane {
 
-namespace {
-
-constexpr uint8_t kSniffsInsideMax = 64;
-
-}  // namespace
-
 // A ClientHello behind another protocol's first words (STARTTLS, CONNECT, an upgrade of a database's protocol).
 bool FlowWorker::BeginsTlsInside(Flow* flow, int side, Bytes data) {
   if (flow->protocol == Protocol::kHttp && (flow->http == nullptr || !flow->http->tunnelled())) return false;

@@ -52,7 +52,8 @@ FlowWorker::FlowWorker(const WorkerOptions& options, HttpObserver* http, WorkerO
                                    .large_heads_max = std::min(2 * options.parsers_max, HttpLimits{}.large_heads_max)},
                                   http)),
       tls_(options.tls, options.salt, tls),
-      quic_(std::max(options.flows_max / 16, 16u), options.salt, options.tell_connections, &tls_, &records_, output) {
+      quic_(std::max(options.flows_max / 16, 16u), options.salt, options.tell_connections,
+            options.pass_uninteresting && !(options.tell_connections && options.trust_proxy_header), &tls_, &records_, output) {
   quic_due_.reserve(std::max(options.flows_max / 16, 16u));
   due_.reserve(options.flows_max);
 }
@@ -178,6 +179,7 @@ void FlowWorker::OnTcp(const Expected& found) {
     return Count(FlowCounter::kAfterClose);
   }
   flow->last_ns = now_ns_;
+  flow->tunnelled |= packet.tunnels != 0;
   work_ = {};
   work_.flow = flow;
   work_.side = side;

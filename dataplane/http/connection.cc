@@ -13,6 +13,7 @@ namespace {
 constexpr HttpAnomalies kMakesAmbiguous =
     ((AnomalyBit(HttpCounter::kResynchronised) << 1) - AnomalyBit(HttpCounter::kBareLf)) |
     AnomalyBit(HttpCounter::kBodyLengthUnknown) | AnomalyBit(HttpCounter::kChunkMalformed);
+constexpr uint64_t kLongBodyBytes = 256u << 10;
 
 }  // namespace
 
@@ -88,6 +89,14 @@ int64_t Connection::next_deadline_ns() const {
     if (!t->ended) return t->awaited_since_ns + core_->limits.response_timeout_ns;
   }
   return INT64_MAX;
+}
+
+// RFC 9112, 9.6: behind an answer that closes no request is answered.
+bool Connection::nothing_follows() const {
+  if (http2_ != nullptr || websocket_ != nullptr || responding_ == nullptr || responding_ != first_ || first_ != last_) return false;
+  const Transaction& t = *responding_;
+  return response_closed_ && t.request_done && t.handle == nullptr && !t.info.ambiguous && !t.asked_upgrade && !t.request.connect &&
+         response_.body_bytes() >= kLongBodyBytes;
 }
 
 // ---- transactions

@@ -45,6 +45,7 @@ class Connection final : public HttpConnection, private MessageEvents {
     return request_.stopped() && response_.stopped() && finished_;
   }
   bool tunnelled() const override { return http2_ == nullptr && finished_; }
+  bool nothing_follows() const override;
   bool idle() const override {
     return http2_ == nullptr && websocket_ == nullptr && first_ == nullptr && request_.at_rest() && response_.at_rest() && !request_closed_ && !response_closed_;
   }

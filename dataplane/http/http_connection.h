@@ -86,6 +86,8 @@ class HttpConnection {
   virtual bool finished() const = 0;
   // What follows is another protocol's, or HTTP through a tunnel (CONNECT).
   virtual bool tunnelled() const { return false; }
+  // The last answer of the connection is being read (the server said so), it is long, and nobody wants to read it.
+  virtual bool nothing_follows() const { return false; }
   // Both directions stand between messages and no transaction is open: the object may be destroyed without
   // Close, and another take over (MakeHttpConnection with transactions() as first index).
   virtual bool idle() const { return false; }

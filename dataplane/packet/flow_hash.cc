@@ -1,6 +1,7 @@
 #include "dataplane/packet/flow_hash.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/endian.h"
 
@@ -23,6 +24,18 @@ uint64_t FlowIdOf(const FlowKey& key, int64_t first_ns, uint64_t first_packet, S
   StoreLe(identity + sizeof key, first_ns);
   StoreLe(identity + sizeof key + 8, first_packet);
   return KeyedHash64(Bytes(identity, sizeof identity), salt);
+}
+
+FlowEnds EndsOf(const FlowKey& key, uint8_t address_length, uint8_t protocol) {
+  FlowEnds ends;
+  for (const auto& [to, from] : {std::pair(ends.source, key.low), {ends.destination, key.high}}) {
+    if (address_length == 4) to[10] = to[11] = 0xff;
+    std::memcpy(to + 16 - address_length, from, address_length);
+  }
+  ends.source_port = key.low_port;
+  ends.destination_port = key.high_port;
+  ends.protocol = protocol;
+  return ends;
 }
 
 uint64_t HashOf(const FlowKey& key, Salt salt) {

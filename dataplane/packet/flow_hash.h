@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/port/flow_ends.h"
 
 namespace stillwatch::dataplane {
 
@@ -19,6 +20,9 @@ FlowKey FlowKeyOf(const Packet& packet, bool* from_low);
 uint64_t HashOf(const FlowKey& key, Salt salt);
 // Of one flow among all that ever have its key: by the time and number of its first packet.
 uint64_t FlowIdOf(const FlowKey& key, int64_t first_ns, uint64_t first_packet, Salt salt);
+
+// From `low` to `high`, addresses of `address_length` bytes.
+FlowEnds EndsOf(const FlowKey& key, uint8_t address_length, uint8_t protocol);
 
 // What a forwarder computes on a raw frame: HashOf for TCP and UDP; addresses only for other IP and for
 // fragments; 0 for what is no IP. Looks at headers only, checks no checksum.

@@ -18,12 +18,13 @@ enum class QuicCounter {
   kHelloInPieces,   // hellos that came in more than 64 pieces with holes between them; the piece is not taken
   kBuffersEmpty,    // hellos over more than one packet not read; raise tls.buffers_max
   kEvicted,         // connections given up because too many were followed
+  kPassed,          // times that the kernel was asked to keep a connection whose hello and first 256 datagrams were seen
   kCount
 };
 
 inline constexpr CounterNames<QuicCounter> kQuicCounterNames{
     "quic.connections", "quic.datagrams",  "quic.initials",          "quic.hellos",          "quic.ech",
     "quic.version_unknown", "quic.sealed", "quic.malformed", "quic.hello_too_large", "quic.hello_in_pieces",
-    "quic.buffers_empty", "quic.evicted"};
+    "quic.buffers_empty", "quic.evicted", "quic.passed"};
 
 }  // namespace stillwatch::dataplane

@@ -150,6 +150,26 @@ TEST(LoadTest, ALiveBoxNeedsSecretsOfSomeLength) {
   EXPECT_THAT(problems("file:/nowhere/key", ""), HasSubstr("privacy.account_key /nowhere/key cannot be read"));
 }
 
+// Inline af_packet changes what passes unless the kernel decides first.
+TEST(LoadTest, APortThatAltersFramesIsTakenByAWordOfItsOwnOnly) {
+  const auto problems = [](std::vector<std::string> more) {
+    std::vector<std::string> sets{"ports.mode=inline", "ports.a=eth0", "ports.b=eth1", "privacy.account_key=hex:" + std::string(32, '1'),
+                                  "privacy.salt=hex:" + std::string(16, '1')};
+    sets.insert(sets.end(), more.begin(), more.end());
+    std::string text;
+    for (const Problem& problem : LiveProblems(ParseConfig("", "f", sets).value())) text += TextOf(problem) + "\n";
+    return text;
+  };
+  EXPECT_EQ(problems({}), "");
+  EXPECT_EQ(problems({"ports.driver=af_packet"}),
+            "ports.driver \"af_packet\" alone alters frames: 802.1ad tags (QinQ) leave as 802.1Q, IPv4 fragments as whole datagrams; "
+            "set fail_open.traffic_control = true, or ports.driver = \"af_xdp\" where the interfaces carry XDP; "
+            "ports.accept_altered_frames = true takes it as it is\n");
+  EXPECT_EQ(problems({"ports.driver=af_packet", "fail_open.traffic_control=true"}), "");
+  EXPECT_EQ(problems({"ports.driver=af_packet", "ports.accept_altered_frames=true"}), "");
+  EXPECT_EQ(problems({"ports.driver=af_packet", "ports.mode=mirror"}), "");
+}
+
 TEST(LoadTest, SetsWinOverTheFile) {
   const std::vector<std::string> sets{"box.name=edge-7", "threads.workers=3",
                                       "kafka.brokers=[\"127.0.0.1:1\"]"};

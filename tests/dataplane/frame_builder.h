@@ -114,6 +114,25 @@ inline std::vector<uint8_t> Ethernet(const std::vector<uint8_t>& ip, const std::
 
 inline std::vector<uint8_t> BuildFrame(const TcpSegment& s) { return Ethernet(BuildIp(s), s.vlan_types); }
 
+// A frame in a VXLAN tunnel.
+inline std::vector<uint8_t> InVni(uint32_t vni, const TcpSegment& segment) {
+  const std::vector<uint8_t> inner = BuildFrame(segment);
+  std::vector<uint8_t> ip;
+  Append(&ip, 0x4500, 2);
+  Append(&ip, 20 + 8 + 8 + inner.size(), 2);
+  Append(&ip, 0, 4);
+  Append(&ip, 0x40110000, 4);
+  Append(&ip, 0xc0000201c0000202, 8);
+  StoreBe16(&ip[10], PlainChecksum(ip));
+  Append(&ip, 0xc00012b5, 4);
+  Append(&ip, 8 + 8 + inner.size(), 2);
+  Append(&ip, 0, 2);
+  Append(&ip, 0x08000000, 4);
+  Append(&ip, uint64_t{vni} << 8, 4);
+  ip.insert(ip.end(), inner.begin(), inner.end());
+  return Ethernet(ip);
+}
+
 // Cuts an IPv4 packet into fragments of `piece` payload bytes (a multiple of 8).
 inline std::vector<std::vector<uint8_t>> FragmentIpv4(const std::vector<uint8_t>& ip, size_t piece) {
   const size_t header = (ip[0] & 15u) * 4u, total = ip.size() - header;

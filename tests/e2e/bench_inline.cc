@@ -1,5 +1,6 @@
 // Figures for docs/inline.md (tools/bench inline): Gbit/s of one TCP connection between two namespaces, through the
-// process in each of its forms and, in the same rounds, by the kernel alone. Needs root.
+// process in each of its forms and, in the same rounds, by the kernel alone; and a QUIC connection where UDP 443 stays in the kernel,
+// leaves it, and comes back behind its hello. Needs root.
 #include <time.h>
 #include <unistd.h>
 
@@ -7,12 +8,16 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "dataplane/bypass/fail_open.h"
 #include "dataplane/dpdk/latency.h"
 #include "forwarder_process.h"
 #include "net_lab.h"
 #include "tcp_load.h"
+#include "udp_load.h"
 
 namespace stillwatch::e2e {
 namespace {
@@ -56,6 +61,76 @@ double MeasureGbit(const NetLab& lab) {
   return -1;
 }
 
+std::vector<std::string> Words(const std::string& folder, const std::vector<std::string>& more) {
+  std::vector<std::string> words{"--a", "a0", "--b", "b0", "--bpffs", folder + "/bpf", "--timeout-ms", "20"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+void Uninstall(const std::string& folder) {
+  if (Status gone = dataplane::FailOpen::Uninstall(folder + "/bpf"); !gone.ok()) std::fprintf(stderr, "%s\n", gone.message().c_str());
+}
+
+// Seconds of processor time of all threads so far.
+double ProcessorSeconds(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  std::istringstream words(text.substr(text.rfind(')') + 1));
+  const std::vector<std::string> fields(std::istream_iterator<std::string>(words), {});
+  return (std::stod(fields.at(11)) + std::stod(fields.at(12))) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+struct UdpWay {
+  const char* name;
+  std::vector<std::string> words;
+  std::vector<double> rates, p50_us, p99_us, lost, processor;
+  uint64_t by_process = 0, by_kernel = 0, reordered = 0;
+};
+
+int RunUdp(const std::string& folder, bool traffic_control) {
+  constexpr int kUdpSeconds = 3, kDatagramsAMs = 5;
+  UdpWay ways[] = {{"not listed: the kernel's", {}, {}, {}, {}, {}, {}},
+                   {"listed: through the process", {"--interest-udp-port", "443"}, {}, {}, {}, {}, {}},
+                   {"listed, and passed behind its hello", {"--interest-udp-port", "443", "--pass", "1024"}, {}, {}, {}, {}, {}}};
+  for (int round = 0; round < kRounds; ++round) {
+    for (UdpWay& way : ways) {
+      std::vector<std::string> words = way.words;
+      if (traffic_control) words.push_back("--tc");
+      const NetLab lab;
+      ForwarderProcess process(lab);
+      if (!process.Start(Words(folder, words))) return 1;
+      way.rates.push_back(LoadUdp(lab, 0, kUdpSeconds).rate);
+      process.Stop();
+      Uninstall(folder);
+      if (!process.Start(Words(folder, words))) return 1;
+      const double before_s = ProcessorSeconds(process.pid());
+      const UdpSeen paced = LoadUdp(lab, kDatagramsAMs, kUdpSeconds);
+      way.processor.push_back(ProcessorSeconds(process.pid()) - before_s);
+      process.Stop();
+      Uninstall(folder);
+      way.p50_us.push_back(paced.p50_us);
+      way.p99_us.push_back(paced.p99_us);
+      way.lost.push_back(static_cast<double>(paced.sent - paced.received));
+      way.reordered += paced.reordered;
+      way.by_process += process.Counter("bypass.to_process");
+      way.by_kernel += process.Counter("bypass.passed") + process.Counter("bypass.not_of_interest");
+    }
+  }
+  std::printf("\n| one QUIC connection, %s | datagrams/s, median of %d | to the kernel's | paced: p50 us | p99 us | lost | reordered | processor s | frames through the process, by the kernel |\n"
+              "|---|---|---|---|---|---|---|---|---|\n", traffic_control ? "traffic control" : "XDP", kRounds);
+  const auto median = [](std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+  };
+  for (const UdpWay& way : ways) {
+    const auto [least, most] = std::minmax_element(way.rates.begin(), way.rates.end());
+    std::printf("| %s | %.0f (%.0f to %.0f) | %.2f | %.0f | %.0f | %.0f | %lu | %.2f | %lu, %lu |\n", way.name, median(way.rates), *least, *most,
+                median(way.rates) / median(ways[0].rates), median(way.p50_us), median(way.p99_us), median(way.lost), way.reordered,
+                median(way.processor), way.by_process, way.by_kernel);
+  }
+  return 0;
+}
+
 int Run() {
   if (const std::string why = WhyNoNamespaces(); !why.empty()) {
     std::fprintf(stderr, "bench_inline: %s\n", why.c_str());
@@ -71,9 +146,7 @@ int Run() {
     for (Way& way : ways) {
       const NetLab lab;
       ForwarderProcess process(lab);
-      std::vector<std::string> words{"--a", "a0", "--b", "b0", "--bpffs", folder + "/bpf", "--timeout-ms", "20"};
-      words.insert(words.end(), way.words.begin(), way.words.end());
-      if (!process.Start(words)) return 1;
+      if (!process.Start(Words(folder, way.words))) return 1;
       if (way.killed) process.Kill();
       const double gbit = MeasureGbit(lab);
       if (!way.killed) {
@@ -81,12 +154,11 @@ int Run() {
         AddCounters(process, dataplane::kDelayCounterNames, &way.delay);
         AddCounters(process, dataplane::kWaitCounterNames, &way.wait);
       }
-      if (Status gone = dataplane::FailOpen::Uninstall(folder + "/bpf"); !gone.ok()) std::fprintf(stderr, "%s\n", gone.message().c_str());
+      Uninstall(folder);
       if (gbit < 0) return 1;
       way.gbit.push_back(gbit);
     }
   }
-  std::filesystem::remove_all(folder);
   std::printf("| one TCP connection | Gbit/s, median of %d | to the kernel alone | delay, us: p50 | p99 | wait, us: p50 | p99 |\n|---|---|---|---|---|---|---|\n", kRounds);
   double kernel = 0;
   for (Way& way : ways) {
@@ -99,7 +171,9 @@ int Run() {
     }
     std::printf("\n");
   }
-  return 0;
+  const int failed = RunUdp(folder, false) + RunUdp(folder, true);
+  std::filesystem::remove_all(folder);
+  return failed;
 }
 
 }  // namespace

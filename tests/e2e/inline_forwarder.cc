@@ -1,8 +1,9 @@
 // The packet path alone, as a program: forwards between two interfaces with fail-open, looks at
-// nothing. For end-to-end tests and for measuring forwarding by itself.
+// nothing, or (--pass) finds out which flows are of no interest. For end-to-end tests and for measuring forwarding by itself.
 //   inline_forwarder --a IF --b IF [--driver af_xdp|af_packet] [--bpffs PATH] [--timeout-ms N]
 //   [--workers N]
 //                    [--tc] [--mirror] [--interest-port PORTS] [--interest-udp-port PORTS] [--poll]
+//                    [--pass FLOWS]   // so many may stay in the kernel
 // Prints "ready" when frames are being forwarded. SIGTERM: hands over to the kernel, drains, prints
 // its counters, ends.
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/inline_pair.h"
 #include "dataplane/engine/engine.h"
+#include "tests/dataplane/null_http.h"
 
 namespace stillwatch::dataplane {
 namespace {
@@ -92,6 +94,8 @@ Result<Arguments> Parse(int argc, char** argv) {
       arguments.pair.mbufs = 32'767;
     } else if (word == "--workers")
       arguments.workers = std::stoul(value);
+    else if (word == "--pass")
+      arguments.fail_open.passed_flows_max = static_cast<uint32_t>(std::stoul(value));
     else if (word == "--interest-port")
       arguments.interest_ports.push_back(value);
     else if (word == "--interest-udp-port")
@@ -111,12 +115,21 @@ void PrintCounters(const CounterRegistry& registry) {
 volatile sig_atomic_t asked_to_end = 0;
 
 // Polls the merger until a signal asks for the end.
-void RunUntilAsked(Engine* engine) {
+void RunUntilAsked(Engine* engine, FailOpen* fail_open) {
   Ignore ignore;
   while (asked_to_end == 0) {
     engine->merger().Poll(&ignore);
+    if (fail_open != nullptr) engine->TakeUninteresting([&](const UninterestingFlow& flow) { fail_open->Pass(flow.ends, flow.looked_ns); });
     usleep(2'000);
   }
+}
+
+// Flows of frames without checksums, as tests make them.
+std::unique_ptr<Worker> PassingWorker(WorkerOutput* output) {
+  static stillwatch::testing::NullHttp nobody;
+  WorkerOptions options;
+  options.ignore_checksums = options.pass_uninteresting = true;
+  return MakeWorker(options, &nobody, output);
 }
 
 Status Main(int argc, char** argv) {
@@ -150,8 +163,13 @@ Status Main(int argc, char** argv) {
   options.flow_hash = AddressHash;
   options.sleep_when_idle = !arguments.poll;
   options.record_bytes = 1 << 20;
+  const bool passes = arguments.fail_open.passed_flows_max != 0;
   Engine engine(
-      options, pair.value()->ports(), [](size_t, WorkerOutput*) { return std::make_unique<Looker>(); },
+      options, pair.value()->ports(),
+      [passes](size_t, WorkerOutput* output) -> std::unique_ptr<Worker> {
+        if (passes) return PassingWorker(output);
+        return std::make_unique<Looker>();
+      },
       &clock);
   CounterRegistry registry;
   engine.RegisterCounters(&registry);
@@ -163,7 +181,7 @@ Status Main(int argc, char** argv) {
   for (int i = 0; i < 10'000 && !heart->beating(); ++i) usleep(1'000);
   std::printf("ready%s\n", fail_open != nullptr && fail_open->adopted() ? " adopted" : "");
   std::fflush(stdout);
-  RunUntilAsked(&engine);
+  RunUntilAsked(&engine, fail_open.get());
 
   // The kernel takes over; then what is still in our rings goes out.
   heart->Stop();

@@ -26,6 +26,7 @@ int64_t NowNs(clockid_t clock = CLOCK_MONOTONIC) {
 std::string Be16(uint16_t v) { return {static_cast<char>(v >> 8), static_cast<char>(v)}; }
 
 constexpr char kMark[] = "stillwatch-probe";
+constexpr size_t kSequenceAt = 14 + 20 + 4, kFlagsAt = 14 + 20 + 13, kPayloadAt = 14 + 20 + 20;  // of an untagged frame
 
 }  // namespace
 
@@ -104,12 +105,12 @@ std::string RawSocket::Receive(int timeout_ms, int64_t* unix_ns) {
   return frame;
 }
 
-Probe::Probe(const NetLab& lab, int frames_a_ms, Way way)
+Probe::Probe(const NetLab& lab, int frames_a_round, Way way, Sequence sequence, int round_ms)
     : out_(way == Way::kToServer ? lab.client : lab.server, way == Way::kToServer ? "c0" : "s0"),
       in_(way == Way::kToServer ? lab.server : lab.client, way == Way::kToServer ? "s0" : "c0") {
   arrivals_.reserve(2'000'000);
   receiver_ = std::thread([this] { Receive(); });
-  sender_ = std::thread([this, frames_a_ms] { Send(frames_a_ms); });
+  sender_ = std::thread([this, frames_a_round, sequence, round_ms] { Send(frames_a_round, sequence, round_ms); });
 }
 
 Probe::~Probe() {
@@ -118,21 +119,31 @@ Probe::~Probe() {
   if (receiver_.joinable()) receiver_.join();
 }
 
-void Probe::Send(int frames_a_ms) {
+void Probe::Send(int frames_a_round, Sequence sequence, int round_ms) {
   std::string frame = TcpFrame(kPort, kMark + std::string(8 + 160, '\0'));
   const size_t at = frame.size() - 168;
+  if (sequence == Sequence::kAdvances) {
+    std::string syn = TcpFrame(kPort, "");
+    std::memset(syn.data() + kSequenceAt, 0, 4);
+    syn[kFlagsAt] = 2;
+    out_.Send(syn);
+  }
   begin_ns_ = NowNs();
   while (!stop_) {
     const int64_t round_ns = NowNs();
-    for (int i = 0; i < frames_a_ms && !stop_; ++i) {
+    for (int i = 0; i < frames_a_round && !stop_; ++i) {
       const uint64_t number = sent_.load();
       const int64_t unix_ns = NowNs(CLOCK_REALTIME);
       std::memcpy(frame.data() + at, &number, 8);
       std::memcpy(frame.data() + at + 8, &unix_ns, 8);
+      if (sequence == Sequence::kAdvances) {
+        const auto offset = htonl(static_cast<uint32_t>(1 + number * (frame.size() - kPayloadAt)));
+        std::memcpy(frame.data() + kSequenceAt, &offset, sizeof offset);
+      }
       if (out_.Send(frame)) sent_.store(number + 1);
     }
     // A late round is not caught up with: the rate never exceeds what was asked for.
-    const int64_t rest_ns = std::max<int64_t>(round_ns + 1'000'000 - NowNs(), 1);
+    const int64_t rest_ns = std::max<int64_t>(round_ns + round_ms * 1'000'000ll - NowNs(), 1);
     const timespec nap{0, static_cast<long>(rest_ns)};
     nanosleep(&nap, nullptr);
   }

@@ -42,9 +42,11 @@ class Probe {
   static constexpr uint16_t kPort = 7;
 
   enum class Way { kToServer, kToClient };
+  // Of the segments: each like the first, or each behind the one before, as the bytes of a connection.
+  enum class Sequence { kStands, kAdvances };
 
-  // Sends from c0 of the client to s0 of the server, or back, until Finish.
-  Probe(const NetLab& lab, int frames_a_ms, Way way = Way::kToServer);
+  // Sends from c0 of the client to s0 of the server, or back, until Finish: so many frames in each round.
+  Probe(const NetLab& lab, int frames_a_round, Way way = Way::kToServer, Sequence sequence = Sequence::kStands, int round_ms = 1);
   ~Probe();
   uint64_t sent() const { return sent_.load(); }
   uint64_t received() const { return received_.load(); }
@@ -52,7 +54,7 @@ class Probe {
   ProbeResult Finish();
 
  private:
-  void Send(int frames_a_ms);
+  void Send(int frames_a_round, Sequence sequence, int round_ms);
   void Receive();
 
   RawSocket out_, in_;

@@ -163,6 +163,7 @@ Status Daemon::OpenPorts() {
     options.port_b = config_.ports.b;
     options.forward = forward;
     options.timeout_ns = config_.fail_open.heartbeat_timeout_ms * kNsPerMs;
+    options.passed_flows_max = PassesFlows(config_) ? static_cast<uint32_t>(config_.fail_open.passed_flows_max) : 0;
     Result<std::unique_ptr<dataplane::FailOpen>> installed = dataplane::FailOpen::Install(options);
     if (!installed.ok()) return installed.error();
     fail_open_ = std::move(installed).value();
@@ -206,9 +207,11 @@ Status Daemon::StartThreads() {
   }
   dataplane::LlmOptions llm = LlmOptionsOf(config_, secrets_);
   llm.generation = &generation_;
+  dataplane::WorkerOptions worker = WorkerOptionsOf(config_, secrets_);
+  worker.pass_uninteresting = PassesFlows(config_);
   engine_ = std::make_unique<dataplane::Engine>(
       EngineOptionsOf(config_, secrets_, &quiescent_), ports_->ports(),
-      DecoderFactory(WorkerOptionsOf(config_, secrets_), llm, keys_.get(), CopiesWindowNs(config_)), &clock_);
+      DecoderFactory(worker, llm, keys_.get(), CopiesWindowNs(config_)), &clock_);
   engine_->RegisterCounters(&registry_);
   if (Status started = engine_->Start(); !started.ok()) return started;
   PortWatch::Options watch;
@@ -765,6 +768,7 @@ void Daemon::ApplyHot(const config::Config& config, std::shared_ptr<const pipeli
     if (interest.ok()) {
       if (Status set = fail_open_->SetInterest(interest.value()); !set.ok()) Log(LogLevel::kError, set.message());
     }
+    fail_open_->ForgetPassed();
   }
   watch_->Set(config.fail_open.overload_bypass, config.ports.link_loss_forwarding);
   std::lock_guard lock(config_mutex_);

@@ -83,7 +83,7 @@ void CheckInterface(const config::Config& config, const std::string& key, const 
     out->push_back({Severity::kWarning, name,
                     "its driver (" + (facts.driver.empty() ? "unknown" : facts.driver) +
                         ") is not known to run XDP: the kernel's generic place is slower",
-                    "ports.driver = \"af_packet\" works everywhere, without fail-open"});
+                    "ports.driver = \"af_packet\" with fail_open.traffic_control = true works everywhere"});
   }
   const std::string off = "ethtool -K " + name + " ";
   if (facts.lro) {
@@ -172,7 +172,9 @@ void CheckKernel(const config::Config& config, const MachineFacts& machine, Find
                     "echo " + std::to_string((memory + 1) / 2) +
                         " > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"});
   }
-  if (config.ports.mode == "inline" && config.ports.driver == "af_packet" && !FailsOpenOnTrafficControl(config)) {
+  // Where it is not accepted it is an error already.
+  if (config.ports.mode == "inline" && config.ports.driver == "af_packet" && !FailsOpenOnTrafficControl(config) &&
+      config.ports.accept_altered_frames) {
     out->push_back(
         {Severity::kWarning, "ports.driver",
          "af_packet has no bypass in the kernel: when the process stops, the link is cut",
@@ -242,10 +244,6 @@ void CheckMachineMemory(const config::Config& config, const MachineFacts& machin
 }
 
 }  // namespace
-
-bool FailsOpenOnTrafficControl(const config::Config& config) {
-  return config.fail_open.traffic_control && config.ports.driver == "af_packet" && config.ports.mode == "inline";
-}
 
 std::string MissingCapabilities(const config::Config& config, uint64_t effective) {
   std::vector<Capability> needed{kNetRaw, kNetAdmin};

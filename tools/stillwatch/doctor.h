@@ -29,8 +29,6 @@ struct DoctorOptions {
 };
 
 // What the driver needs and `effective` lacks, as setcap wants it; "" when all is there. For run, too.
-// The kernel's programme runs on traffic control (fail_open.traffic_control).
-bool FailsOpenOnTrafficControl(const config::Config& config);
 std::string MissingCapabilities(const config::Config& config, uint64_t effective);
 std::string CapabilitiesMend(const std::string& missing);
 

@@ -38,6 +38,7 @@ constexpr uint64_t kDatagramBytes = 64 * kKib;  // an IP datagram that is being 
 constexpr uint64_t kHttpTransactionBytes = 80, kExchangeBytes = 984, kConversationBytes = 384, kEventStreamBytes = 512;
 constexpr uint64_t kClusterBytes = 669;  // pipeline/evidence/semantic_clusters.h
 constexpr uint64_t kRegistersBytes = 32;
+constexpr uint64_t kPassedFlowBytes = 136;  // of the kernel's memory: an element and a bucket of its hash, as it states itself
 // Of both tables of layer 2 and its small one; of a node of the map.
 constexpr uint64_t kMigrationBytes = 32 * 2 + 32 / 16, kMigrationPairBytes = 304;  // pipeline/evidence/migration_layer.h
 constexpr uint64_t kSharedFragmentBytes = 64, kDoorkeeperBytes = 8;  // pipeline/evidence/fragment_table.h
@@ -66,6 +67,10 @@ std::vector<MemoryPool> MemoryTable(const config::Config& config) {
     table.push_back({"packets of a mirror", "", dataplane::DuplicateFilter::kEntryBytes,
                      dataplane::DuplicateFilter::kEntries * workers, "mirror.duplicates_forgotten",
                      "second copies are looked at"});
+  }
+  if (PassesFlows(config)) {
+    table.push_back({"flows left to the kernel", "fail_open.passed_flows_max", kPassedFlowBytes, Of(config.fail_open.passed_flows_max), "",
+                     "the one that was quiet longest comes back"});
   }
   table.push_back({"records to detection", "threads.exchange_ring_mib", kMib,
                    Of(config.threads.exchange_ring_mib), "engine.exchange_dropped",

@@ -167,6 +167,7 @@ void PortWatch::Run() {
 void PortWatch::Step() {
   const int64_t now_ns = clock_->MonotonicNs();
   RefreshCounters();
+  PassUninteresting();
   WatchLinks(now_ns);
   WatchReturn(now_ns);
   WatchOverload(now_ns);
@@ -177,6 +178,14 @@ void PortWatch::Step() {
 void PortWatch::RefreshCounters() {
   if (fail_open_ != nullptr) fail_open_->RefreshCounters();
   ports_->RefreshDeviceCounters();
+}
+
+void PortWatch::PassUninteresting() {
+  if (fail_open_ == nullptr) return;
+  engine_->TakeUninteresting([&](const dataplane::UninterestingFlow& flow) {
+    const bool taken = fail_open_->Pass(flow.ends, flow.looked_ns);
+    counters_.Add(taken ? WatchCounter::kFlowsPassed : WatchCounter::kPassRefused);
+  });
 }
 
 bool PortWatch::LinksUp() const {

@@ -32,11 +32,13 @@ enum class WatchCounter {
   kLinkForwarded,       // times that the other port was set down for it (ports.link_loss_forwarding)
   kReopened,        // times that both ports were opened anew because an interface had come back
   kTagChanged,     // frames with an 802.1ad tag that af_packet sent on with an 802.1Q tag; use af_xdp
+  kFlowsPassed,    // flows of no interest that the kernel was told to keep
+  kPassRefused,    // flows of no interest that the kernel did not take; they stay with the process
   kCount
 };
 inline constexpr CounterNames<WatchCounter> kWatchCounterNames{
     "watch.overload_forwarding", "watch.overload_looking", "watch.link_lost", "watch.link_forwarded", "watch.reopened",
-    "watch.tag_changed"};
+    "watch.tag_changed", "watch.flows_passed", "watch.pass_refused"};
 
 enum class Link { kUp, kDown, kHeldDown, kMissing };
 const char* NameOf(Link link);
@@ -80,6 +82,8 @@ class PortWatch {
   void Run();
   void Step();
   void RefreshCounters();
+  // What workers found to be of no interest stays in the kernel.
+  void PassUninteresting();
   void WatchOverload(int64_t now_ns);
   void WatchLinks(int64_t now_ns);
   // An interface that was removed and is back is another one: takes it into use.

@@ -116,6 +116,16 @@ Result<Secrets> ReadLiveSecrets(const config::Config& config) {
   return secrets;
 }
 
+bool FailsOpenOnTrafficControl(const config::Config& config) {
+  return config.fail_open.traffic_control && config.ports.driver == "af_packet" && config.ports.mode == "inline";
+}
+
+bool PassesFlows(const config::Config& config) {
+  const bool kernel_decides = config.ports.driver == "af_xdp" || FailsOpenOnTrafficControl(config);
+  // Where networks with the same addresses lie side by side a connection's ends do not say which one it is.
+  return config.ports.mode == "inline" && kernel_decides && config.fail_open.passed_flows_max != 0 && config.flow.tunnel_classes.empty();
+}
+
 dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets) {
   // Limits are for the whole box; each worker has its share.
   const int64_t workers = std::max<int64_t>(1, config.threads.workers);

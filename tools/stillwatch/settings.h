@@ -33,6 +33,11 @@ Result<Secrets> ReadSecrets(const config::Config& config);
 // For a live box: with a boot seed from the kernel. A replay has none, so that it repeats.
 Result<Secrets> ReadLiveSecrets(const config::Config& config);
 
+// Inline, the kernel's programme runs on traffic control.
+bool FailsOpenOnTrafficControl(const config::Config& config);
+// Inline, connections of no interest stay in the kernel.
+bool PassesFlows(const config::Config& config);
+
 dataplane::WorkerOptions WorkerOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::LlmOptions LlmOptionsOf(const config::Config& config, const Secrets& secrets);
 dataplane::EngineOptions EngineOptionsOf(const config::Config& config, const Secrets& secrets, Quiescent* quiescent);

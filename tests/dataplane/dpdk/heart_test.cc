@@ -55,5 +55,27 @@ TEST(HeartTest, OfSeveralForwardersTheOldestBeatCounts) {
   EXPECT_EQ(beat_ns, 0u);
 }
 
+// What was handed over before drained_ns is neither here nor in the kernel's queues on its way out.
+TEST(HeartTest, WhatIsDrainedIsToldLateAndOfTheSlowestForwarder) {
+  uint64_t beat_ns = 0, drained_ns = 0;
+  const uint64_t timeout_ns = 80;
+  Heart heart(&beat_ns, &timeout_ns, &drained_ns);
+  heart.SetForwarders(2);
+  heart.Emptied(1'000, 0);
+  heart.Emptied(1'000, 1);
+  EXPECT_EQ(drained_ns, 0u);  // sent just now: it may be in a queue still
+  heart.Emptied(1'009, 0);
+  heart.Emptied(1'009, 1);
+  EXPECT_EQ(drained_ns, 0u);
+  heart.Emptied(1'010, 0);
+  EXPECT_EQ(drained_ns, 0u);  // the other one's
+  heart.Emptied(1'050, 1);
+  EXPECT_EQ(drained_ns, 1'000u);
+  heart.Emptied(2'000, 0);
+  EXPECT_EQ(drained_ns, 1'000u);
+  heart.Emptied(2'000, 1);
+  EXPECT_EQ(drained_ns, 1'010u);
+}
+
 }  // namespace
 }  // namespace stillwatch::dataplane

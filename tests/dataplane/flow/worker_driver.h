@@ -50,7 +50,13 @@ class RecordKeeper final : public dataplane::WorkerOutput {
  public:
   void OnExchange(const dataplane::ExchangeView&) override {}
   void OnFlowRecord(const dataplane::FlowRecord& record) override { records.push_back(record); }
+  bool OnUninteresting(const dataplane::FlowEnds& ends, int64_t) override {
+    if (takes) passed.push_back(ends);
+    return takes;
+  }
   std::vector<dataplane::FlowRecord> records;
+  std::vector<dataplane::FlowEnds> passed;
+  bool takes = true;  // flows of no interest
 };
 
 inline constexpr uint8_t kF = 1, kS = 2, kR = 4, kA = 16;
@@ -104,6 +110,8 @@ class WorkerDriver {
   uint64_t Counter(const std::string& name) const { return registry_.Snapshot().at(name); }
   const std::vector<SeenFlow>& flows() const { return observer_.flows(); }
   const std::vector<dataplane::FlowRecord>& records() const { return output_.records; }
+  const std::vector<dataplane::FlowEnds>& passed() const { return output_.passed; }
+  void TakePassed(bool takes) { output_.takes = takes; }
   dataplane::Worker& worker() { return *worker_; }
   int64_t now_ns() const { return now_ns_; }
   uint64_t number() const { return number_; }

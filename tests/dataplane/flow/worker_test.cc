@@ -485,25 +485,6 @@ TEST(WorkerTest, ConflictingCopiesAreCounted) {
   EXPECT_GT(driver.Counter("tcp.conflict_bytes"), 4u);
 }
 
-// A frame in a VXLAN tunnel.
-std::vector<uint8_t> InVni(uint32_t vni, const testing::TcpSegment& segment) {
-  const std::vector<uint8_t> inner = testing::BuildFrame(segment);
-  std::vector<uint8_t> ip;
-  testing::Append(&ip, 0x4500, 2);
-  testing::Append(&ip, 20 + 8 + 8 + inner.size(), 2);
-  testing::Append(&ip, 0, 4);
-  testing::Append(&ip, 0x40110000, 4);
-  testing::Append(&ip, 0xc0000201c0000202, 8);
-  StoreBe16(&ip[10], testing::PlainChecksum(ip));
-  testing::Append(&ip, 0xc00012b5, 4);
-  testing::Append(&ip, 8 + 8 + inner.size(), 2);
-  testing::Append(&ip, 0, 2);
-  testing::Append(&ip, 0x08000000, 4);
-  testing::Append(&ip, uint64_t{vni} << 8, 4);
-  ip.insert(ip.end(), inner.begin(), inner.end());
-  return testing::Ethernet(ip);
-}
-
 // Two tenants with the same addresses and ports at the same time. Answers of the first come by a VNI of their own.
 TEST(WorkerTest, TenantsWithTheSameAddressesAreToldApartByTheClassOfTheirTunnel) {
   const auto play = [](std::vector<TunnelRule> rules) {
@@ -511,13 +492,13 @@ TEST(WorkerTest, TenantsWithTheSameAddressesAreToldApartByTheClassOfTheirTunnel)
     options.tunnel_classes = TunnelClasses(std::move(rules));
     WorkerDriver driver(options);
     const auto up = [&](uint32_t vni, std::string_view text) {
-      driver.Frame(InVni(vni, {.seq = 1001, .ack = 5001, .payload = text}));
+      driver.Frame(testing::InVni(vni, {.seq = 1001, .ack = 5001, .payload = text}));
     };
     const auto down = [&](uint32_t vni, std::string_view text) {
-      driver.Frame(InVni(vni, {.src = 0x0a000002, .dst = 0x0a000001, .src_port = 80, .dst_port = 40000, .seq = 5001,
+      driver.Frame(testing::InVni(vni, {.src = 0x0a000002, .dst = 0x0a000001, .src_port = 80, .dst_port = 40000, .seq = 5001,
                                .ack = 1001, .payload = text}));
     };
-    for (const uint32_t vni : {10u, 30u}) driver.Frame(InVni(vni, {.seq = 1000, .flags = kS}));
+    for (const uint32_t vni : {10u, 30u}) driver.Frame(testing::InVni(vni, {.seq = 1000, .flags = kS}));
     up(10, "first asks");
     up(30, "other asks");
     down(20, "to the first");

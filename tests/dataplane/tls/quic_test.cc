@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -298,6 +299,34 @@ TEST(Quic, ConnectionsAreBounded) {
   EXPECT_EQ(box.records.records.size(), 84u);
   box.worker->Finish(box.number + 1, box.now_ns);
   EXPECT_EQ(box.records.records.size(), 100u);
+}
+
+// A connection whose hello and first record were seen stays in the kernel from then on, unless its end has to be known.
+TEST(Quic, BehindItsFirstRecordAConnectionIsOfNoInterest) {
+  const auto play = [](const std::function<void(WorkerOptions*)>& change, bool hello = true) {
+    WorkerOptions options = WorkerDriver::SmallOptions();
+    options.pass_uninteresting = true;
+    change(&options);
+    Box box(options);
+    const Octets first = hello ? Vector("quic_initial_rfc9001_a2.hex") : Octets(1'200, 0x45);
+    for (int i = 0; i < 256; ++i) box.Datagram(i == 0 ? first : Octets(900, 0x45), i % 2 == 0);  // younger than a second
+    EXPECT_TRUE(box.records.passed.empty());
+    box.now_ns += kNsPerSecond;
+    for (int i = 0; i < 255; ++i) box.Datagram(Octets(900, 0x45), false);
+    EXPECT_TRUE(box.records.passed.empty());
+    box.Datagram(Octets(900, 0x45), false);
+    EXPECT_EQ(box.Count("quic.passed"), box.records.passed.size());
+    return box.records.passed;
+  };
+  const auto passed = play([](auto*) {});
+  ASSERT_EQ(passed.size(), 1u);
+  EXPECT_EQ(passed[0].protocol, 17);
+  EXPECT_EQ(passed[0].source_port, 50'000);
+  EXPECT_EQ(passed[0].destination_port, 443);
+  EXPECT_EQ(play([](auto* o) { o->tell_connections = true; }).size(), 1u);
+  EXPECT_EQ(play([](auto* o) { o->tell_connections = o->trust_proxy_header = true; }).size(), 0u);
+  EXPECT_EQ(play([](auto* o) { o->pass_uninteresting = false; }).size(), 0u);
+  EXPECT_EQ(play([](auto*) {}, false).size(), 0u) << "no QUIC";
 }
 
 TEST(Quic, AnyBytesAreLegal) {

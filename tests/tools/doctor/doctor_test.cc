@@ -109,9 +109,17 @@ TEST(DoctorTest, FaultsOfTheSystem) {
   EXPECT_NE(About(Healthy({"fail_open.heartbeat_timeout_ms=2"}), "fail_open.heartbeat_timeout_ms")
                 .find("raise it to 20"),
             std::string::npos);
-  for (const char* of_af_packet : {"no bypass", "802.1ad", "IPv4 fragments"}) {
+  // What alters frames is refused, and taken only by a word of its own.
+  for (const char* of_af_packet : {"802.1ad", "IPv4 fragments", "fail_open.traffic_control = true", "accept_altered_frames"}) {
     EXPECT_NE(About(Healthy({"ports.driver=af_packet"}), "ports.driver").find(of_af_packet), std::string::npos);
   }
+  EXPECT_TRUE(HasErrors(DoctorChecks(Healthy({"ports.driver=af_packet"}))));
+  const DoctorOptions accepted = Healthy({"ports.driver=af_packet", "ports.accept_altered_frames=true"});
+  for (const char* of_af_packet : {"no bypass", "802.1ad", "IPv4 fragments"}) {
+    EXPECT_NE(About(accepted, "ports.driver").find(of_af_packet), std::string::npos);
+  }
+  EXPECT_FALSE(HasErrors(DoctorChecks(accepted)));
+  EXPECT_FALSE(HasErrors(DoctorChecks(Healthy({"ports.driver=af_packet", "fail_open.traffic_control=true"}))));
   EXPECT_NE(About(Healthy({"ports.mbufs=1048575"}), "eal.memory_mib").find("eal.memory_mib = 4096"),
             std::string::npos);
 }

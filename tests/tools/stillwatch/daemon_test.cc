@@ -663,8 +663,35 @@ TEST_F(DaemonTest, APortThatComesBackIsUsedAgain) {
   EXPECT_THAT(AuditActions(), ::testing::IsSupersetOf({"link", "ports"}));
 }
 
-TEST_F(DaemonTest, AfPacketSaysThatItChangesTags) {
-  ASSERT_TRUE(daemon_->Start(daemon_->WriteConfig("packet.toml", {}), {"--set", "ports.driver=af_packet"}));
+// A connection of no interest moves to the kernel; a reload asks anew what is of interest.
+TEST_F(DaemonTest, AConnectionOfNoInterestStaysInTheKernel) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  TcpLoad load(*lab_, 15);
+  ASSERT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.passed") > 500; }));
+  EXPECT_EQ(daemon_->Counter("flow.passed"), 1u);
+  EXPECT_EQ(daemon_->Counter("watch.flows_passed"), 1u);
+  const uint64_t to_process = daemon_->Counter("bypass.to_process");
+  daemon_->Ask({"reload"});
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.to_process") > to_process + 100; }));
+  EXPECT_EQ(load.Finish(), "");
+  EXPECT_EQ(daemon_->Stop(), 0);
+  // And none where it is switched off.
+  ASSERT_TRUE(daemon_->Start(config_, {"--accept-config", "--set", "fail_open.passed_flows_max=0"}));
+  TcpLoad again(*lab_, 15);
+  ASSERT_TRUE(WaitFor([&] { return again.received() > 2'000'000; }));
+  EXPECT_EQ(again.Finish(), "");
+  EXPECT_EQ(daemon_->Counter("flow.passed"), 0u);
+  EXPECT_EQ(daemon_->Counter("bypass.passed"), 0u);
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
+TEST_F(DaemonTest, AfPacketIsRefusedWhereItAltersFramesAndSaysSoWhereItIsTaken) {
+  const std::string packet = daemon_->WriteConfig("packet.toml", {});
+  ASSERT_FALSE(daemon_->Start(packet, {"--set", "ports.driver=af_packet"}));
+  EXPECT_EQ(daemon_->Wait(), 2);
+  EXPECT_THAT(daemon_->log(), HasSubstr("packet.toml: ports.driver \"af_packet\" alone alters frames"));
+  EXPECT_THAT(daemon_->log(), HasSubstr("set fail_open.traffic_control = true"));
+  ASSERT_TRUE(daemon_->Start(packet, {"--set", "ports.driver=af_packet", "--set", "ports.accept_altered_frames=true"}));
   RawSocket client(lab_->client, "c0");
   ASSERT_TRUE(client.Send(TcpFrame(443, "802.1Q", 5)));
   std::string tagged = TcpFrame(443, "802.1ad", 5);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "config/load.h"
+
 namespace stillwatch {
 namespace {
 
@@ -20,6 +22,22 @@ TEST(SettingsTest, ALiveBoxSpreadsFlowsAnewAtEachStartAndAReplayDoesNot) {
   EXPECT_EQ(spread(replay), spread(ReadSecrets(config).value()));
   EXPECT_EQ(WorkerOptionsOf(config, live).boot_seed, live.boot_seed);
   EXPECT_EQ(WorkerOptionsOf(config, live).salt.value, replay.salt.value);
+}
+
+TEST(SettingsTest, FlowsStayInTheKernelOnlyWhereItDecidesAndTheirEndsAreTheirOwn) {
+  const auto passes = [](std::vector<std::string> sets) {
+    sets.insert(sets.begin(), {"ports.mode=inline", "ports.a=a", "ports.b=b"});
+    const Result<config::Config> config = config::LoadConfig("", sets);
+    EXPECT_TRUE(config.ok()) << config.message();
+    return PassesFlows(config.value());
+  };
+  EXPECT_TRUE(passes({}));
+  EXPECT_TRUE(passes({"ports.driver=af_packet", "fail_open.traffic_control=true"}));
+  EXPECT_FALSE(passes({"ports.driver=af_packet"}));
+  EXPECT_FALSE(passes({"ports.driver=ethdev"}));
+  EXPECT_FALSE(passes({"ports.mode=mirror"}));
+  EXPECT_FALSE(passes({"fail_open.passed_flows_max=0"}));
+  EXPECT_FALSE(passes({"flow.tunnel_classes=[\"vlan 1-9 each\"]"}));
 }
 
 TEST(SettingsTest, TunnelClassesAreThoseOfTheFile) {
