@@ -13,16 +13,17 @@
 // --clusters FILE: what layer 4 says in the end of each campaign, and of thirty neighbouring accounts each of every other kind, as a CSV:
 // groups of the truth, whether or not detection found them.
 // Processor time of this one thread; the generator's, sketches' and detection's apart. --only-generate: token hashes are made and nobody judges them.
-#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <queue>
 #include <set>
 #include <sstream>
+#include <string>
 
 #include "base/clock.h"
 #include "base/time_format.h"
@@ -46,10 +47,13 @@ double ProcessorSeconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
+// Not getrusage's: that one begins with the size of whoever started this programme.
 int64_t PeakKib() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  return used.ru_maxrss;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtoll(line.c_str() + 6, nullptr, 10);
+  }
+  return 0;
 }
 
 int Wrong(const std::string& message) {
