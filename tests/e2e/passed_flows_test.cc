@@ -241,7 +241,7 @@ TEST_P(PassedFlowsTest, WhatBeganMeanwhileIsNotPassed) {
 
 // More flows than places: what has none goes through the process, and nothing is lost or overtaken.
 TEST_P(PassedFlowsTest, TheMapIsBounded) {
-  constexpr size_t kPlaces = 64, kFlows = 400, kRounds = 200;
+  constexpr size_t kPlaces = 64, kFlows = 200, kRounds = 120;
   ASSERT_TRUE(Start(kPlaces));
   RawSocket client(lab_->client, "c0"), server(lab_->server, "s0");
   std::map<uint16_t, uint32_t> next;

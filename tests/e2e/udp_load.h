@@ -10,12 +10,11 @@ namespace stillwatch::e2e {
 
 struct UdpSeen {
   uint64_t sent = 0, received = 0, reordered = 0;
-  double rate = 0;              // received a second
   double p50_us = 0, p99_us = 0;  // from the sending host's clock to the receiving kernel's stamp
 };
 
 // After a second of slow datagrams, a flow record's worth, and a pause of 100 ms: so many datagrams of 1,200 bytes a millisecond for
-// so long (0: as fast as they go). Not for several at one time.
+// so long. One at a time.
 UdpSeen LoadUdp(const NetLab& lab, int datagrams_a_ms, int seconds);
 
 }  // namespace stillwatch::e2e

@@ -7,6 +7,7 @@
 
 #include "config/load.h"
 #include "tools/stillwatch/memory_table.h"
+#include "tools/stillwatch/settings.h"
 
 namespace stillwatch {
 

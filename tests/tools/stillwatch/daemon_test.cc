@@ -668,12 +668,13 @@ TEST_F(DaemonTest, AConnectionOfNoInterestStaysInTheKernel) {
   ASSERT_TRUE(daemon_->Start(config_));
   TcpLoad load(*lab_, 15);
   ASSERT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.passed") > 500; }));
-  EXPECT_EQ(daemon_->Counter("flow.passed"), 1u);
-  EXPECT_EQ(daemon_->Counter("watch.flows_passed"), 1u);
+  EXPECT_GE(daemon_->Counter("flow.passed"), 1u);
+  EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("watch.flows_passed") == daemon_->Counter("flow.passed"); }));
   const uint64_t to_process = daemon_->Counter("bypass.to_process");
   daemon_->Ask({"reload"});
   EXPECT_TRUE(WaitFor([&] { return daemon_->Counter("bypass.to_process") > to_process + 100; }));
   EXPECT_EQ(load.Finish(), "");
+  const uint64_t passed = daemon_->Counter("bypass.passed");  // the kernel goes on counting
   EXPECT_EQ(daemon_->Stop(), 0);
   // And none where it is switched off.
   ASSERT_TRUE(daemon_->Start(config_, {"--accept-config", "--set", "fail_open.passed_flows_max=0"}));
@@ -681,7 +682,7 @@ TEST_F(DaemonTest, AConnectionOfNoInterestStaysInTheKernel) {
   ASSERT_TRUE(WaitFor([&] { return again.received() > 2'000'000; }));
   EXPECT_EQ(again.Finish(), "");
   EXPECT_EQ(daemon_->Counter("flow.passed"), 0u);
-  EXPECT_EQ(daemon_->Counter("bypass.passed"), 0u);
+  EXPECT_LE(daemon_->Counter("bypass.passed"), passed + 10);  // the last acknowledgements of before
   EXPECT_EQ(daemon_->Stop(), 0);
 }
 
