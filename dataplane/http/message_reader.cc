@@ -307,6 +307,7 @@ void MessageReader::Resume() {
 
 void MessageReader::EnterTunnel() {
   section_.Clear();
+  if (!MutantIs("http.tunnel_begins_inside_a_head")) first_line_read_ = found_by_search_ = false;
   tunnel_ = true;
   if (state_ == State::kHead || state_ == State::kAwaitPeer) state_ = State::kTunnelStart;
   if (state_ == State::kOpaqueAwaiting) state_ = State::kOpaque;

@@ -15,9 +15,9 @@ namespace {
 constexpr int kWindowBitsMax = 23;
 static_assert(size_t{1} << kWindowBitsMax == WindowLease::kWindowBytesMax);
 constexpr size_t kBlockHeaderBytes = 3;
-// The longest frame header (RFC 8878, 3.1.1). Up to there zstd gets less than four bytes a call: where a header is
-// bad, it looks for the magic number of formats before 1.0 in the call's bytes, and reads those with memory of its own.
-constexpr size_t kFrameHeaderMax = 18, kLessThanMagic = 3;
+// As far as a frame's header may go zstd gets less than four bytes a call: where a header is bad, it looks for the
+// magic number of formats before 1.0 in the call's bytes, and reads those with memory of its own.
+constexpr size_t kLessThanMagic = 3;
 
 }  // namespace
 
@@ -80,12 +80,22 @@ ZstdStage::~ZstdStage() {
 
 // At least 1. zstd's word on what it reads next is a block's rest, and where another block follows, its header's three bytes. A block's
 // last byte comes alone: the bytes of one that is stored as it is are handed out as they come, and the last one may find that the
-// frame has another size than it said.
+// frame has another size than it said. For the same reason no step goes beyond what the frame still has room for.
 size_t ZstdStage::StepBytes() const {
   size_t bytes = kLessThanMagic;
   if (next_bytes_ != 0) bytes = next_bytes_ > kBlockHeaderBytes + 1 ? next_bytes_ - kBlockHeaderBytes - 1 : 1;
   if (MutantIs("http.zstd_block_in_one")) bytes = std::max(next_bytes_, kLessThanMagic);
+  if (!MutantIs("http.zstd_block_beyond_its_frame")) bytes = static_cast<size_t>(std::min<uint64_t>(bytes, std::max<uint64_t>(content_left_, 1)));
   return frame_bytes_ < kFrameHeaderMax ? std::min(bytes, kLessThanMagic) : bytes;
+}
+
+// Of a step inside a frame. A content of 0 bytes is also what a frame to be skipped has: no bound, since nothing comes out of either.
+void ZstdStage::NoteFrame(Bytes taken, size_t produced) {
+  if (content_left_ != kUnknown) content_left_ -= std::min<uint64_t>(content_left_, produced);
+  if (frame_bytes_ == kFrameHeaderMax) return;
+  for (const uint8_t byte : taken.first(std::min(taken.size(), kFrameHeaderMax - frame_bytes_))) frame_head_[frame_bytes_++] = byte;
+  const uint64_t content = ZSTD_getFrameContentSize(frame_head_, frame_bytes_);
+  if (content_left_ == kUnknown && content != 0 && content != ZSTD_CONTENTSIZE_ERROR) content_left_ = content;
 }
 
 // A call that fails hands nothing out, so each call is given one step of the format at most (a header, a block): what
@@ -110,8 +120,12 @@ CodingStage::Step ZstdStage::Run(Bytes in, std::span<uint8_t> out) {
       if (error == ZSTD_error_memory_allocation) failure_ = lease_.refusal();
     } else {
       at_frame_start_ = result == 0;
-      frame_bytes_ = at_frame_start_ ? 0 : std::min(frame_bytes_ + source.pos, kFrameHeaderMax);
       next_bytes_ = result;
+      if (at_frame_start_) {
+        frame_bytes_ = 0, content_left_ = kUnknown;
+      } else {
+        NoteFrame(in.subspan(step.consumed - source.pos, source.pos), target.pos);
+      }
     }
   }
   return {in.size(), step.produced};

@@ -58,13 +58,19 @@ class ZstdStage final : public CodingStage {
   bool whole() const override { return at_frame_start_; }
 
  private:
+  static constexpr size_t kFrameHeaderMax = 18;  // RFC 8878, 3.1.1
+  static constexpr uint64_t kUnknown = UINT64_MAX;
+
   size_t StepBytes() const;
+  void NoteFrame(Bytes taken, size_t produced);
 
   WindowLease lease_;
   ZSTD_DCtx_s* context_;
   Failure failure_ = Failure::kNone;
   size_t next_bytes_ = 0;       // zstd's word on how much it reads next
+  uint8_t frame_head_[kFrameHeaderMax];
   size_t frame_bytes_ = 0;      // taken of the frame being read, as far as it matters
+  uint64_t content_left_ = kUnknown;  // of that frame, by what its header says
   bool at_frame_start_ = true;
   bool output_waits_ = false;
 };

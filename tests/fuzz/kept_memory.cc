@@ -66,7 +66,7 @@ class Arena {
   }
   // False when it is not the arena's.
   bool Give(void* at) {
-    if (at < begin_ || at >= begin_ + kArenaBytes) return false;
+    if (begin_ == nullptr || at < begin_ || at >= begin_ + kArenaBytes) return false;
     Block* block = blocks_;
     while (block->memory != at) Require(++block < blocks_ + count_);
     Require(block->given_back == 0);

@@ -146,6 +146,18 @@ TEST(HttpConnection, ConnectTunnelsAreOpaqueUnlessTheyCarryHttp) {
   EXPECT_EQ(http[1].response_body, "ok");
 }
 
+// Found by fuzz_http.
+TEST(HttpConnection, HalfAHeadBeforeATunnelOpensSaysNothingOfWhatComesThroughIt) {
+  Driver d;
+  d.Client("CONNECT host:443 HTTP/1.1\r\n\r\n");
+  d.Client("GET /early HTTP/1.1\r\nHo");
+  d.Server("HTTP/1.1 200 OK\r\n\r\n");
+  d.FeedBytewise(true, "Greetings of another protocol\r\n\r\n");
+  EXPECT_EQ(d.size(), 1u);
+  EXPECT_EQ(d.Count("http.requests"), 1u);
+  EXPECT_EQ(d.Count("http.not_http_line"), 1u);
+}
+
 TEST(HttpConnection, OneSidedTraffic) {
   Driver responses;
   responses.Server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n");

@@ -227,6 +227,24 @@ TEST(HttpWindow, AStoredBlockThatIsTooShortGivesTheSameAtEveryCut) {
   }
 }
 
+// A frame that says 88 bytes and holds more, in blocks that are stored as they are. Found by fuzz_window.
+TEST(HttpWindow, AStoredBlockThatIsTooLongGivesTheSameAtEveryCut) {
+  string body("\x28\xb5\x2f\xfd\x20\x58", 6);
+  for (const uint32_t bytes : {40u, 12u, 80u}) {
+    const uint32_t header = bytes << 3 | (bytes == 80 ? 1 : 0);
+    for (int shift : {0, 8, 16}) body += static_cast<char>(header >> shift);
+    body += string(bytes, 's');
+  }
+  const string response = Response("zstd", body);
+  for (const size_t piece : {size_t{1}, size_t{2}, size_t{5}, size_t{37}, response.size()}) {
+    Driver d(WithWindows());
+    d.Client("GET / HTTP/1.1\r\n\r\n");
+    for (size_t at = 0; at < response.size(); at += piece) d.Server(response.substr(at, piece));
+    EXPECT_EQ(d.Count("http.decode_failed"), 1u) << piece;
+    EXPECT_EQ(d[0].response_body, string(88, 's')) << piece;
+  }
+}
+
 // libzstd would read frames of its formats before 1.0 with memory that is not ours.
 TEST(HttpWindow, LegacyZstdFramesAreCorrupt) {
   for (const uint8_t version : {0x22, 0x23, 0x24, 0x25, 0x26, 0x27}) {
