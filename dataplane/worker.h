@@ -49,7 +49,7 @@ struct WorkerOptions {
   int64_t response_timeout_ns = 600ll * 1'000'000'000;  // a request that waits longer is given up
   bool trust_proxy_header = false;     // a PROXY header names the client; else it is only passed over
   bool ignore_checksums = false;       // captures taken on the sending host
-  bool pass_uninteresting = false;     // connections by WorkerOutput::OnUninteresting, and no more of what it takes
+  bool pass_uninteresting = false;     // connections of no interest are told by WorkerOutput::OnUninteresting
   bool tell_connections = false;       // connections by ConnectionNote, so that both sides of a terminator can be joined
   Salt salt;                           // seeds flow hashes and flow ids
   // Seeds flow hashes beside the salt: fresh at each start of a live box, so that whoever knows the salt cannot aim flows at

@@ -176,5 +176,21 @@ TEST(EngineTest, AProcessorThatIsNotThereIsNamed) {
             std::string::npos);
 }
 
+// What is told of a flow holds for the frames that were looked at, however far behind the wire their worker is.
+TEST(LaneOutputTest, FlowsOfNoInterestAreBoundedAndSayHowFarTheyWereLookedAt) {
+  const std::atomic<bool> abandoned{false};
+  LaneOutput output(1 << 12, false, &abandoned);
+  const SystemClock clock;
+  const size_t room = output.uninteresting().capacity();
+  for (size_t i = 0; i < room; ++i) ASSERT_TRUE(output.OnUninteresting({}, clock.UnixNs() - 5 * kNsPerSecond));
+  EXPECT_FALSE(output.OnUninteresting({}, clock.UnixNs()));
+  EXPECT_EQ(output.counters().Get(LaneCounter::kPassRingFull), 1u);
+  UninterestingFlow flow;
+  ASSERT_EQ(output.uninteresting().Pop({&flow, 1}), 1u);
+  EXPECT_LE(flow.looked_ns, clock.MonotonicNs() - 5 * kNsPerSecond);
+  EXPECT_GT(flow.looked_ns, clock.MonotonicNs() - 60 * kNsPerSecond);
+  EXPECT_TRUE(output.OnUninteresting({}, clock.UnixNs()));
+}
+
 }  // namespace
 }  // namespace stillwatch::dataplane
