@@ -135,8 +135,9 @@ void MoveOneEach(World* world, const std::vector<uint32_t>& accounts, const std:
   for (size_t i = 0; i < accounts.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       const std::string id = about.empty() ? std::to_string(accounts[j]) + " to " + std::to_string(accounts[i]) : about;
-      world->Say({accounts[j], kStart, {id}, {}, {id + " " + std::to_string(i)}});
-      world->Say({accounts[i], kStart + 60, {id, "more"}, {id + " " + std::to_string(i)}, {}});
+      const std::string answer = id + " " + std::to_string(i) + " " + std::to_string(j);
+      world->Say({accounts[j], kStart, {id}, {}, {answer}});
+      world->Say({accounts[i], kStart + 60, {id, "more"}, {answer}, {}});
     }
   }
 }
