@@ -13,6 +13,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "stamped_message.h"
+
 namespace stillwatch::e2e {
 
 namespace {
@@ -78,22 +80,12 @@ std::string RawSocket::Receive(int timeout_ms, int64_t* unix_ns) {
   pollfd wait{fd_, POLLIN, 0};
   if (poll(&wait, 1, timeout_ms) != 1) return "";
   char data[9200];
-  alignas(cmsghdr) char control[256];
-  iovec part{data, sizeof data};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t size = recvmsg(fd_, &message, 0);
+  StampedMessage got;
+  const ssize_t size = got.Receive(fd_, data);
   if (size <= 0) return "";
+  if (unix_ns != nullptr && got.unix_ns != 0) *unix_ns = got.unix_ns;
   std::string frame(data, static_cast<size_t>(size));
-  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
-    if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_TIMESTAMPNS && unix_ns != nullptr) {
-      timespec stamp;
-      std::memcpy(&stamp, CMSG_DATA(at), sizeof stamp);
-      *unix_ns = stamp.tv_sec * 1'000'000'000ll + stamp.tv_nsec;
-    }
+  for (cmsghdr* at = CMSG_FIRSTHDR(&got.message); at != nullptr; at = CMSG_NXTHDR(&got.message, at)) {
     if (at->cmsg_level != SOL_PACKET || at->cmsg_type != PACKET_AUXDATA) continue;
     tpacket_auxdata aux;
     std::memcpy(&aux, CMSG_DATA(at), sizeof aux);

@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "stamped_message.h"
+
 namespace stillwatch::e2e {
 namespace {
 
@@ -73,26 +75,15 @@ struct Receiver {
     for (pollfd wait{fd, POLLIN, 0}; !stop || poll(&wait, 1, 0) == 1;) {
       if (poll(&wait, 1, 20) != 1) continue;
       char data[kBytes];
-      alignas(cmsghdr) char control[64];
-      iovec part{data, sizeof data};
-      msghdr message{};
-      message.msg_iov = &part;
-      message.msg_iovlen = 1;
-      message.msg_control = control;
-      message.msg_controllen = sizeof control;
-      if (recvmsg(fd, &message, 0) != static_cast<ssize_t>(kBytes)) continue;
+      StampedMessage got;
+      if (got.Receive(fd, data) != static_cast<ssize_t>(kBytes)) continue;
       uint64_t number;
-      int64_t sent_ns, arrived_ns = 0;
+      int64_t sent_ns;
       std::memcpy(&number, data + 1, 8);
       std::memcpy(&sent_ns, data + 9, 8);
-      if (const cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr && at->cmsg_type == SCM_TIMESTAMPNS) {
-        timespec stamp;
-        std::memcpy(&stamp, CMSG_DATA(at), sizeof stamp);
-        arrived_ns = stamp.tv_sec * 1'000'000'000ll + stamp.tv_nsec;
-      }
       if (static_cast<uint8_t>(data[0]) != 0x45 || number < kWarmUp) continue;
       numbers.push_back(number);
-      delays_ns.push_back(arrived_ns - sent_ns);
+      delays_ns.push_back(got.unix_ns - sent_ns);
     }
   }
 };
