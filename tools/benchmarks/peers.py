@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs Suricata and tshark over a capture on one core; prints CPU seconds, requests seen and peak memory. What they need for
-the same capture without a frame is their set-up, and counted apart.
+the first frame alone is their set-up, and counted apart.
 
 Suricata: HTTP only, EVE output of HTTP transactions with request and response bodies in base64, no rules: the
 nearest to "decode every exchange and keep its content". tshark: the fields that `stillwatch inspect --layer http`
@@ -45,7 +45,7 @@ stream:
 flow: {{memcap: 512mb}}
 max-pending-packets: 4096
 """
-PCAP_HEADER_BYTES = 24
+PCAP_HEADER_BYTES, RECORD_HEADER_BYTES = 24, 16  # make_capture's: little-endian
 RULE = ('alert http any any -> any any (msg:"exchange"; flow:established,to_client; '
         'http.stat_code; content:"200"; sid:1; rev:1;)\n')
 
@@ -88,8 +88,8 @@ def tshark(capture, core):
     return {"name": version, "cpu_s": cpu, "requests": seen, "peak_bytes": peak}
 
 
-def beside_setup(peer, capture, empty, core):
-    setup, whole = peer(empty, core), peer(capture, core)
+def beside_setup(peer, capture, first_frame, core):
+    setup, whole = peer(first_frame, core), peer(capture, core)
     if setup is None or whole is None:
         return None
     return {**whole, "setup_s": setup["cpu_s"], "cpu_s": whole["cpu_s"] - setup["cpu_s"]}
@@ -100,10 +100,11 @@ def main():
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("capture")
     args = parser.parse_args()
-    with tempfile.NamedTemporaryFile(suffix=".pcap") as empty, open(args.capture, "rb") as capture:
-        empty.write(capture.read(PCAP_HEADER_BYTES))
-        empty.flush()
-        print(json.dumps({peer.__name__: beside_setup(peer, args.capture, empty.name, args.core) for peer in (suricata, tshark)}))
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as first, open(args.capture, "rb") as capture:
+        headers = capture.read(PCAP_HEADER_BYTES + RECORD_HEADER_BYTES)
+        first.write(headers + capture.read(int.from_bytes(headers[-8:-4], "little")))
+        first.flush()
+        print(json.dumps({peer.__name__: beside_setup(peer, args.capture, first.name, args.core) for peer in (suricata, tshark)}))
 
 
 if __name__ == "__main__":
