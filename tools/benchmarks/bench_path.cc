@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "dataplane/engine/lane.h"
 #include "dataplane/port/capture_file.h"
 #include "pipeline/pipeline.h"
 #include "tools/stillwatch/settings.h"
@@ -130,8 +132,10 @@ void Play(Port* port, Worker* worker, const std::function<void(uint64_t, int64_t
   uint64_t touched = 0;
   while (!port->at_end()) {
     const size_t count = port->Receive(frames);
-    for (size_t i = 0; worker != nullptr && i < count; ++i) worker->Expect(frames[i]);
     for (size_t i = 0; i < count; ++i) {
+      if (worker != nullptr && i % kLookBurst == 0) {
+        for (size_t next = i; next < std::min(i + kLookBurst, count); ++next) worker->Expect(frames[next]);
+      }
       const Frame& frame = frames[i];
       ++measured->frames;
       measured->frame_bytes += frame.bytes.size();
