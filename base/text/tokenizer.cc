@@ -1,6 +1,5 @@
 #include "base/text/tokenizer.h"
 
-#include <array>
 #include <cstring>
 
 #include "base/mutant.h"
@@ -9,41 +8,16 @@
 namespace stillwatch::text {
 namespace {
 
-// kByteMask[n]: the first n bytes of 16.
-struct ByteMask {
-  uint64_t lo, hi;
+// UTF-8 of one code point, the first byte lowest.
+struct Encoded {
+  uint32_t bytes, length;
 };
-constexpr std::array<ByteMask, 17> MakeMasks() {
-  std::array<ByteMask, 17> masks{};
-  for (uint32_t n = 0; n <= 16; ++n) {
-    masks[n].lo = n >= 8 ? ~0ull : (1ull << 8 * n) - 1;
-    masks[n].hi = n >= 16 ? ~0ull : n <= 8 ? 0 : (1ull << 8 * (n - 8)) - 1;
-  }
-  return masks;
-}
-constexpr std::array<ByteMask, 17> kByteMask = MakeMasks();
-
-uint32_t EncodeUtf8(uint32_t c, uint8_t* out) {
-  if (c < 0x80) {
-    out[0] = static_cast<uint8_t>(c);
-    return 1;
-  }
-  if (c < 0x800) {
-    out[0] = static_cast<uint8_t>(0xC0 | c >> 6);
-    out[1] = static_cast<uint8_t>(0x80 | (c & 63));
-    return 2;
-  }
-  if (c < 0x10000) {
-    out[0] = static_cast<uint8_t>(0xE0 | c >> 12);
-    out[1] = static_cast<uint8_t>(0x80 | (c >> 6 & 63));
-    out[2] = static_cast<uint8_t>(0x80 | (c & 63));
-    return 3;
-  }
-  out[0] = static_cast<uint8_t>(0xF0 | c >> 18);
-  out[1] = static_cast<uint8_t>(0x80 | (c >> 12 & 63));
-  out[2] = static_cast<uint8_t>(0x80 | (c >> 6 & 63));
-  out[3] = static_cast<uint8_t>(0x80 | (c & 63));
-  return 4;
+Encoded EncodeUtf8(uint32_t c) {
+  if (c < 0x80) return {c, 1};
+  const uint32_t last = 0x80 | (c & 63), before = 0x80 | (c >> 6 & 63);
+  if (c < 0x800) return {0xC0 | c >> 6 | last << 8, 2};
+  if (c < 0x10000) return {0xE0 | c >> 12 | before << 8 | last << 16, 3};
+  return {0xF0 | c >> 18 | (0x80 | (c >> 12 & 63)) << 8 | before << 16 | last << 24, 4};
 }
 
 }  // namespace
@@ -71,8 +45,7 @@ class Tokenizer::Out {
         out = hashes_ + count_;
         continue;
       }
-      const ByteMask& mask = kByteMask[size];
-      *out++ = hasher.HashBlock(LoadLe<uint64_t>(at) & mask.lo, LoadLe<uint64_t>(at + 8) & mask.hi);
+      *out++ = hasher.HashShort(at, size);
     }
     count_ = static_cast<uint32_t>(out - hashes_);
   }
@@ -83,9 +56,9 @@ class Tokenizer::Out {
 
   void PushLong(const uint8_t* at, uint32_t size, const TokenHasher& hasher) {
     for (; size > kTokenBytesMax; at += kTokenBytesMax, size -= kTokenBytesMax) {
-      Push(hasher.Hash(at, kTokenBytesMax));
+      Push(hasher.HashInRoom(at, kTokenBytesMax));
     }
-    Push(hasher.Hash(at, size));
+    Push(hasher.HashInRoom(at, size));
   }
   void Flush() {
     if (count_ != 0) sink_->Append({hashes_, count_});
@@ -103,8 +76,12 @@ void Tokenizer::Feed(std::string_view piece, TokenSink* sink) {
   const uint8_t* const end = at + piece.size();
   AsciiStrip strip;
   while (at != end) {
-    if (*at >= 0x80 || utf8_missing_ != 0) {
+    if (utf8_missing_ != 0) {
       TakeByte(*at++, &out);
+      continue;
+    }
+    if (*at >= 0x80) {
+      at = TakeForeign(at, end, &out);
       continue;
     }
     if (class_ != CharClass::kSpace) {
@@ -118,7 +95,7 @@ void Tokenizer::Feed(std::string_view piece, TokenSink* sink) {
       const uint8_t* run = strip.folded + strip.starts[strip.runs];
       size_t size = strip.length - strip.starts[strip.runs];
       for (; size >= kTokenBytesMax; run += kTokenBytesMax, size -= kTokenBytesMax) {
-        out.Push(hasher_.Hash(run, kTokenBytesMax));
+        out.Push(hasher_.HashInRoom(run, kTokenBytesMax));
       }
       std::memcpy(bytes_, run, size);
       size_ = static_cast<uint8_t>(size);
@@ -151,10 +128,39 @@ const uint8_t* Tokenizer::CloseOpenRun(const uint8_t* at, const uint8_t* end, Ou
       return at;
     }
     if (size_ == kTokenBytesMax) {
-      out->Push(hasher_.Hash(bytes_, size_));
+      out->Push(hasher_.HashInRoom(bytes_, size_));
       size_ = 0;
     }
     bytes_[size_++] = AsciiFold(*at);
+  }
+  return at;
+}
+
+// Text that is not ASCII, and the few ASCII characters between its words, up to a longer run of them. Whole sequences of two and
+// three bytes are read at once, the rest byte by byte.
+const uint8_t* Tokenizer::TakeForeign(const uint8_t* at, const uint8_t* end, Out* out) {
+  constexpr ptrdiff_t kRun = 8;
+  constexpr uint64_t kHighBits = 0x8080808080808080ull;
+  const auto continues = [](uint8_t byte) { return (byte & 0xC0) == 0x80; };
+  while (end - at >= kRun) {
+    const uint8_t lead = at[0];
+    if (lead < 0x80) {
+      if ((LoadLe<uint64_t>(at) & kHighBits) == 0) break;
+      TakeFolded(AsciiFold(lead), AsciiClass(lead), out);
+      at += 1;
+    } else if (lead >= 0xC2 && lead <= 0xDF && continues(at[1])) {
+      TakeCodePoint((lead & 31u) << 6 | (at[1] & 63u), out);
+      at += 2;
+    } else if (lead >= 0xE1 && lead <= 0xEF && lead != 0xED && continues(at[1]) && continues(at[2])) {
+      TakeCodePoint((lead & 15u) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u), out);
+      at += 3;
+    } else {
+      do TakeByte(*at++, out);
+      while (utf8_missing_ != 0 && at != end);
+    }
+  }
+  if (end - at < kRun) {
+    while (at != end && (*at >= 0x80 || utf8_missing_ != 0)) TakeByte(*at++, out);
   }
   return at;
 }
@@ -213,22 +219,19 @@ void Tokenizer::TakeFolded(uint32_t code_point, CharClass char_class, Out* out) 
     TakeBigram(code_point, out);
     return;
   }
-  uint8_t encoded[4];
-  const uint32_t length = EncodeUtf8(code_point, encoded);
-  if (size_ + length > kTokenBytesMax) {
-    out->Push(hasher_.Hash(bytes_, size_));
+  const Encoded encoded = EncodeUtf8(code_point);
+  if (size_ + encoded.length > kTokenBytesMax) {
+    out->Push(hasher_.HashInRoom(bytes_, size_));
     size_ = 0;
   }
-  std::memcpy(bytes_ + size_, encoded, length);
-  size_ = static_cast<uint8_t>(size_ + length);
+  std::memcpy(bytes_ + size_, &encoded.bytes, sizeof encoded.bytes);
+  size_ = static_cast<uint8_t>(size_ + encoded.length);
 }
 
 void Tokenizer::TakeBigram(uint32_t code_point, Out* out) {
   if (bigrams_ != 0) {
-    uint8_t pair[8];
-    uint32_t length = EncodeUtf8(bigram_before_, pair);
-    length += EncodeUtf8(code_point, pair + length);
-    out->Push(hasher_.Hash(pair, length));
+    const Encoded before = EncodeUtf8(bigram_before_), now = EncodeUtf8(code_point);
+    out->Push(hasher_.HashBlock(before.bytes | uint64_t{now.bytes} << 8 * before.length, 0));
   }
   bigrams_ = bigrams_ == 0 ? 1 : 2;
   bigram_before_ = code_point;
@@ -236,11 +239,8 @@ void Tokenizer::TakeBigram(uint32_t code_point, Out* out) {
 
 // Also a run of one code point of a script without blanks gives its token.
 void Tokenizer::CloseToken(Out* out) {
-  if (size_ != 0) out->Push(hasher_.Hash(bytes_, size_));
-  if (bigrams_ == 1) {
-    uint8_t single[4];
-    out->Push(hasher_.Hash(single, EncodeUtf8(bigram_before_, single)));
-  }
+  if (size_ != 0) out->Push(hasher_.HashInRoom(bytes_, size_));
+  if (bigrams_ == 1) out->Push(hasher_.HashBlock(EncodeUtf8(bigram_before_).bytes, 0));
   size_ = 0;
   bigrams_ = 0;
   class_ = CharClass::kSpace;

@@ -2,7 +2,7 @@
 // (docs/text.md). For the dialect layer, the pipeline's lists and tools that hash the same way.
 //
 // Incremental: a text may come in pieces cut anywhere, also inside a UTF-8 sequence, and gives the same
-// hashes as in one piece. Finish() ends the text. One object holds about 100 bytes of state, at most
+// hashes as in one piece. Finish() ends the text. One object holds about 130 bytes of state, at most
 // kTokenBytesMax bytes of text, which Finish wipes. It reads only the bytes given, never allocates, and
 // every input is legal.
 #pragma once
@@ -43,6 +43,7 @@ class Tokenizer {
   void TakeFolded(uint32_t code_point, CharClass char_class, Out* out);
   void TakeBigram(uint32_t code_point, Out* out);
   void CloseToken(Out* out);
+  const uint8_t* TakeForeign(const uint8_t* at, const uint8_t* end, Out* out);
   const uint8_t* CloseOpenRun(const uint8_t* at, const uint8_t* end, Out* out);
 
   TokenHasher hasher_;
@@ -53,7 +54,7 @@ class Tokenizer {
   uint8_t utf8_low_ = 0, utf8_high_ = 0; // range that the next one must be in
   uint32_t utf8_value_ = 0;
   uint32_t bigram_before_ = 0;           // the last code point of the run without blanks
-  uint8_t bytes_[kTokenBytesMax] = {};
+  uint8_t bytes_[kTokenBytesMax + 16] = {};  // a hasher reads whole blocks
 };
 
 // Of a whole text, in its order. For lists and tools; a text of a request comes in pieces.
