@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 
+#include "base/mutant.h"
 #include "base/text/ascii_tokens.h"
 
 namespace stillwatch::text {
@@ -56,7 +57,7 @@ template <typename Block>
     const uint64_t change = ((masks.word ^ word_before) | (masks.space ^ space_before)) & valid;
     starts += Block::Flatten(change & ~masks.space, static_cast<uint32_t>(at), strip->starts + starts);
     ends += Block::Flatten(change & ~space_before, static_cast<uint32_t>(at), strip->ends + ends);
-    if (taken != 0) {
+    if (taken != 0 && !MutantIs("text.block_forgets_token")) {
       carry_word = masks.word >> (taken - 1) & 1;
       carry_space = masks.space >> (taken - 1) & 1;
     }

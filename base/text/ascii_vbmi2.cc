@@ -1,4 +1,3 @@
-#include "base/mutant.h"
 #include "base/text/ascii_scan.h"
 
 #if defined(__x86_64__)
@@ -44,7 +43,7 @@ struct Vbmi2Block {
     const __m512i places = _mm512_maskz_compress_epi8(_cvtu64_mask64(bits), _mm512_loadu_si512(kPlaces.data()));
     const __m512i first = _mm512_set1_epi16(static_cast<int16_t>(base));
     _mm512_storeu_si512(out, _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(places)), first));
-    if (count > 32 && !MutantIs("text.dense_block_is_cut")) [[unlikely]] {
+    if (count > 32) [[unlikely]] {
       _mm512_storeu_si512(out + 32, _mm512_add_epi16(_mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(places, 1)), first));
     }
     return count;
