@@ -40,13 +40,13 @@ void OutputDigest::Finish(FinishReason finish, std::string_view name) {
 
 void OutputDigest::IdIssued(std::string_view id) {
   if (id.empty()) return;
+  const uint64_t hash = KeyedHash64(id, id_salt_);
+  uint64_t* const end = state_.ids + state_.ids_count;
+  if (std::find(state_.ids, end, hash) != end) return;  // every event of a stream repeats it
   if (!IsStrongId(id)) {
     counters_.Add(LlmCounter::kIdsWeak);
     return;
   }
-  const uint64_t hash = KeyedHash64(id, id_salt_);
-  uint64_t* const end = state_.ids + state_.ids_count;
-  if (std::find(state_.ids, end, hash) != end) return;  // every event of a stream repeats it
   if (state_.ids_count == kIdsIssuedMax) {
     counters_.Add(LlmCounter::kIdsDropped);
     return;
