@@ -32,7 +32,7 @@ enum class FlowCounter {
   kReset,             // RSTs taken; the flow ends if no data follows
   kResetOutOfWindow,  // RSTs far from the stream's place; ignored
   kResetContradicted, // data went on after a RST: it was none of the peer's
-  kFinContradicted,   // data went on behind a FIN that was never acknowledged: ignored the FIN
+  kFinContradicted,   // bytes came from behind a FIN, before it, or after it and before its acknowledgement: ignored the FIN
   kAfterFin,          // data behind an acknowledged FIN; ignored
   kPortReused,        // a new SYN on the addresses and ports of an older flow
   kSynOnLiveFlow,     // SYNs in the middle of a connection; ignored until the connection follows them

@@ -216,6 +216,36 @@ TEST(WorkerTest, AForgedFinDoesNotBlind) {
   EXPECT_EQ(driver.Counter("flow.after_fin"), 1u);
 }
 
+// Its reader has had bytes at that place and throws it away (RFC 9293, 3.10.7.4).
+TEST(WorkerTest, AFinBehindTheStreamsPlaceDoesNotBlind) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA, 1001, 5001, "abc");
+  driver.S(kA, 5001, 1004);
+  driver.C(kA | kF, 1002, 5001);
+  driver.C(kA | kF, 1001, 5001, "a");
+  driver.S(kA, 5001, 1004);
+  driver.C(kA, 1004, 5001, "def");
+  driver.S(kA, 5001, 1007);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "abcdef");
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 2u);
+  EXPECT_EQ(driver.Counter("flow.after_fin"), 0u);
+  // At the end of a hole behind which bytes are held.
+  driver.C(kA, 1010, 5001, "jkl");
+  driver.C(kA | kF, 1010, 5001);
+  driver.C(kA, 1007, 5001, "ghi");
+  driver.S(kA, 5001, 1013);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "abcdefghijkl");
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 3u);
+  // The true one, and its last segment once more.
+  driver.C(kA | kF, 1013, 5001);
+  driver.C(kA | kF, 1010, 5001, "jkl");
+  driver.S(kA | kF, 5001, 1014);
+  driver.C(kA, 1014, 5002);
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 3u);
+  EXPECT_EQ(driver.Counter("flow.closed"), 1u);
+}
+
 TEST(WorkerTest, PortsAreUsedAgain) {
   WorkerDriver driver;
   driver.Handshake(1000, 5000);
