@@ -208,6 +208,16 @@ std::string Udp(uint16_t source, uint16_t destination) {
   return out + std::string(26, 'u');
 }
 
+// An IPv6 packet between hosts that are not there.
+std::string Ipv6Frame(uint8_t next, const std::string& payload) {
+  std::string frame("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0\x86\xdd\x60\0\0\0\0", 19);
+  frame += static_cast<char>(payload.size());
+  frame += static_cast<char>(next);
+  frame += '\x40';
+  for (const char* end : {"\1", "\2"}) frame += std::string("\x20\1\x0d\xb8", 4) + std::string(11, '\0') + end;
+  return frame + payload;
+}
+
 // What may carry TCP inside leaves the kernel; prefixes of TCP say nothing of what is inside. UDP by its list. All arrive unchanged.
 TEST_F(InlineForwardingTest, TunnelsAndListedUdpReachTheProcess) {
   const std::string inner(30, 'i'), macs("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0", 12);
@@ -223,6 +233,10 @@ TEST_F(InlineForwardingTest, TunnelsAndListedUdpReachTheProcess) {
       macs + std::string("\x88\x47\0\x01\x01\x40", 6) + inner + inner,
       macs + std::string("\x88\x64\x11\0\0\x01\0\x10", 8) + inner + inner,
       macs + std::string("\x88\xe7\0\0\0\x01", 6) + inner + inner,
+      macs + std::string("\x89\x26\0\0\0\x01", 6) + TcpFrame(443, "behind a VN-Tag").substr(12),
+      Ipv6Frame(51, std::string("\x06\x04", 2) + inner.substr(8) + TcpFrame(443, "behind an authentication header").substr(34)),
+      // A later fragment: what it says of what follows does not count (RFC 8200, 4.5).
+      Ipv6Frame(44, std::string("\x3b\0\0\x08\0\0\0\1", 8) + inner),
       macs + std::string("\x81\0\0\x05\x81\0\0\x06\x81\0\0\x07", 12) + Ipv4Frame(17, Udp(1, 4789)).substr(12)};
   const std::vector<std::string> to_peer{Ipv4Frame(17, Udp(50'000, 53)), Ipv4Frame(17, Udp(4788, 444)), Ipv4Frame(1, inner),
                                          Ipv4Frame(132, inner)};
