@@ -94,7 +94,7 @@ class FailOpen {
   // Frames pass unlooked at by one of the two.
   bool bypassed() const { return bypass_until_ns() != 0 || overload_until_ns() != 0; }
 
-  // While it is being changed all TCP is of interest.
+  // What is of no interest before and after is so in between. After an error all TCP is of interest.
   Status SetInterest(const Interest& interest);
 
   // From a quiet moment on the kernel sends the frames of this flow on by itself, both ways, until something begins anew between

@@ -1,5 +1,9 @@
 // The packet path between two hosts, seen from those hosts: what they send arrives, whatever
 // happens to the process.
+#include <array>
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
@@ -184,6 +188,60 @@ TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
   EXPECT_EQ(process_->Stop(), 0);
   EXPECT_EQ(process_->Counter("bypass.to_process"), 3u);
   EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 4u);
+}
+
+// A reload sets the lists while frames pass. What is of no interest before and after never leaves the kernel: frames that went
+// to the process for a moment would be overtaken by those behind them.
+TEST_F(InlineForwardingTest, SettingTheListsMovesNothingThatTheyLeaveInPlace) {
+  ASSERT_TRUE(process_->Start(Inline({"--interest-port", "8000-8100"})));
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  const auto count = [&](dataplane::BypassCounter counter) {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(counter);
+  };
+  // Ports change, prefixes change, or one list takes the place of the other: none of them names port 443 or 10.77.0.0.
+  struct Lists {
+    std::vector<std::string> prefixes, ports;
+  };
+  const std::array<Lists, 2> cases[] = {{{{{}, {"8080"}}, {{}, {"8000-8100"}}}},
+                                        {{{{"10.78.0.0/16"}, {"443"}}, {{"10.79.0.0/16", "10.78.0.0/16"}, {"443"}}}},
+                                        {{{{"10.78.0.0/16"}, {}}, {{}, {"8080"}}}}};
+  for (const auto& lists : cases) {
+    const auto set = [&](size_t i) {
+      const auto interest = dataplane::ParseInterest(lists[i % 2].prefixes, lists[i % 2].ports);
+      return interest.ok() && fail_open.value()->SetInterest(interest.value()).ok();
+    };
+    ASSERT_TRUE(set(0));
+    RawSocket client(lab_->client, "c0");
+    const uint64_t before = count(dataplane::BypassCounter::kNotOfInterest);
+    uint64_t sent = 0;
+    std::atomic<bool> all_sent = false;
+    std::jthread sender([&] {
+      for (int i = 0; i < 20'000; ++i) sent += client.Send(TcpFrame(443, "stays"));
+      all_sent = true;
+    });
+    size_t rounds = 0;
+    while (!all_sent) ASSERT_TRUE(set(++rounds));
+    EXPECT_GT(rounds, 3u);
+    EXPECT_TRUE(Await([&] { return count(dataplane::BypassCounter::kNotOfInterest) - before == sent; }))
+        << count(dataplane::BypassCounter::kNotOfInterest) - before << " of " << sent;
+  }
+  // The lists say what was set last, and nothing of what was set before.
+  const auto last = dataplane::ParseInterest(std::vector<std::string>{"10.77.0.0/16"}, {});
+  ASSERT_TRUE(fail_open.value()->SetInterest(last.value()).ok());
+  RawSocket client(lab_->client, "c0");
+  ASSERT_TRUE(Await([&] {
+    client.Send(TcpFrame(443, "looked at"));
+    return count(dataplane::BypassCounter::kToProcess) != 0;
+  }));
+  const auto other = dataplane::ParseInterest(std::vector<std::string>{"10.80.0.0/16"}, {});
+  ASSERT_TRUE(fail_open.value()->SetInterest(other.value()).ok());
+  const uint64_t taken = count(dataplane::BypassCounter::kToProcess), left = count(dataplane::BypassCounter::kNotOfInterest);
+  client.Send(TcpFrame(443, "not any more"));
+  ASSERT_TRUE(Await([&] { return count(dataplane::BypassCounter::kNotOfInterest) != left; }));
+  EXPECT_EQ(count(dataplane::BypassCounter::kToProcess), taken);
+  EXPECT_EQ(process_->Stop(), 0);
 }
 
 // An IPv4 packet of `protocol` to a host that is not there.
