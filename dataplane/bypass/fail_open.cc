@@ -189,6 +189,7 @@ Status FailOpen::Reattach(size_t port) {
   adopted_ = true;
   for (size_t i = 0; i < ports; ++i) {
     const size_t which = (port + i) % ports;
+    if (if_nametoindex((which == 0 ? options_.port_a : options_.port_b).c_str()) == 0) continue;  // its turn comes when it is back
     if (Status s = InstallPort(options_, which); !s.ok()) return s;
   }
   return {};
@@ -248,10 +249,9 @@ Status FailOpen::AttachXdp(const FailOpenOptions& options, size_t port, LoadedPr
   RemoveTrafficControl(bpffs_, port);
   const std::string& interface = port == 0 ? options.port_a : options.port_b;
   const std::string& peer = port == 0 ? options.port_b : options.port_a;
-  const uint32_t zero = 0;
+  const uint32_t zero = 0, index = if_nametoindex(peer.c_str());
   const int peer_map = programme->maps["peer_map"].get();
-  if (options.forward && !peer.empty()) {
-    const uint32_t index = if_nametoindex(peer.c_str());
+  if (options.forward && index != 0) {
     if (bpf_map_update_elem(peer_map, &zero, &index, BPF_ANY) != 0) {
       return Error{peer + ": cannot be the kernel's way out of " + interface + ": " +
                    std::strerror(errno)};

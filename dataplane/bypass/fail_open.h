@@ -70,7 +70,7 @@ class FailOpen {
   static Status Uninstall(const std::string& bpffs);
 
   // Port 0 (a) or 1 (b) is another interface of the same name now: the programme is put on it, and it is the other
-  // port's way out again. Only after Install. The thread that refreshes the counters.
+  // port's way out again; that one may be gone. Only after Install. The thread that refreshes the counters.
   Status Reattach(size_t port);
 
   ~FailOpen();
