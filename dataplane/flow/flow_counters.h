@@ -42,6 +42,7 @@ enum class FlowCounter {
   kEarlySegments,     // segments that came before their turn and were kept
   kOldSegments,       // retransmissions and probes with nothing new
   kOutOfWindow,       // segments farther ahead than any window; ignored
+  kUnacceptable,      // segments that their receiver drops: without ACK, or with data in a SYN that does not begin the stream; ignored
   kConflicts,         // segments that differ from a held copy of the same bytes; the first copy was taken
   kConflictBytes,     // bytes in those
   kGaps,              // holes in a direction's bytes that will not be filled
@@ -79,7 +80,8 @@ inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
     "flow.port_reused",         "flow.syn_on_live_flow",
     "flow.after_close",         "flow.mid_stream",
     "tcp.early_segments",       "tcp.old_segments",
-    "tcp.out_of_window",        "tcp.conflicts",
+    "tcp.out_of_window",        "tcp.unacceptable",
+    "tcp.conflicts",
     "tcp.conflict_bytes",       "tcp.gaps",
     "tcp.gap_bytes",            "tcp.cut_bytes",
     "tcp.reassembly_full",      "flow.http",
