@@ -113,7 +113,7 @@ class TlsConnection {
   bool hello_seen_ = false, early_data_ = false, decrypted_ = false, waited_ = false;
   bool encrypt_then_mac_ = false;      // of the handshake at hand
   bool retried_ = false;               // a HelloRetryRequest came
-  bool ssl2_ = false, records_seen_ = false;
+  bool records_seen_ = false;
   uint64_t ja4_hash_ = 0;
   Segment *wait_first_ = nullptr, *wait_last_ = nullptr;
   uint32_t wait_segments_ = 0;
