@@ -50,7 +50,7 @@ bool Forwarder::Step() {
   // depend on how fast a worker is.
   if (lossless_ && (joined_out_ != 0 || !RoomForABurst())) return false;
   Frame frames[kBurstMax];
-  const int64_t polled_ns = options_.forwarders == 1 ? 0 : clock_->UnixNs();
+  const int64_t polled_ns = options_.forwarders == 1 ? 0 : live_time_.Of(clock_->UnixNs(), clock_->MonotonicNs());
   const size_t count = port_->Receive(frames);
   const bool scarce = !lossless_ && count != 0 && port_->buffers_scarce();
   for (size_t i = 0; i < count; ++i) {
