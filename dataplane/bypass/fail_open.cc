@@ -189,6 +189,7 @@ Status FailOpen::Reattach(size_t port) {
   adopted_ = true;
   for (size_t i = 0; i < ports; ++i) {
     const size_t which = (port + i) % ports;
+    if (if_nametoindex((which == 0 ? options_.port_a : options_.port_b).c_str()) == 0) continue;  // its turn comes when it is back
     if (Status s = InstallPort(options_, which); !s.ok()) return s;
   }
   return {};
@@ -248,10 +249,9 @@ Status FailOpen::AttachXdp(const FailOpenOptions& options, size_t port, LoadedPr
   RemoveTrafficControl(bpffs_, port);
   const std::string& interface = port == 0 ? options.port_a : options.port_b;
   const std::string& peer = port == 0 ? options.port_b : options.port_a;
-  const uint32_t zero = 0;
+  const uint32_t zero = 0, index = if_nametoindex(peer.c_str());
   const int peer_map = programme->maps["peer_map"].get();
-  if (options.forward && !peer.empty()) {
-    const uint32_t index = if_nametoindex(peer.c_str());
+  if (options.forward && index != 0) {
     if (bpf_map_update_elem(peer_map, &zero, &index, BPF_ANY) != 0) {
       return Error{peer + ": cannot be the kernel's way out of " + interface + ": " +
                    std::strerror(errno)};
@@ -344,37 +344,52 @@ int64_t FailOpen::StillAhead(__u64 sw_control::*field) const {
   return until_ns > SystemClock().MonotonicNs() ? until_ns : 0;
 }
 
+// Frames pass meanwhile, and what went to the process for a moment would be overtaken by what comes behind it. So a list is
+// changed in its place, and one that comes is asked before one that goes is not.
 Status FailOpen::SetInterest(const Interest& interest) {
-  const int prefix_map = maps_->shared["prefix_map"].get(),
-            port_map = maps_->shared["port_map"].get();
-  Store(&control_->match_prefixes, 0);
-  Store(&control_->match_ports, 0);
-  sw_prefix key{};
-  while (bpf_map_get_next_key(prefix_map, nullptr, &key) == 0) {
-    if (bpf_map_delete_elem(prefix_map, &key) != 0) break;
+  const auto refused = [&](const char* what) {
+    const int reason = errno;
+    Store(&control_->match_prefixes, 0);
+    Store(&control_->match_ports, 0);
+    return Error{std::string("fail_open.") + what + ": " + std::strerror(reason)};
+  };
+  if (MutantIs("interest.all_while_set")) {
+    Store(&control_->match_prefixes, 0);
+    Store(&control_->match_ports, 0);
   }
+  const int prefix_map = maps_->shared["prefix_map"].get();
   const uint8_t listed = 1;
-  for (const sw_prefix& prefix : interest.prefixes) {
-    if (bpf_map_update_elem(prefix_map, &prefix, &listed, BPF_ANY) != 0) {
-      return Error{std::string("fail_open.interest_prefixes: the kernel refuses a prefix: ") +
-                   std::strerror(errno)};
+  const auto list = [&](const sw_prefix& prefix) { return bpf_map_update_elem(prefix_map, &prefix, &listed, BPF_ANY) == 0; };
+  const auto stays = [&](const sw_prefix& prefix) {
+    return std::any_of(interest.prefixes.begin(), interest.prefixes.end(),
+                       [&](const sw_prefix& wanted) { return std::memcmp(&wanted, &prefix, sizeof prefix) == 0; });
+  };
+  if (!interest.prefixes.empty()) {
+    // Old ones go behind new ones, which may find no room before that.
+    std::for_each(interest.prefixes.begin(), interest.prefixes.end(), list);
+    std::vector<sw_prefix> there;
+    sw_prefix key{};
+    for (const sw_prefix* at = nullptr; bpf_map_get_next_key(prefix_map, at, &key) == 0; at = &key) there.push_back(key);
+    for (const sw_prefix& prefix : there) {
+      if (!stays(prefix)) bpf_map_delete_elem(prefix_map, &prefix);
     }
+    if (!std::all_of(interest.prefixes.begin(), interest.prefixes.end(), list)) return refused("interest_prefixes: the kernel refuses a prefix");
   }
-  for (uint32_t word = 0; word < interest.port_words.size(); ++word) {
-    if (bpf_map_update_elem(port_map, &word, &interest.port_words[word], BPF_ANY) != 0) {
-      return Error{std::string("fail_open.interest_ports: the kernel refuses a port: ") +
-                   std::strerror(errno)};
+  const auto set_ports = [&](const char* map, const std::vector<uint64_t>& words) {
+    for (uint32_t word = 0; word < kPortWords; ++word) {
+      const uint64_t bits = words.empty() ? 0 : words[word];
+      if (bpf_map_update_elem(maps_->shared[map].get(), &word, &bits, BPF_ANY) != 0) return false;
     }
+    return true;
+  };
+  if (!interest.port_words.empty() && !set_ports("port_map", interest.port_words)) return refused("interest_ports: the kernel refuses a port");
+  if (!set_ports("udp_port_map", MutantIs("interest.no_udp") ? std::vector<uint64_t>{} : interest.udp_port_words)) {
+    return refused("interest_udp_ports: the kernel refuses a port");
   }
-  // Always whole: what the list does not hold any more must go.
-  for (uint32_t word = 0; word < kPortWords; ++word) {
-    const uint64_t bits = interest.udp_port_words.empty() || MutantIs("interest.no_udp") ? 0 : interest.udp_port_words[word];
-    if (bpf_map_update_elem(maps_->shared["udp_port_map"].get(), &word, &bits, BPF_ANY) != 0) {
-      return Error{std::string("fail_open.interest_udp_ports: the kernel refuses a port: ") + std::strerror(errno)};
-    }
-  }
-  Store(&control_->match_prefixes, interest.prefixes.empty() ? 0 : 1);
-  Store(&control_->match_ports, interest.port_words.empty() ? 0 : 1);
+  if (!interest.prefixes.empty()) Store(&control_->match_prefixes, 1);
+  if (!interest.port_words.empty()) Store(&control_->match_ports, 1);
+  if (interest.prefixes.empty()) Store(&control_->match_prefixes, 0);
+  if (interest.port_words.empty()) Store(&control_->match_ports, 0);
   return {};
 }
 

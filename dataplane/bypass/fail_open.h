@@ -70,7 +70,7 @@ class FailOpen {
   static Status Uninstall(const std::string& bpffs);
 
   // Port 0 (a) or 1 (b) is another interface of the same name now: the programme is put on it, and it is the other
-  // port's way out again. Only after Install. The thread that refreshes the counters.
+  // port's way out again; that one may be gone. Only after Install. The thread that refreshes the counters.
   Status Reattach(size_t port);
 
   ~FailOpen();
@@ -94,7 +94,7 @@ class FailOpen {
   // Frames pass unlooked at by one of the two.
   bool bypassed() const { return bypass_until_ns() != 0 || overload_until_ns() != 0; }
 
-  // While it is being changed all TCP is of interest.
+  // What is of no interest before and after is so in between. After an error all TCP is of interest.
   Status SetInterest(const Interest& interest);
 
   // From a quiet moment on the kernel sends the frames of this flow on by itself, both ways, until something begins anew between

@@ -160,7 +160,7 @@ static __always_inline void FindIpv6(struct Found *found, void *at, void *end) {
   found->kind = kTcp;
 #pragma unroll
   for (int i = 0; i < 6; ++i) {
-    if (next != 0 && next != 43 && next != 44 && next != 60) {
+    if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) {
       found->kind = KindOf(next);
       if (found->kind == kTcp || found->kind == kUdp) FindPorts(found, at, end);
       return;
@@ -169,11 +169,14 @@ static __always_inline void FindIpv6(struct Found *found, void *at, void *end) {
     if (at + 8 > end) return;
     if (next == 44) found->in_pieces = 1;
     if (next == 44 && ((extension[2] << 8 | extension[3]) & 0xfff8)) {
-      // A later fragment: no ports here.
+      // A later fragment: no ports here, and what it says of what follows does not count (RFC 8200, 4.5).
       found->kind = KindOf(extension[0]);
+      if (found->kind == kOther) found->kind = kTcp;
       return;
     }
-    at += next == 44 ? 8 : 8 + (__u32)extension[1] * 8;
+    if (next == 44) at += 8;
+    else if (next == 51) at += 8 + (__u32)extension[1] * 4;  // an authentication header
+    else at += 8 + (__u32)extension[1] * 8;
     next = extension[0];
   }
 }
@@ -184,6 +187,12 @@ static __always_inline void Find(struct Found *found, void *at, void *end) {
   at += ETH_HLEN;
 #pragma unroll
   for (int tags = 0; tags < 4; ++tags) {
+    if (type == bpf_htons(0x8926)) {  // a VN-Tag
+      if (at + 6 > end) return;
+      type = *(__be16 *)(at + 4);
+      at += 6;
+      continue;
+    }
     if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD) && type != bpf_htons(0x9100)) break;
     if (at + 4 > end) return;
     type = *(__be16 *)(at + 2);

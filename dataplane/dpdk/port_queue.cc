@@ -80,7 +80,7 @@ size_t PortQueue::Receive(std::span<Frame> frames) {
   for (; polled < sides && count < frames.size(); ++polled) {
     const size_t side = (first_ + polled) % sides;
     // What came in by another queue is put before or behind this by its time: an answer is not older than its request.
-    if (time_ns == 0 || queues_ != 1) time_ns = clock_->UnixNs();
+    if (time_ns == 0 || queues_ != 1) time_ns = live_time_.Of(clock_->UnixNs(), now_ns);
     count += ReceiveFrom(side, frames.subspan(count), time_ns);
   }
   first_ = (first_ + 1) % sides;

@@ -46,6 +46,7 @@ class PortQueue final : public Port {
   uint32_t opening_ = 1;  // of the devices that are polled
   uint32_t aside_for_ = 0;
   uint64_t lent_ = 0;  // frames handed out and not released
+  LiveTime live_time_;
   TrafficClock traffic_clock_;
   uint64_t number_ = 0;
   uint32_t polls_ = 0;

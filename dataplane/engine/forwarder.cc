@@ -9,9 +9,10 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-// Whether the outer IP header says fragment, behind at most two VLAN tags. Cheap: asked of every
-// frame.
+// Whether the frame may be a fragment, or carry one in a tunnel: all but TCP right behind the outer IP header, behind at
+// most two VLAN tags. Cheap: asked of every frame.
 bool MayBeFragment(Bytes frame) {
+  constexpr uint8_t kTcp = 6;
   size_t at = 12;
   if (frame.size() < 14 + 20 || MutantIs("fragments_not_joined")) return false;
   uint16_t type = LoadBe16(&frame[at]);
@@ -19,10 +20,8 @@ bool MayBeFragment(Bytes frame) {
     at += 4;
     type = LoadBe16(&frame[at]);
   }
-  if (type == 0x0800) return frame.size() >= at + 10 && (LoadBe16(&frame[at + 8]) & 0x3fff) != 0;
-  if (type != 0x86dd || frame.size() < at + 42) return false;
-  const uint8_t next = frame[at + 8];
-  return next == 44 || next == 0 || next == 43 || next == 60;
+  if (type == 0x0800 && frame.size() >= at + 12) return (LoadBe16(&frame[at + 8]) & 0x3fff) != 0 || frame[at + 11] != kTcp;
+  return type != 0x86dd || frame.size() < at + 42 || frame[at + 8] != kTcp;
 }
 
 }  // namespace
@@ -51,7 +50,7 @@ bool Forwarder::Step() {
   // depend on how fast a worker is.
   if (lossless_ && (joined_out_ != 0 || !RoomForABurst())) return false;
   Frame frames[kBurstMax];
-  const int64_t polled_ns = options_.forwarders == 1 ? 0 : clock_->UnixNs();
+  const int64_t polled_ns = options_.forwarders == 1 ? 0 : live_time_.Of(clock_->UnixNs(), clock_->MonotonicNs());
   const size_t count = port_->Receive(frames);
   const bool scarce = !lossless_ && count != 0 && port_->buffers_scarce();
   for (size_t i = 0; i < count; ++i) {

@@ -17,6 +17,7 @@
 #include "dataplane/engine/lane.h"
 #include "dataplane/packet/fragment_joiner.h"
 #include "dataplane/port/port.h"
+#include "dataplane/port/traffic_clock.h"
 
 namespace stillwatch::dataplane {
 
@@ -91,6 +92,7 @@ class Forwarder {
   const bool lossless_;
 
   std::vector<Lent> lent_;
+  LiveTime live_time_;
   FragmentJoiner fragments_{{}};
   uint64_t joined_out_ = 0;  // joined datagrams that workers hold
   uint64_t sequence_ = 0;

@@ -150,6 +150,12 @@ bool FlowWorker::DeliverReady(Flow* flow, int side, DecodeBudget* budget) {
     if (!direction.fin_seen || direction.ended) return true;
     const int64_t fin = stream.OffsetOf(direction.fin_seq);
     const int64_t next = static_cast<int64_t>(stream.next_offset());
+    if (fin < next && !MutantIs("flow.fin_behind_ends")) {
+      // Its reader has bytes from there on and throws it away (RFC 9293, 3.10.7.4).
+      direction.fin_seen = false;
+      Count(FlowCounter::kFinContradicted);
+      return true;
+    }
     const bool fin_acked = static_cast<int64_t>(direction.acked_offset) > fin;
     if (fin > next && fin_acked) {
       SkipTo(flow, side, static_cast<uint64_t>(fin), FlowCounter::kGapBytes);

@@ -32,7 +32,7 @@ enum class FlowCounter {
   kReset,             // RSTs taken; the flow ends if no data follows
   kResetOutOfWindow,  // RSTs far from the stream's place; ignored
   kResetContradicted, // data went on after a RST: it was none of the peer's
-  kFinContradicted,   // data went on behind a FIN that was never acknowledged: ignored the FIN
+  kFinContradicted,   // bytes came from behind a FIN, before it, or after it and before its acknowledgement: ignored the FIN
   kAfterFin,          // data behind an acknowledged FIN; ignored
   kPortReused,        // a new SYN on the addresses and ports of an older flow
   kSynOnLiveFlow,     // SYNs in the middle of a connection; ignored until the connection follows them
@@ -42,6 +42,7 @@ enum class FlowCounter {
   kEarlySegments,     // segments that came before their turn and were kept
   kOldSegments,       // retransmissions and probes with nothing new
   kOutOfWindow,       // segments farther ahead than any window; ignored
+  kUnacceptable,      // segments that their receiver drops: without ACK, or with data in a SYN that does not begin the stream; ignored
   kConflicts,         // segments that differ from a held copy of the same bytes; the first copy was taken
   kConflictBytes,     // bytes in those
   kGaps,              // holes in a direction's bytes that will not be filled
@@ -79,7 +80,8 @@ inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
     "flow.port_reused",         "flow.syn_on_live_flow",
     "flow.after_close",         "flow.mid_stream",
     "tcp.early_segments",       "tcp.old_segments",
-    "tcp.out_of_window",        "tcp.conflicts",
+    "tcp.out_of_window",        "tcp.unacceptable",
+    "tcp.conflicts",
     "tcp.conflict_bytes",       "tcp.gaps",
     "tcp.gap_bytes",            "tcp.cut_bytes",
     "tcp.reassembly_full",      "flow.http",

@@ -165,8 +165,16 @@ void QuicFlows::OnDatagram(const Packet& packet, const FlowKey& key, uint64_t ha
   packet_ = number;
   now_ns_ = now_ns;
   QuicFlow* flow = Find(key, hash);
-  const bool may_begin = flow == nullptr || from_low == flow->client_is_low;
-  if (may_begin && MayBeQuic(packet.udp)) flow = ReadInitials(flow, packet, key, hash, from_low);
+  const bool from_client = flow == nullptr || from_low == flow->client_is_low;
+  if (MayBeQuic(packet.udp)) {
+    if (from_client) {
+      flow = ReadInitials(flow, packet, key, hash, from_low);
+    } else {
+      Bytes left = packet.udp;
+      QuicInitial servers;
+      flow->retried |= NextQuicPacket(&left, &servers) == QuicNext::kRetry;
+    }
+  }
   if (flow == nullptr) return;
   Count(QuicCounter::kDatagrams);
   Touch(flow);
@@ -186,10 +194,8 @@ QuicFlow* QuicFlows::ReadInitials(QuicFlow* flow, const Packet& packet, const Fl
     if (next != QuicNext::kInitial) break;
     // Once the server has spoken packets go to an id of its choice, under the keys of the first one.
     std::optional<Bytes> frames;
-    if (flow != nullptr && !flow->hello_done) frames = opener_.Open(initial, flow->keys);
+    if (flow != nullptr) frames = opener_.Open(initial, flow->keys);
     if (!frames) {
-      const uint64_t id = KeyedHash64(initial.connection_id, id_salt_);
-      if (flow != nullptr && flow->hello_done && flow->first_id == id) continue;  // sent again
       QuicKeys keys;
       QuicOpener::DeriveClientKeys(initial.version, initial.connection_id, &keys);
       frames = opener_.Open(initial, keys);
@@ -197,13 +203,13 @@ QuicFlow* QuicFlows::ReadInitials(QuicFlow* flow, const Packet& packet, const Fl
         Count(QuicCounter::kSealed);
         continue;
       }
-      if (flow != nullptr && flow->hello_done) {  // another connection on the same ports
+      if (flow != nullptr && flow->hello_done && !flow->retried) {  // another connection on the same ports
         End(flow, packet_, now_ns_);
         flow = nullptr;
       }
       if (flow == nullptr) flow = Add(packet, key, hash, from_low);
       flow->keys = keys;  // the first ones, or after a Retry
-      flow->first_id = id;
+      flow->retried = false;
     }
     Count(QuicCounter::kInitials);
     if (!flow->hello_done) ReadFrames(flow, *frames);

@@ -24,11 +24,12 @@ namespace stillwatch::dataplane {
 
 struct QuicFlow {
   FlowKey key;
-  uint64_t hash = 0, id = 0, ja4_hash = 0, first_id = 0;
+  uint64_t hash = 0, id = 0, ja4_hash = 0;
   int64_t first_ns = 0, last_ns = 0;
   QuicKeys keys;
   uint8_t address_length = 0;
   bool client_is_low = false, hello_done = false, tunnelled = false;
+  bool retried = false;         // the server sent a Retry, and nothing opened under other keys since
   uint8_t* hello = nullptr;     // a CryptoPieces in one of the buffers
   StepLog log;
   QuicFlow* chain = nullptr;    // same bucket

@@ -170,6 +170,8 @@ void FlowWorker::OnUdp(const Packet& packet) {
 
 void FlowWorker::OnTcp(const Expected& found) {
   const Packet& packet = found.packet;
+  // Its receiver drops it (RFC 9293, 3.10.7.4).
+  if ((packet.flags & (kSyn | kAck | kRst)) == 0 && !MutantIs("flow.dropped_is_read")) return Count(FlowCounter::kUnacceptable);
   Flow* const flow = FlowOf(found);
   if (flow == nullptr) return;
   if (!flow->client_known) LearnClient(flow, packet, found.from_low);
@@ -185,6 +187,9 @@ void FlowWorker::OnTcp(const Expected& found) {
   work_.side = side;
   if ((packet.flags & kSyn) != 0) OnSyn(flow, side, packet);
   if ((packet.flags & kRst) != 0) return OnReset(flow, side, packet);
+  // A SYN in the middle of a connection is answered by a challenge, and what it carries dropped (RFC 5961, 4.2).
+  const bool dropped = (packet.flags & kSyn) != 0 && flow->direction[side].stream.OffsetOf(packet.seq + 1) != 0;
+  if (dropped && packet.payload_wire != 0 && !MutantIs("flow.dropped_is_read")) return Count(FlowCounter::kUnacceptable);
   if (ContradictsReset(*flow, side, packet)) {
     flow->reset_ns = 0;
     Count(FlowCounter::kResetContradicted);
@@ -253,12 +258,14 @@ bool FlowWorker::BeginsAnew(Flow* flow, const Packet& packet, bool from_low) {
   return false;
 }
 
-// The SYN that came on this living flow was answered, or its sender went on from it.
+// The SYN that came on this living flow was answered, or, where answers are not seen, its sender went on from it.
 bool FlowWorker::FollowsRestart(const Flow& flow, const Packet& packet, bool from_low) const {
   if ((packet.flags & kRst) != 0) return false;
   const bool syn_ack = (packet.flags & (kSyn | kAck)) == (kSyn | kAck);
   if (from_low != flow.restart_from_low) return syn_ack && packet.ack == flow.restart_isn + 1;
-  return (packet.flags & kSyn) == 0 && packet.seq == flow.restart_isn + 1;
+  // Where the other end is seen it has to answer: anybody may go on from a SYN that it has refused.
+  const bool other_seen = flow.direction[from_low == flow.client_is_low ? 0 : 1].acked && !MutantIs("flow.syn_needs_no_answer");
+  return !other_seen && (packet.flags & kSyn) == 0 && packet.seq == flow.restart_isn + 1;
 }
 
 // `from_low`: the client, as far as is known, is the lower end.

@@ -19,17 +19,24 @@ constexpr uint32_t kEthernetHeader = 14;
 constexpr uint32_t kIpHeaderMax = 242;
 constexpr uint32_t kHeadroom = kEthernetHeader + kIpHeaderMax;
 
-// TCP, or what may carry it: IP in IP, UDP (tunnels), GRE, IPv6 destination options.
-constexpr bool MayCarryTcp(uint8_t protocol) {
-  return protocol == 6 || protocol == 4 || protocol == 17 || protocol == 41 || protocol == 47 || protocol == 60;
+// TCP, or what may carry it: IP in IP, UDP (tunnels), GRE, IPv6's authentication header and destination options. Of IPv6
+// the first fragment alone says it (RFC 8200, 4.5).
+bool MayCarryTcp(const Packet& packet) {
+  if (packet.src.length == 16 && packet.fragment_offset != 0 && !MutantIs("fragment.each_says_what_follows")) return true;
+  const uint8_t protocol = packet.protocol;
+  return protocol == 6 || protocol == 4 || protocol == 17 || protocol == 41 || protocol == 47 || protocol == 51 || protocol == 60;
 }
 
+// What tells datagrams of one identification apart: the protocol in IPv4 (RFC 791, 2.3), nothing in IPv6 (RFC 8200, 4.5).
+uint8_t KindOf(const Packet& packet) { return packet.src.length == 4 ? packet.protocol : 0; }
+
 uint64_t HashOf(const Packet& packet) {
-  uint8_t key[37];
+  uint8_t key[38];
   std::memcpy(key, packet.src.bytes, 16);
   std::memcpy(key + 16, packet.dst.bytes, 16);
   StoreLe(key + 32, packet.fragment_id);
   key[36] = packet.src.length;
+  key[37] = KindOf(packet);
   return KeyedHash64(Bytes(key, sizeof key), Salt{});
 }
 
@@ -41,6 +48,7 @@ struct FragmentJoiner::Datagram {
   uint64_t hash = 0;
   Address src, dst;
   uint32_t id = 0;
+  uint8_t kind = 0;
   int64_t first_ns = 0;
   uint32_t header_bytes = 0;   // 0: the first fragment has not come
   uint32_t payload_bytes = 0;  // in all; 0: the last fragment has not come
@@ -63,7 +71,7 @@ FragmentJoiner::Datagram* FragmentJoiner::Find(const Packet& packet, uint64_t ha
   for (uint32_t i = 0; i < options_.datagrams_max; ++i) {
     Datagram& datagram = datagrams_[i];
     if ((datagram.state == State::kOpen || datagram.state == State::kSpoiled) && datagram.hash == hash &&
-        datagram.id == packet.fragment_id && datagram.src == packet.src && datagram.dst == packet.dst) {
+        datagram.id == packet.fragment_id && datagram.kind == KindOf(packet) && datagram.src == packet.src && datagram.dst == packet.dst) {
       return &datagram;
     }
   }
@@ -96,6 +104,7 @@ FragmentJoiner::Datagram* FragmentJoiner::Open(const Packet& packet, uint64_t ha
   place->src = packet.src;
   place->dst = packet.dst;
   place->id = packet.fragment_id;
+  place->kind = KindOf(packet);
   place->first_ns = now_ns;
   place->header_bytes = place->payload_bytes = place->bytes_have = place->bytes_end = 0;
   place->blocks.reset();
@@ -172,7 +181,7 @@ Frame FragmentJoiner::Finish(Datagram* datagram, const Frame& frame) {
 }
 
 bool FragmentJoiner::Add(const Frame& frame, const Packet& packet, Frame* joined) {
-  if (!MayCarryTcp(packet.protocol)) {
+  if (!MayCarryTcp(packet)) {
     counters_.Add(FragmentCounter::kOther);
     return false;
   }

@@ -18,7 +18,7 @@
 namespace stillwatch::dataplane {
 
 enum class FragmentCounter {
-  kFragments,   // fragments of datagrams that may carry TCP: TCP, UDP, GRE, IP in IP
+  kFragments,   // fragments of datagrams that may carry TCP: TCP, UDP, GRE, IP in IP; of IPv6 all but first ones of other protocols
   kOther,       // fragments of other protocols: not joined
   kJoined,      // datagrams joined
   kOverlapped,  // datagrams given up because fragments overlapped

@@ -225,6 +225,9 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
     if (authentication) length = (header[1] + 2u) * 4u;
     if (at + length > total) return DecodeStatus::kBadIpHeader;
     if (at + length > ip.size()) return DecodeStatus::kTruncatedHeader;
+    // On the way along a route the last address counts, also for the checksum (RFC 8200, 8.1): that of mobile IPv6 (RFC 6275,
+    // 6.4) or of the first entry of segment routing (RFC 8754, 2).
+    if (next == 43 && (header[2] == 2 || header[2] == 4) && header[3] != 0 && length >= 24) SetAddress(header + 8, 16, &packet->dst);
     if (next == 44) {
       const uint16_t field = LoadBe16(header + 2);
       packet->more_fragments = (field & 1) != 0;
@@ -276,13 +279,14 @@ DecodeStatus DecodeEtherType(uint16_t type, Bytes frame, uint32_t wire_length, s
     return DecodeIp(frame.subspan(at), wire_length - static_cast<uint32_t>(at), options, packet);
   }
   if (type == 0x8847 || type == 0x8848) {  // MPLS (RFC 3032): labels until the bottom of the stack
-    for (int labels = 0; labels < kExtensionsMax && at + 4 < frame.size(); ++labels) {
+    for (int labels = 0; labels < kExtensionsMax && at + 6 <= frame.size(); ++labels) {
       const bool bottom = (frame[at + 2] & 1) != 0;
       at += 4;
       if (!bottom) continue;
       if (frame[at] >> 4 == 4) return DecodeInner(kTypeIpv4, frame, wire_length, at, options, packet);
       if (frame[at] >> 4 == 6) return DecodeInner(kTypeIpv6, frame, wire_length, at, options, packet);
-      return DecodeInner(kTypeEthernet, frame, wire_length, at + (frame[at] >> 4 == 0 ? 4 : 0), options, packet);
+      // A pseudo-wire's control word begins with 16 zeros (RFC 4448, 4.6); without one a MAC address stands here.
+      return DecodeInner(kTypeEthernet, frame, wire_length, at + (LoadBe16(&frame[at]) == 0 ? 4 : 0), options, packet);
     }
   }
   if (type == 0x8864 && at + 8 <= frame.size()) {  // PPPoE session (RFC 2516)

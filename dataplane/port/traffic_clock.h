@@ -7,8 +7,25 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/mutant.h"
 
 namespace stillwatch::dataplane {
+
+// Stamps live frames by the wall clock. While that is set back by more than a second time goes on with the monotonic clock,
+// so that no timeout waits for the wall clock to come again. One thread.
+class LiveTime {
+ public:
+  int64_t Of(int64_t unix_ns, int64_t monotonic_ns) {
+    const int64_t ahead_ns = unix_ns - monotonic_ns;
+    if (!started_ || ahead_ns > ahead_ns_ - kNsPerSecond || MutantIs("clock.set_back_stops_time")) ahead_ns_ = ahead_ns;
+    started_ = true;
+    return monotonic_ns + ahead_ns_;
+  }
+
+ private:
+  bool started_ = false;
+  int64_t ahead_ns_ = 0;  // of the wall clock before the monotonic one
+};
 
 class TrafficClock {
  public:

@@ -177,7 +177,8 @@ void KeyFeed::Run() {
   }
 }
 
-// Reads what the file has grown by; opens it anew when it was replaced or cut.
+// Reads what the file has grown by; opens it anew when it was cut, or replaced by one that is written to: until then the
+// terminator may still have the old one open.
 void KeyFeed::FollowFile() {
   char data[4096];
   for (;;) {
@@ -192,7 +193,8 @@ void KeyFeed::FollowFile() {
     fstat(file_->descriptor(), &open_file);
     const bool there = stat(options_.file.c_str(), &named) == 0;
     const bool cut = static_cast<uint64_t>(open_file.st_size) < file_offset_;
-    if (!cut && (!there || (named.st_ino == open_file.st_ino && named.st_dev == open_file.st_dev))) return;
+    const bool same = named.st_ino == open_file.st_ino && named.st_dev == open_file.st_dev;
+    if (!cut && (!there || same || named.st_size == 0)) return;
     if (!OpenFile().ok()) return;
     counters_.Add(KeyFeedCounter::kFileReopened);
   }

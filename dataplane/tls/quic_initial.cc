@@ -106,7 +106,7 @@ QuicNext NextQuicPacket(Bytes* datagram, QuicInitial* initial) {
   const Bytes from = reader.Take(reader.Byte());
   const uint8_t type = ((all[0] >> 4) - version->initial_type) & 3;
   if (!reader.ok || to.size() > kIdMax || from.size() > kIdMax) return QuicNext::kMalformed;
-  if (type == 3) return QuicNext::kOther;  // Retry has no length, and nothing stands behind it
+  if (type == 3) return QuicNext::kRetry;  // has no length, and nothing stands behind it
   if (type == 0) reader.Take(reader.Varint());  // the token
   const uint64_t length = reader.Varint();
   if (!reader.ok || length > reader.left.size()) return QuicNext::kMalformed;

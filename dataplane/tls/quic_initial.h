@@ -30,6 +30,7 @@ struct QuicInitial {
 enum class QuicNext : uint8_t {
   kInitial,
   kOther,           // another packet with a long header, passed over
+  kRetry,           // the server wants the first packet again, to another id
   kVersionUnknown,  // none of ours: nothing behind it can be told
   kEnd,             // no long header here
   kMalformed,       // lengths do not fit

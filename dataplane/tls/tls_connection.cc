@@ -303,15 +303,16 @@ void TlsConnection::ChangeCipher(int side) {
     s.stage = Stage::kProtected;
     s.keyed = false;
     s.encrypt_then_mac = encrypt_then_mac_;
-  } else if (suite_ == nullptr && !core_->decrypts() && !early_data_ && side == 1) {
+  } else if (suite_ == nullptr && !core_->decrypts() && !early_data_ && side == 1 && !retried_) {
     CloseSide(&s);
   }
 }
 
 TlsConnection::Outcome TlsConnection::OpenRecord(int side, Bytes fragment) {
   Side& s = side_[side];
+  const Suite& suite = MutantIs("tls.suite_at_once") ? *suite_ : *s.suite;
   const int opened =
-      core_->ciphers.Open(*suite_, s.encrypt_then_mac, keys_->direction[side], s.sequence, s.header, fragment, core_->plain.data());
+      core_->ciphers.Open(suite, s.encrypt_then_mac, keys_->direction[side], s.sequence, s.header, fragment, core_->plain.data());
   if (opened < 0) {
     FinishRecord(&s);
     if (s.skips_left != 0) {
@@ -332,7 +333,7 @@ TlsConnection::Outcome TlsConnection::OpenRecord(int side, Bytes fragment) {
   }
   size_t size = static_cast<size_t>(opened);
   uint8_t type = s.header[0];
-  if (suite_->tls13) {
+  if (suite.tls13) {
     while (size != 0 && core_->plain[size - 1] == 0 && !MutantIs("tls.padding_kept")) --size;
     if (size == 0) {
       FinishRecord(&s);
@@ -354,7 +355,7 @@ TlsConnection::Outcome TlsConnection::OpenRecord(int side, Bytes fragment) {
   if (type == kHandshake) {
     ReadHandshake(side, content);
   } else if (type == kAlert && size == 2) {
-    const bool closes = content[1] == kCloseNotify || content[0] == 2 || (suite_->tls13 && content[1] != kUserCanceled);
+    const bool closes = content[1] == kCloseNotify || content[0] == 2 || (suite.tls13 && content[1] != kUserCanceled);
     if (closes) {
       CloseSide(&s);
       TellEnd(side, false);
@@ -421,6 +422,7 @@ bool TlsConnection::Key(int side) {
     if (!TakeMaster()) return false;
     DeriveTls12Keys(*suite_, keys_->master, client_random_, server_random_, side == 0, &keys_->direction[side]);
   }
+  s.suite = suite_;
   s.sequence = 0;
   s.keyed = true;
   Count(TlsCounter::kKeyed);
@@ -505,7 +507,10 @@ void TlsConnection::OnServerHello(Bytes body) {
   if (core_->observer != nullptr) {
     core_->observer->OnServerHello(*at_, hello, core_->fingerprinter.Ja3s(hello).view());
   }
-  if (hello.retry) return;
+  if (hello.retry) {
+    retried_ = true;
+    return;
+  }
   std::memcpy(server_random_, hello.random.data(), sizeof server_random_);
   const Suite* const suite = FindSuite(hello.cipher);
   const bool known = suite != nullptr && hello.compression == 0 &&

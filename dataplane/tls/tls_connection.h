@@ -76,6 +76,7 @@ class TlsConnection {
     uint32_t content_at = 0, content_end = 0;
     uint32_t skips_left = 0;  // records that may fail to open
     uint8_t* block = nullptr;
+    const Suite* suite = nullptr;  // of its keys; until ChangeCipherSpec another than that of the handshake at hand
     uint64_t sequence = 0;
     HandshakeReader handshake;
   };
@@ -111,7 +112,8 @@ class TlsConnection {
   Outcome outcome_ = Outcome::kGoOn;   // why Read stopped
   bool hello_seen_ = false, early_data_ = false, decrypted_ = false, waited_ = false;
   bool encrypt_then_mac_ = false;      // of the handshake at hand
-  bool ssl2_ = false, records_seen_ = false;
+  bool retried_ = false;               // a HelloRetryRequest came
+  bool records_seen_ = false;
   uint64_t ja4_hash_ = 0;
   Segment *wait_first_ = nullptr, *wait_last_ = nullptr;
   uint32_t wait_segments_ = 0;

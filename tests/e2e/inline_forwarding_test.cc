@@ -1,5 +1,9 @@
 // The packet path between two hosts, seen from those hosts: what they send arrives, whatever
 // happens to the process.
+#include <array>
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
@@ -186,6 +190,60 @@ TEST_F(InlineForwardingTest, TrafficOfNoInterestStaysInTheKernel) {
   EXPECT_EQ(process_->Counter("bypass.not_of_interest"), 4u);
 }
 
+// A reload sets the lists while frames pass. What is of no interest before and after never leaves the kernel: frames that went
+// to the process for a moment would be overtaken by those behind them.
+TEST_F(InlineForwardingTest, SettingTheListsMovesNothingThatTheyLeaveInPlace) {
+  ASSERT_TRUE(process_->Start(Inline({"--interest-port", "8000-8100"})));
+  auto fail_open = FailOpen::Open(bpffs_);
+  ASSERT_TRUE(fail_open.ok()) << fail_open.message();
+  const auto count = [&](dataplane::BypassCounter counter) {
+    fail_open.value()->RefreshCounters();
+    return fail_open.value()->counters().Get(counter);
+  };
+  // Ports change, prefixes change, or one list takes the place of the other: none of them names port 443 or 10.77.0.0.
+  struct Lists {
+    std::vector<std::string> prefixes, ports;
+  };
+  const std::array<Lists, 2> cases[] = {{{{{}, {"8080"}}, {{}, {"8000-8100"}}}},
+                                        {{{{"10.78.0.0/16"}, {"443"}}, {{"10.79.0.0/16", "10.78.0.0/16"}, {"443"}}}},
+                                        {{{{"10.78.0.0/16"}, {}}, {{}, {"8080"}}}}};
+  for (const auto& lists : cases) {
+    const auto set = [&](size_t i) {
+      const auto interest = dataplane::ParseInterest(lists[i % 2].prefixes, lists[i % 2].ports);
+      return interest.ok() && fail_open.value()->SetInterest(interest.value()).ok();
+    };
+    ASSERT_TRUE(set(0));
+    RawSocket client(lab_->client, "c0");
+    const uint64_t before = count(dataplane::BypassCounter::kNotOfInterest);
+    uint64_t sent = 0;
+    std::atomic<bool> all_sent = false;
+    std::jthread sender([&] {
+      for (int i = 0; i < 20'000; ++i) sent += client.Send(TcpFrame(443, "stays"));
+      all_sent = true;
+    });
+    size_t rounds = 0;
+    while (!all_sent) ASSERT_TRUE(set(++rounds));
+    EXPECT_GT(rounds, 3u);
+    EXPECT_TRUE(Await([&] { return count(dataplane::BypassCounter::kNotOfInterest) - before == sent; }))
+        << count(dataplane::BypassCounter::kNotOfInterest) - before << " of " << sent;
+  }
+  // The lists say what was set last, and nothing of what was set before.
+  const auto last = dataplane::ParseInterest(std::vector<std::string>{"10.77.0.0/16"}, {});
+  ASSERT_TRUE(fail_open.value()->SetInterest(last.value()).ok());
+  RawSocket client(lab_->client, "c0");
+  ASSERT_TRUE(Await([&] {
+    client.Send(TcpFrame(443, "looked at"));
+    return count(dataplane::BypassCounter::kToProcess) != 0;
+  }));
+  const auto other = dataplane::ParseInterest(std::vector<std::string>{"10.80.0.0/16"}, {});
+  ASSERT_TRUE(fail_open.value()->SetInterest(other.value()).ok());
+  const uint64_t taken = count(dataplane::BypassCounter::kToProcess), left = count(dataplane::BypassCounter::kNotOfInterest);
+  client.Send(TcpFrame(443, "not any more"));
+  ASSERT_TRUE(Await([&] { return count(dataplane::BypassCounter::kNotOfInterest) != left; }));
+  EXPECT_EQ(count(dataplane::BypassCounter::kToProcess), taken);
+  EXPECT_EQ(process_->Stop(), 0);
+}
+
 // An IPv4 packet of `protocol` to a host that is not there.
 std::string Ipv4Frame(uint8_t protocol, const std::string& payload, const std::string& fragment = std::string(2, '\0')) {
   std::string ip("\x45\0\0\0\0\x07", 6);
@@ -208,6 +266,16 @@ std::string Udp(uint16_t source, uint16_t destination) {
   return out + std::string(26, 'u');
 }
 
+// An IPv6 packet between hosts that are not there.
+std::string Ipv6Frame(uint8_t next, const std::string& payload) {
+  std::string frame("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0\x86\xdd\x60\0\0\0\0", 19);
+  frame += static_cast<char>(payload.size());
+  frame += static_cast<char>(next);
+  frame += '\x40';
+  for (const char* end : {"\1", "\2"}) frame += std::string("\x20\1\x0d\xb8", 4) + std::string(11, '\0') + end;
+  return frame + payload;
+}
+
 // What may carry TCP inside leaves the kernel; prefixes of TCP say nothing of what is inside. UDP by its list. All arrive unchanged.
 TEST_F(InlineForwardingTest, TunnelsAndListedUdpReachTheProcess) {
   const std::string inner(30, 'i'), macs("\x02\0\0\0\0\x50\x02\0\0\0\0\xc0", 12);
@@ -223,6 +291,10 @@ TEST_F(InlineForwardingTest, TunnelsAndListedUdpReachTheProcess) {
       macs + std::string("\x88\x47\0\x01\x01\x40", 6) + inner + inner,
       macs + std::string("\x88\x64\x11\0\0\x01\0\x10", 8) + inner + inner,
       macs + std::string("\x88\xe7\0\0\0\x01", 6) + inner + inner,
+      macs + std::string("\x89\x26\0\0\0\x01", 6) + TcpFrame(443, "behind a VN-Tag").substr(12),
+      Ipv6Frame(51, std::string("\x06\x04", 2) + inner.substr(8) + TcpFrame(443, "behind an authentication header").substr(34)),
+      // A later fragment: what it says of what follows does not count (RFC 8200, 4.5).
+      Ipv6Frame(44, std::string("\x3b\0\0\x08\0\0\0\1", 8) + inner),
       macs + std::string("\x81\0\0\x05\x81\0\0\x06\x81\0\0\x07", 12) + Ipv4Frame(17, Udp(1, 4789)).substr(12)};
   const std::vector<std::string> to_peer{Ipv4Frame(17, Udp(50'000, 53)), Ipv4Frame(17, Udp(4788, 444)), Ipv4Frame(1, inner),
                                          Ipv4Frame(132, inner)};

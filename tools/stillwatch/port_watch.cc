@@ -266,12 +266,15 @@ void PortWatch::WatchReturn(int64_t now_ns) {
     }
   }
   if (now_ns < next_reopen_ns_) return;
-  bool wanted = !ports_->open();
+  bool wanted = !ports_->open(), missing = false;
   for (size_t side = 0; side < 2; ++side) {
     const unsigned index = if_nametoindex(options_.ports[side].c_str());
     if (index == indexes_[side]) continue;
-    if (index == 0 || state_.links[side] == Link::kMissing) return;  // not yet
-    // The kernel's programme first: from here on the wire goes on without us.
+    if (index == 0 || state_.links[side] == Link::kMissing) {
+      missing = true;  // not yet
+      continue;
+    }
+    // The kernel's programme first: from here on the wire goes on without us, and nothing goes to the host's own stack.
     if (fail_open_ != nullptr) {
       if (Status s = fail_open_->Reattach(side); !s.ok()) {
         next_reopen_ns_ = now_ns + kNsPerSecond;
@@ -283,7 +286,7 @@ void PortWatch::WatchReturn(int64_t now_ns) {
     indexes_[side] = index;
     wanted = true;
   }
-  if (!wanted) return;
+  if (!wanted || missing) return;
   next_reopen_ns_ = now_ns + kNsPerSecond;
   reopen_asked_ = true;
   const auto name = [&](size_t side) { return fail_open_ == nullptr ? options_.ports[side] : fail_open_->process_port(side); };

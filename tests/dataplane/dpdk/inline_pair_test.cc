@@ -157,6 +157,37 @@ TEST_F(InlinePairTest, WhatWasReceivedBeforeALongStopIsNotSentAfterIt) {
   EXPECT_EQ(ReadCapture("b-out.pcap"), std::vector<std::string>(from_a.begin(), from_a.begin() + 32));
 }
 
+// An operator or a time server sets the wall clock back: traffic time, and with it every timeout, goes on.
+TEST_F(InlinePairTest, AWallClockThatIsSetBackDoesNotHoldTrafficTimeUp) {
+  class TwoClocks final : public Clock {
+   public:
+    int64_t MonotonicNs() const override { return monotonic_ns; }
+    int64_t UnixNs() const override { return unix_ns; }
+    int64_t monotonic_ns = 1'000 * kNsPerSecond, unix_ns = 1'700'000'000 * kNsPerSecond;
+  };
+  WriteCapture("a.pcap", RandomFrames(96, 5));
+  WriteCapture("b.pcap", {});
+  TwoClocks clock;
+  uint64_t beat_ns = 0;
+  const uint64_t timeout_ns = kNsPerDay;
+  Heart heart(&beat_ns, &timeout_ns);
+  auto pair = InlinePair::Open(Options(), &heart, &clock);
+  ASSERT_TRUE(pair.ok()) << pair.message();
+  const auto poll_time = [&](int64_t monotonic_step_ns, int64_t unix_step_ns) {
+    clock.monotonic_ns += monotonic_step_ns;
+    clock.unix_ns += unix_step_ns;
+    Frame frames[kBurstMax];
+    const size_t count = pair.value()->port(0)->Receive(frames);
+    EXPECT_EQ(count, kBurstMax);
+    pair.value()->port(0)->Release(std::span(frames).first(count));
+    return frames[0].time_ns;
+  };
+  const int64_t start_ns = poll_time(0, 0);
+  EXPECT_EQ(start_ns, clock.unix_ns);
+  EXPECT_EQ(poll_time(10 * kNsPerSecond, 10 * kNsPerSecond - kNsPerHour), start_ns + 10 * kNsPerSecond);
+  EXPECT_EQ(poll_time(kNsPerSecond, kNsPerHour + kNsPerSecond), start_ns + 11 * kNsPerSecond);  // and is right again
+}
+
 // The kernel takes a flow over when nothing of it is here: only a poll that found every ring empty says so.
 TEST_F(InlinePairTest, ARingThatMayHoldMoreIsNotDrained) {
   WriteCapture("a.pcap", RandomFrames(70, 5));

@@ -106,24 +106,33 @@ std::vector<std::string> Fragments(Bytes frame, size_t piece) {
   return out;
 }
 
-// A flow of which some packets came in fragments is one flow, whichever worker has it.
+// The same in an IPv4 packet between other hosts (IP in IP).
+std::string Tunnelled(Bytes frame) {
+  std::string outer(AsText(frame.first(14)));
+  outer += std::string("\x45\0\0\0\0\0\0\0\x40\x04\0\0\xc0\0\2\1\xc0\0\2\2", 20);
+  StoreBe16(outer.data() + 16, static_cast<uint16_t>(20 + frame.size() - 14));
+  return outer + std::string(AsText(frame.subspan(14)));
+}
+
+// A flow of which some packets came in fragments is one flow, whichever worker has it, also where a tunnel carries them.
 TEST(CaptureWorkersTest, FragmentsReachTheWorkerOfTheirFlow) {
-  const auto replay = [](size_t workers, uint64_t salt, bool fragments) {
+  const auto replay = [](size_t workers, uint64_t salt, bool fragments, bool tunnel) {
     auto source = OpenCaptures(std::vector<std::string>{
         STILLWATCH_SOURCE_DIR "/tests/data/pcap/pcapplusplus-one_http_stream_fin/input.pcap"});
     EXPECT_TRUE(source.ok());
     MemoryPort port;
     Frame frame;
     size_t cut = 0;
+    const auto add = [&](Bytes bytes) { port.Add(tunnel ? AsBytes(Tunnelled(bytes)) : bytes, frame.time_ns); };
     while (source.value()->Receive({&frame, 1}) == 1) {
       if (fragments && frame.bytes.size() > 400) {
         // The last fragment first: order must not matter.
         std::vector<std::string> parts = Fragments(frame.bytes, 200);
         std::rotate(parts.begin(), parts.end() - 1, parts.end());
-        for (const std::string& part : parts) port.Add(AsBytes(part), frame.time_ns);
+        for (const std::string& part : parts) add(AsBytes(part));
         ++cut;
       } else {
-        port.Add(frame.bytes, frame.time_ns);
+        add(frame.bytes);
       }
       source.value()->Release({&frame, 1});
     }
@@ -144,13 +153,15 @@ TEST(CaptureWorkersTest, FragmentsReachTheWorkerOfTheirFlow) {
     EXPECT_EQ(port.released(), port.received());
     return lines;
   };
-  const Lines whole = replay(1, 0, false);
+  const Lines whole = replay(1, 0, false, false);
   ASSERT_EQ(whole.flow_records, 1u);
   // Another salt puts the flow, and what a bare address would hash to, on other workers.
   for (uint64_t salt = 0; salt < 8; ++salt) {
-    const Lines cut = replay(3, salt, true);
-    EXPECT_EQ(cut.flow_records, 1u) << salt;
-    EXPECT_EQ(cut.bytes, whole.bytes) << salt;
+    for (const bool tunnel : {false, true}) {
+      const Lines cut = replay(3, salt, true, tunnel);
+      EXPECT_EQ(cut.flow_records, 1u) << salt << tunnel;
+      EXPECT_EQ(cut.bytes, whole.bytes) << salt << tunnel;
+    }
   }
 }
 

@@ -216,6 +216,36 @@ TEST(WorkerTest, AForgedFinDoesNotBlind) {
   EXPECT_EQ(driver.Counter("flow.after_fin"), 1u);
 }
 
+// Its reader has had bytes at that place and throws it away (RFC 9293, 3.10.7.4).
+TEST(WorkerTest, AFinBehindTheStreamsPlaceDoesNotBlind) {
+  WorkerDriver driver;
+  driver.Handshake();
+  driver.C(kA, 1001, 5001, "abc");
+  driver.S(kA, 5001, 1004);
+  driver.C(kA | kF, 1002, 5001);
+  driver.C(kA | kF, 1001, 5001, "a");
+  driver.S(kA, 5001, 1004);
+  driver.C(kA, 1004, 5001, "def");
+  driver.S(kA, 5001, 1007);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "abcdef");
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 2u);
+  EXPECT_EQ(driver.Counter("flow.after_fin"), 0u);
+  // At the end of a hole behind which bytes are held.
+  driver.C(kA, 1010, 5001, "jkl");
+  driver.C(kA | kF, 1010, 5001);
+  driver.C(kA, 1007, 5001, "ghi");
+  driver.S(kA, 5001, 1013);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "abcdefghijkl");
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 3u);
+  // The true one, and its last segment once more.
+  driver.C(kA | kF, 1013, 5001);
+  driver.C(kA | kF, 1010, 5001, "jkl");
+  driver.S(kA | kF, 5001, 1014);
+  driver.C(kA, 1014, 5002);
+  EXPECT_EQ(driver.Counter("flow.fin_contradicted"), 3u);
+  EXPECT_EQ(driver.Counter("flow.closed"), 1u);
+}
+
 TEST(WorkerTest, PortsAreUsedAgain) {
   WorkerDriver driver;
   driver.Handshake(1000, 5000);
@@ -249,6 +279,30 @@ TEST(WorkerTest, ASynOnALivingFlowCountsOnceTheConnectionFollowsIt) {
   EXPECT_EQ(driver.flows()[0].client.bytes, "one more");
   EXPECT_EQ(driver.flows()[1].client.bytes, "two");
   EXPECT_EQ(driver.flows()[1].server.bytes, "second answer");
+}
+
+// The server refuses the SYN and drops what goes on from it; a watcher that followed would lose the connection.
+TEST(WorkerTest, ASynThatIsNotAnsweredIsNotFollowedWhereAnswersAreSeen) {
+  for (const uint32_t isn : {99'000u, 1004u}) {  // anywhere, and just before the next byte
+    WorkerDriver driver;
+    driver.Handshake();
+    driver.C(kA, 1001, 5001, "one ");
+    driver.S(kA, 5001, 1005);
+    driver.C(kS, isn, 0);
+    driver.S(kA, 5001, 1005);  // the challenge
+    if (isn != 1004) driver.C(kA, isn + 1, 5001, "forged");
+    driver.C(kA, 1005, 5001, "two");
+    driver.S(kA, 5001, 1008);
+    ASSERT_EQ(driver.flows().size(), 1u);
+    EXPECT_EQ(driver.flows()[0].client.bytes, "one two");
+  }
+  WorkerDriver one_sided;
+  one_sided.C(kS, 1000, 0);
+  one_sided.C(kA, 1001, 5001, "one");
+  one_sided.C(kS, 99'000, 0);
+  one_sided.C(kA, 99'001, 9001, "two");
+  ASSERT_EQ(one_sided.flows().size(), 2u);
+  EXPECT_EQ(one_sided.flows()[1].client.bytes, "two");
 }
 
 TEST(WorkerTest, ASynSentAgainIsTheSameConnectionAndAnotherNumberABetterOne) {
@@ -538,6 +592,28 @@ TEST(WorkerTest, DataInASynIsTheStreamsBeginning) {
 }
 
 // An urgent byte stays where it stands, as for a reader with SO_OOBINLINE and in tshark.
+// Whoever writes what his server throws away is not read by it instead of what it takes.
+TEST(WorkerTest, WhatItsReceiverDropsIsNotRead) {
+  WorkerDriver driver;
+  driver.C(0, 1001, 0, "HTTP/1.1 200 before anything");
+  driver.Handshake();
+  driver.C(0, 1001, 0, "forged");            // without ACK (RFC 9293, 3.10.7.4)
+  driver.C(kF, 1001, 0, "forged");
+  driver.C(kS, 1000, 0, "abc");              // its own SYN again, with data
+  driver.C(kS | kA, 1003, 5001, "forged");   // in a SYN that does not begin the stream (RFC 5961, 4.2)
+  driver.C(kS, 1003, 5001, "forged");
+  driver.C(kA, 1001, 5001, "abcdef");
+  driver.S(kA, 5001, 1007);
+  driver.C(kA | kF, 1007, 5001);
+  driver.S(kA | kF, 5001, 1008);
+  driver.C(kA, 1008, 5002);
+  ASSERT_EQ(driver.flows().size(), 1u);
+  EXPECT_EQ(driver.flows()[0].client.bytes, "abcdef");
+  EXPECT_EQ(driver.flows()[0].client_port, 40000);
+  EXPECT_EQ(driver.Counter("tcp.unacceptable"), 5u);
+  EXPECT_EQ(driver.Counter("flow.closed"), 1u);
+}
+
 TEST(WorkerTest, UrgentDataIsDataInItsPlace) {
   WorkerDriver driver;
   driver.Handshake();

@@ -133,6 +133,48 @@ TEST_F(FragmentJoinerTest, ContradictionsAndOtherProtocols) {
   EXPECT_EQ(Counted(FragmentCounter::kOther), 1u);
 }
 
+// "The Next Header values in the Fragment headers of different fragments of the same original packet may differ. Only the
+// value from the Offset zero fragment packet is used for reassembly." (RFC 8200, 4.5)
+TEST_F(FragmentJoinerTest, OnlyTheFirstFragmentSaysWhatFollows) {
+  constexpr size_t kNextHeaderAt = 14 + 40;
+  constexpr uint8_t kNone = 59, kIcmpv6 = 58;
+  const std::string payload = Payload(300);
+  const std::vector<uint8_t> ip = BuildIp({.payload = payload, .ipv6 = true});
+  auto fragments = FragmentIpv6(ip, 96, 1);
+  for (size_t i = 1; i < fragments.size(); ++i) fragments[i][kNextHeaderAt] = kNone;
+  for (size_t i = 1; i < fragments.size(); ++i) EXPECT_TRUE(Give(fragments[i]).empty());
+  ExpectSegment(Give(fragments[0]), payload);
+  // An authentication header is cut up with what follows it (RFC 8200, 4.1).
+  const std::string authentication("\x06\x04" "2345678901234567890123", 24);
+  ExpectSegment([&] {
+    std::vector<uint8_t> joined;
+    for (const auto& part : FragmentIpv6(
+             BuildIp({.payload = payload, .ipv6 = true, .ip_options = authentication, .first_extension = 51}), 96, 2)) {
+      joined = Give(part);
+    }
+    return joined;
+  }(), payload);
+  EXPECT_EQ(Counted(FragmentCounter::kOther), 0u);
+  auto ping = FragmentIpv6(ip, 96, 3);
+  for (auto& part : ping) part[kNextHeaderAt] = kIcmpv6;
+  for (const auto& part : ping) EXPECT_TRUE(Give(part).empty());
+  EXPECT_EQ(Counted(FragmentCounter::kOther), 1u);
+  EXPECT_EQ(Counted(FragmentCounter::kJoined), 2u);
+}
+
+// A datagram's fragments "all have the same value for the four fields: identification, source, destination, and protocol"
+// (RFC 791, 2.3): a fragment of UDP is none of a TCP segment with the same identification.
+TEST_F(FragmentJoinerTest, ProtocolsOfOneIdentificationAreDatagramsOfTheirOwn) {
+  const std::string payload = Payload(300);
+  const auto fragments = FragmentIpv4(BuildIp({.payload = payload}), 96);
+  std::vector<uint8_t> udp = fragments[1];
+  udp[14 + 9] = 17;
+  udp[14 + 20] ^= 1;
+  Give(udp);
+  for (size_t i = 0; i + 1 < fragments.size(); ++i) EXPECT_TRUE(Give(fragments[i]).empty());
+  ExpectSegment(Give(fragments.back()), payload);
+}
+
 TEST_F(FragmentJoinerTest, RandomFragmentsStayInBounds) {
   std::mt19937 random(13);
   for (int round = 0; round < 20'000; ++round) {

@@ -118,6 +118,41 @@ TEST(PacketTest, SaysInWhatTunnelAPacketCame) {
   EXPECT_EQ(packet.tunnel_kind, TunnelKind::kNone);
 }
 
+// On the way along a route the header's destination is the next stop: checksum and flow are the last one's (RFC 8200, 8.1).
+TEST(PacketTest, ARoutesLastAddressIsTheDestination) {
+  for (const char type : {2, 4}) {  // mobile IPv6 (RFC 6275, 6.4), segment routing (RFC 8754, 2)
+    std::string routing{6, 2, type, 1, 0, 0, 0, 0};
+    std::vector<uint8_t> last;
+    testing::AppendAddress(&last, 0x0a000002, true);
+    routing.append(last.begin(), last.end());
+    std::vector<uint8_t> frame = BuildFrame({.payload = "x", .ipv6 = true, .ip_options = routing, .first_extension = 43});
+    frame[14 + 24 + 15] = 9;
+    Packet packet;
+    ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
+    EXPECT_EQ(Bytes(packet.dst.bytes, 16)[15], 2);
+    EXPECT_EQ(FlowHash(frame, Salt{1}),
+              FlowHash(BuildFrame({.src = 0x0a000002, .dst = 0x0a000001, .src_port = 80, .dst_port = 40000, .ipv6 = true}), Salt{1}));
+    frame[14 + 40 + 3] = 0;  // arrived
+    EXPECT_EQ(Decode(frame, &packet), DecodeStatus::kBadTcpChecksum);
+  }
+}
+
+// A pseudo-wire's control word is zeros and a sequence number (RFC 4448, 4.6); without one a MAC address stands there.
+TEST(PacketTest, OpensAPseudoWireWithAndWithoutAControlWord) {
+  for (const uint8_t mac : {0x00, 0x02, 0x0c, 0xf0}) {
+    for (const bool control_word : {false, true}) {
+      std::vector<uint8_t> inner = BuildFrame({.payload = "x"});
+      inner[0] = mac;
+      std::vector<uint8_t> frame(12, 2);
+      for (const uint8_t byte : {0x88, 0x47, 0, 1, 1, 64}) frame.push_back(byte);
+      if (control_word) testing::Append(&frame, 0x1234, 4);
+      frame.insert(frame.end(), inner.begin(), inner.end());
+      Packet packet;
+      EXPECT_EQ(Decode(frame, &packet), DecodeStatus::kTcp) << int{mac} << control_word;
+    }
+  }
+}
+
 TEST(PacketTest, CutsEthernetPaddingByTheIpLength) {
   std::vector<uint8_t> frame = BuildFrame({.flags = kAck});
   frame.resize(60, 0xee);

@@ -283,6 +283,132 @@ TEST(TlsConnection, PaddingIsNoContentAndAllPaddingIsAnError) {
   EXPECT_EQ(harness.sink.content[0], "pingpaddedafter");
 }
 
+// The server sends a ChangeCipherSpec behind its HelloRetryRequest (RFC 8446, D.4).
+TEST(TlsConnection, WithoutSecretsTheHelloBehindARetryIsRead) {
+  const std::vector<Piece> pieces = PiecesOf("illustrated-tls13-aes128");
+  const std::string& client = pieces[0].bytes;
+  ASSERT_TRUE(pieces[0].from_client && !pieces[1].from_client);
+  const std::string server = pieces[1].bytes.substr(0, 5 + LoadBe16(AsBytes(pieces[1].bytes).data() + 3));
+  std::string retry = server;
+  const uint8_t retry_random[] = {0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
+                                  0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
+                                  0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+  std::memcpy(retry.data() + 5 + 4 + 2, retry_random, sizeof retry_random);
+  const std::string change_cipher("\x14\x03\x03\x00\x01\x01", 6);
+  dataplane::TlsCore core({.connections_max = 4, .buffers_max = 8}, Salt{}, nullptr);
+  dataplane::TlsConnection* const connection = core.Open();
+  ContentKeeper sink;
+  const auto feed = [&](bool from_client, const std::string& bytes) {
+    EXPECT_EQ(connection->Feed({}, from_client, AsBytes(bytes), &sink), bytes.size());
+  };
+  feed(true, client);
+  feed(false, retry + change_cipher);
+  feed(true, change_cipher + client);
+  EXPECT_FALSE(connection->done());
+  feed(false, server + change_cipher + std::string("\x17\x03\x03\x00\x01x", 6));
+  EXPECT_TRUE(connection->done());
+  EXPECT_EQ(core.counters.Get(TlsCounter::kClientHellos), 2u);
+  EXPECT_EQ(core.counters.Get(TlsCounter::kServerHellos), 2u);
+  feed(true, std::string("\x17\x03\x03\x00\x01x", 6));
+  EXPECT_EQ(core.counters.Get(TlsCounter::kHelloLost), 0u);
+  core.Close(connection);
+}
+
+// TLS 1.2 with AES-GCM, made by OpenSSL: one direction's records under one set of keys.
+class Gcm12 {
+ public:
+  Gcm12(uint16_t suite, const std::string& master, const std::string& client_random, const std::string& server_random,
+        bool of_client)
+      : cipher_(dataplane::FindSuite(suite)->key_bytes == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm()) {
+    dataplane::DeriveTls12Keys(*dataplane::FindSuite(suite), AsBytes(master).data(), AsBytes(client_random).data(),
+                               AsBytes(server_random).data(), of_client, &keys_);
+  }
+  std::string Seal(char type, const std::string& content) {
+    const size_t size = 8 + content.size() + 16;
+    std::string record = {type, 3, 3, static_cast<char>(size >> 8), static_cast<char>(size)};
+    record.resize(5 + size);
+    auto* const bytes = reinterpret_cast<uint8_t*>(record.data());
+    uint8_t nonce[12], aad[13];
+    StoreBe64(bytes + 5, sequence_);
+    std::memcpy(nonce, keys_.iv, 4);
+    std::memcpy(nonce + 4, bytes + 5, 8);
+    StoreBe64(aad, sequence_++);
+    std::memcpy(aad + 8, bytes, 3);
+    StoreBe16(aad + 11, static_cast<uint16_t>(content.size()));
+    EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
+    int done = 0;
+    EVP_EncryptInit_ex(context, cipher_, nullptr, keys_.key, nonce);
+    EVP_EncryptUpdate(context, nullptr, &done, aad, sizeof aad);
+    EVP_EncryptUpdate(context, bytes + 13, &done, AsBytes(content).data(), static_cast<int>(content.size()));
+    EVP_EncryptFinal_ex(context, bytes + 13 + done, &done);
+    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, bytes + 13 + content.size());
+    EVP_CIPHER_CTX_free(context);
+    return record;
+  }
+
+ private:
+  const EVP_CIPHER* const cipher_;
+  dataplane::RecordKeys keys_{};
+  uint64_t sequence_ = 0;
+};
+
+std::string Message(char type, const std::string& body) {
+  return std::string{type, 0, static_cast<char>(body.size() >> 8), static_cast<char>(body.size())} + body;
+}
+std::string Clear(char type, const std::string& content) {
+  return std::string{type, 3, 3, static_cast<char>(content.size() >> 8), static_cast<char>(content.size())} + content;
+}
+
+// A server may ask for a new handshake to get another suite: what comes before the ChangeCipherSpec is still under the
+// old one (RFC 5246, 7.1).
+TEST(TlsConnection, ARenegotiationMayChangeTheSuite) {
+  constexpr char kHandshake = 22, kChange = 20, kData = 23;
+  const auto client_hello = [](const std::string& random) {
+    return Message(1, "\x03\x03" + random + std::string("\0\0\4\xc0\x2f\xc0\x30\1\0", 9));
+  };
+  const auto server_hello = [](const std::string& random, char suite) {
+    return Message(2, "\x03\x03" + random + std::string("\0\xc0", 2) + suite + std::string(1, '\0'));
+  };
+  const std::string finished = Message(20, std::string(12, 'f')), certificate = Message(11, std::string(300, 'c'));
+  const std::string client_random[] = {std::string(32, 'c'), std::string(32, 'C')};
+  const std::string server_random[] = {std::string(32, 's'), std::string(32, 'S')};
+  const std::string master[] = {std::string(48, 'm'), std::string(48, 'M')};
+  std::vector<dataplane::SessionSecret> secrets(2);
+  for (size_t i = 0; i < 2; ++i) {
+    secrets[i].label = SecretLabel::kMaster;
+    secrets[i].size = 48;
+    std::memcpy(secrets[i].random, client_random[i].data(), 32);
+    std::memcpy(secrets[i].bytes, master[i].data(), 48);
+  }
+  TlsHarness harness;
+  harness.Give(secrets);
+  Gcm12 c1(0xc02f, master[0], client_random[0], server_random[0], true);
+  Gcm12 s1(0xc02f, master[0], client_random[0], server_random[0], false);
+  harness.Feed(true, Clear(kHandshake, client_hello(client_random[0])));
+  harness.Feed(false, Clear(kHandshake, server_hello(server_random[0], '\x2f') + certificate));
+  harness.Feed(true, Clear(kChange, "\1") + c1.Seal(kHandshake, finished));
+  harness.Feed(false, Clear(kChange, "\1") + s1.Seal(kHandshake, finished));
+  harness.Feed(true, c1.Seal(kData, "GET"));
+  harness.Feed(false, s1.Seal(kHandshake, Message(0, "")));
+  harness.Feed(true, c1.Seal(kHandshake, client_hello(client_random[1])));
+  harness.Feed(false, s1.Seal(kHandshake, server_hello(server_random[1], '\x30')));
+  harness.Feed(false, s1.Seal(kHandshake, certificate));
+  harness.Feed(true, c1.Seal(kHandshake, certificate));
+  harness.Feed(true, c1.Seal(kChange, "\1"));
+  Gcm12 c2(0xc030, master[1], client_random[1], server_random[1], true);
+  Gcm12 s2(0xc030, master[1], client_random[1], server_random[1], false);
+  harness.Feed(true, c2.Seal(kHandshake, finished));
+  harness.Feed(false, s1.Seal(kData, "late"));
+  harness.Feed(false, s1.Seal(kChange, "\1"));
+  harness.Feed(false, s2.Seal(kHandshake, finished));
+  harness.Feed(true, c2.Seal(kData, " /secret"));
+  harness.Feed(false, s2.Seal(kData, " answer"));
+  EXPECT_EQ(harness.Counter(TlsCounter::kRenegotiations), 1u);
+  EXPECT_EQ(harness.Counter(TlsCounter::kBadTag), 0u);
+  EXPECT_EQ(harness.sink.content[0], "GET /secret");
+  EXPECT_EQ(harness.sink.content[1], "late answer");
+}
+
 TEST(TlsConnection, KeysAreWipedAtTheEnd) {
   const Whole whole = Load(kTls12);
   TlsHarness harness;

@@ -155,11 +155,11 @@ Octets CryptoFrame(const Octets& hello, size_t offset, size_t size) {
   return out;
 }
 
-// RFC 9001, 5.4, the sender's side.
-Octets Seal(const Octets& id, Octets frames, uint32_t number) {
+// RFC 9001, 5.4, the sender's side. `first_id`: of the client's first packet, whose keys count.
+Octets Seal(const Octets& id, Octets frames, uint32_t number, const Octets& first_id = {}) {
   frames.resize(std::max<size_t>(frames.size(), 40));
   QuicKeys keys;
-  QuicOpener::DeriveClientKeys(1, id, &keys);
+  QuicOpener::DeriveClientKeys(1, first_id.empty() ? id : first_id, &keys);
   Octets packet{0xc3, 0, 0, 0, 1, static_cast<uint8_t>(id.size())};
   packet.insert(packet.end(), id.begin(), id.end());
   const size_t length = 4 + frames.size() + 16;
@@ -262,6 +262,39 @@ TEST(Quic, ARetryAndAnotherConnectionOnTheSamePortsAreFollowed) {
   box.Datagram(Seal(kId, CryptoFrame(hello, 0, hello.size()), 0));
   EXPECT_EQ(box.hellos.lines.size(), 2u);
   EXPECT_EQ(box.Count("quic.connections"), 2u);
+}
+
+// What the client acknowledges goes to an id of the server's choice, under the keys of the first packet (RFC 9001, 5.2).
+TEST(Quic, InitialsBehindTheHelloAreOpened) {
+  const Octets hello = Hello();
+  const Octets servers = FromHex("f067a5502a4262b5");
+  Box box;
+  box.Datagram(Seal(kId, CryptoFrame(hello, 0, hello.size()), 0));
+  box.Datagram(Octets(900, 0x45), false);
+  box.Datagram(Seal(servers, {2, 0, 0, 0, 0}, 1, kId));
+  EXPECT_EQ(box.Count("quic.initials"), 2u);
+  EXPECT_EQ(box.Count("quic.sealed"), 0u);
+  EXPECT_EQ(box.Count("quic.connections"), 1u);
+}
+
+// The client sends the same hello again, to the id that the Retry names (RFC 9000, 17.2.5.2): no other connection.
+TEST(Quic, ARetryBehindAWholeHelloIsTheSameConnection) {
+  const Octets hello = Hello();
+  const Octets other = FromHex("f067a5502a4262b5");
+  for (const bool version2 : {false, true}) {
+    Box box;
+    box.Datagram(version2 ? Vector("quic_initial_rfc9369_a2.hex") : Seal(kId, CryptoFrame(hello, 0, hello.size()), 0));
+    box.Datagram(FromHex(version2 ? "cf6b3343cf0008f067a5502a4262b5746f6b656ec8646ce8bfe33952d955543665dcc7b6"
+                                  : "ff000000010008f067a5502a4262b5746f6b656e04a265ba2eff4d829058fb3f0f2496ba"), false);  // A.4
+    box.Datagram(Seal(other, CryptoFrame(hello, 0, hello.size()), 1));
+    EXPECT_EQ(box.Count("quic.connections"), 1u);
+    EXPECT_EQ(box.hellos.lines.size(), 1u);
+    EXPECT_TRUE(box.records.records.empty());
+    box.Datagram(Seal(FromHex("0102030405060708"), {2, 0, 0, 0, 0}, 2, other));
+    EXPECT_EQ(box.Count("quic.sealed"), 0u);
+    box.Datagram(Seal(kId, CryptoFrame(hello, 0, hello.size()), 0));
+    EXPECT_EQ(box.Count("quic.connections"), 2u);
+  }
 }
 
 TEST(Quic, WhatDoesNotFitIsCounted) {

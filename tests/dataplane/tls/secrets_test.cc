@@ -216,6 +216,29 @@ TEST_F(KeyFeedTest, FollowsAFileThatGrowsAndIsReplaced) {
   EXPECT_EQ(feed.value()->counters().Get(KeyFeedCounter::kBadLines), 0u);
 }
 
+// As logrotate does it: the new file is there at once, and the terminator opens it a while later, or never.
+TEST_F(KeyFeedTest, ReadsOnInTheOldFileUntilTheNewOneIsWrittenTo) {
+  KeyFeedOptions options;
+  options.file = folder_ + "/keys";
+  std::ofstream terminator(options.file);
+  terminator << Line('1') << std::flush;
+  const auto feed = KeyFeed::Open(options);
+  ASSERT_TRUE(feed.ok()) << feed.message();
+  feed.value()->Start();
+  const auto lines = [&] { return feed.value()->counters().Get(KeyFeedCounter::kLines); };
+  EXPECT_TRUE(Await([&] { return lines() == 1; }));
+  std::filesystem::rename(options.file, folder_ + "/keys.1");
+  std::ofstream after(options.file);
+  for (const char session : {'2', '3', '4'}) {
+    terminator << Line(session) << std::flush;
+    EXPECT_TRUE(Await([&] { return lines() == static_cast<uint64_t>(session - '0'); })) << session;
+  }
+  EXPECT_EQ(feed.value()->counters().Get(KeyFeedCounter::kFileReopened), 0u);
+  after << Line('5') << std::flush;
+  EXPECT_TRUE(Await([&] { return lines() == 5; }));
+  EXPECT_EQ(feed.value()->counters().Get(KeyFeedCounter::kFileReopened), 1u);
+}
+
 int Connect(const std::string& path) {
   const int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};

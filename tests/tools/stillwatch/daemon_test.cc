@@ -629,6 +629,40 @@ TEST_F(DaemonTest, APortThatIsGoneIsAnAlarm) {
   EXPECT_THAT(AuditActions(), ::testing::Contains("link"));  // what the watch noted is on file by the end, not at once
 }
 
+// Back alone, while the other port is gone: nothing of it goes to the host, and both are used once both are there.
+TEST_F(DaemonTest, APortThatComesBackAloneIsNoLeakIntoTheHost) {
+  ASSERT_TRUE(daemon_->Start(config_));
+  ASSERT_EQ(lab_->appliance.Run("ip link delete a0; ip link delete b0"), 0);
+  const auto link = [&](const char* port) { return daemon_->Ask({"status"})["links"][port]; };
+  ASSERT_TRUE(WaitFor([&] { return link("a") == "missing" && link("b") == "missing"; }));
+  const auto add = [&](Namespace& host, const std::string& name, const std::string& port) {
+    return host.Run("ip link add " + name + " type veth peer name " + port + " netns " + std::to_string(lab_->appliance.pid()) +
+                    " && ip link set " + name + " addrgenmode none up && ethtool -K " + name + " tx off gro on >/dev/null") == 0 &&
+           lab_->appliance.Run("ip link set " + port + " addrgenmode none arp off up") == 0;
+  };
+  ASSERT_TRUE(add(lab_->server, "s0", "b0"));
+  RawSocket server(lab_->server, "s0"), host(lab_->appliance, "b0");
+  const auto decided = [&] { return daemon_->Counter("bypass.no_peer") + daemon_->Counter("bypass.to_process"); };
+  const uint64_t before = decided();
+  ASSERT_TRUE(WaitFor([&] {
+    server.Send(TcpFrame(443, "nowhere to go"));
+    return decided() != before;
+  })) << daemon_->Ask({"status"})["alarms"];
+  while (!host.Receive(300).empty()) {
+  }
+  for (int i = 0; i < 200; ++i) server.Send(TcpFrame(443, "nowhere to go"));
+  EXPECT_EQ(host.Receive(300), "");
+  ASSERT_TRUE(add(lab_->client, "c0", "a0"));
+  ASSERT_TRUE(WaitFor([&] { return daemon_->Counter("watch.reopened") == 1; }));
+  RawSocket client(lab_->client, "c0");
+  const uint64_t sent = daemon_->Counter("forward.sent_a");
+  ASSERT_TRUE(WaitFor([&] {
+    server.Send(TcpFrame(443, "to the client"));
+    return client.Receive(50) == TcpFrame(443, "to the client") && daemon_->Counter("forward.sent_a") > sent;
+  }));
+  EXPECT_EQ(daemon_->Stop(), 0);
+}
+
 TEST_F(DaemonTest, APortThatComesBackIsUsedAgain) {
   ASSERT_TRUE(daemon_->Start(config_));
   ASSERT_EQ(lab_->appliance.Run("ip link delete b0"), 0);
