@@ -1,6 +1,8 @@
 // Gemini generateContent and streamGenerateContent, as the Gemini API and Vertex AI speak it; both the
 // lowerCamelCase and the snake_case spelling of field names are accepted by the servers.
 // https://ai.google.dev/api/generate-content
+#include <algorithm>
+
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
@@ -291,11 +293,11 @@ std::string_view ReadGeminiPart(JsonReader& json, JsonValue& part, OutputDigest*
   return read.thought ? std::string_view() : read.text;
 }
 
-// .../models/NAME:generateContent; NAME may have a version behind @
+// .../models/NAME:generateContent; NAME may have a version behind @, and both signs may come escaped
 std::string_view GooglePathModel(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string_view last = path.substr(slash + 1);
-  return last.substr(0, last.find_first_of(":%"));
+  return last.substr(0, std::min({last.find(':'), last.find("%3A"), last.find("%3a")}));
 }
 
 const DialectInfo kGeminiGenerate{

@@ -21,6 +21,8 @@ void ReadItem(JsonReader& json, JsonValue& item, RequestView* request) {
       ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kToolResult, t); });
     } else if (key == "arguments" || key == "input") {
       if (json.String(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
+    } else if (key == "operation" || key == "action") {
+      if (json.Raw(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
     } else if (key == "call_id" || key == "encrypted_content" || key == "id") {
       if (json.String(value, &text)) request->AddIdReturned(text);
     }
@@ -108,6 +110,8 @@ void ReadOutputItem(JsonReader& json, JsonValue& item, bool told, OutputDigest* 
       json.String(value, &name);
     } else if (key == "arguments" || key == "input") {
       json.String(value, &arguments);
+    } else if (key == "operation" || key == "action") {
+      json.Raw(value, &arguments);
     } else if (key == "call_id") {
       json.String(value, &call_id);
     } else if (key == "encrypted_content" || key == "id") {
@@ -131,8 +135,10 @@ void ReadOutputItem(JsonReader& json, JsonValue& item, bool told, OutputDigest* 
       });
     }
   });
-  if (type == "function_call" || type == "custom_tool_call") {
-    output->ToolCall(name, call_id);
+  // Calls that the client carries out; the last have no name of their own.
+  if (type == "function_call" || type == "custom_tool_call" || type == "apply_patch_call" || type == "shell_call" ||
+      type == "local_shell_call" || type == "computer_call") {
+    output->ToolCall(name.empty() ? type : name, call_id);
     output->ToolArguments(arguments);
   }
 }
