@@ -161,6 +161,7 @@ extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kOpe
     kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
     kVertexAnthropic, kVertexAnthropicStream, kVertexAnthropicCount, kVertexMistral, kVertexMistralStream,
     kBedrockConverse, kBedrockConverseStream, kBedrockInvoke, kBedrockInvokeStream, kOllamaChat, kOllamaGenerate,
-    kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kGeminiLive;
+    kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kGeminiLive,
+    kGeminiLiveConstrained;
 
 }  // namespace stillwatch::dataplane

@@ -205,13 +205,18 @@ void ReadRealtime(RealtimeReader* reader, bool from_client) {
   }
 }
 
+constexpr DialectInfo Row(std::string_view path_end) {
+  return {.dialect = Dialect::kGemini,
+          .api = Api::kRealtime,
+          .path_end = path_end,
+          .credentials = {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
+          .read_realtime = ReadRealtime};
+}
+
 }  // namespace
 
-const DialectInfo kGeminiLive{
-    .dialect = Dialect::kGemini,
-    .api = Api::kRealtime,
-    .path_end = "BidiGenerateContent",
-    .credentials = {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
-    .read_realtime = ReadRealtime};
+const DialectInfo kGeminiLive = Row("BidiGenerateContent");
+// With a token that was made for one session, as browsers and phones get them.
+const DialectInfo kGeminiLiveConstrained = Row("BidiGenerateContentConstrained");
 
 }  // namespace stillwatch::dataplane

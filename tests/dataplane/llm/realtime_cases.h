@@ -101,6 +101,14 @@ inline const RealtimeCase kRealtimeCases[] = {
      {{"gemini-2.0-flash-live-001", "Hello there", "Be brief.", "Hi, you", "turn_complete", "lights", 1, 20, 5, 200},
       {"gemini-2.0-flash-live-001", "Lights on.", "Be brief.", "", "tool_call", "lights", 3, 60, 9, 200},
       {"gemini-2.0-flash-live-001", "Lights on.", "Be brief.", "Done", "interrupted", "lights", 4, 0, 0, 200}}},
+
+    {"gemini live from a browser, with a token of its own",
+     "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained?access_token=auth_tokens/1",
+     {{'c', R"({"setup":{"model":"models/gemini-2.0-flash-live-001"}})"},
+      {'c', R"({"clientContent":{"turns":[{"role":"user","parts":[{"text":"Hello there"}]}],"turnComplete":true}})"},
+      {'s', R"({"serverContent":{"modelTurn":{"parts":[{"text":"Hi"}]}}})"},
+      {'s', R"({"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":2,"responseTokenCount":1}})"}},
+     {{"gemini-2.0-flash-live-001", "Hello there", "", "Hi", "turn_complete", "", 1, 2, 1, 200}}},
 };
 
 }  // namespace stillwatch::dataplane::testing
