@@ -32,7 +32,7 @@ bool EndsWith(std::string_view path, std::string_view end) {
 const DialectInfo* FindRealtime(std::string_view target) {
   std::string_view path = target.substr(0, target.find_first_of("?#"));
   while (path.ends_with('/')) path.remove_suffix(1);
-  for (const DialectInfo* info : {&kOpenAiRealtime, &kGeminiLive, &kGeminiLiveConstrained}) {
+  for (const DialectInfo* info : {&kOpenAiRealtime, &kOpenAiResponsesSocket, &kGeminiLive, &kGeminiLiveConstrained}) {
     if (path.ends_with(info->path_end)) return info;
   }
   return nullptr;
