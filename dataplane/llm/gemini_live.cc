@@ -25,11 +25,7 @@ void EndAnswer(RealtimeReader* reader, Transaction* t, bool complete) {
 void ReadSetup(RealtimeReader* reader, JsonValue& setup) {
   JsonReader& json = reader->json();
   RequestView* const view = reader->NewView();
-  json.Fields(setup, [&](std::string_view key, JsonValue value) {
-    if (key != "model") return ReadGeminiField(json, key, value, view);
-    // models/NAME, or projects/.../models/NAME
-    if (json.String(value, &view->model)) view->model.remove_prefix(view->model.rfind('/') + 1);
-  });
+  json.Fields(setup, [&](std::string_view key, JsonValue value) { ReadGeminiField(json, key, value, view); });
   reader->Configure(true, true);
 }
 

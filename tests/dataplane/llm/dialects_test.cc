@@ -129,6 +129,15 @@ TEST(Dialects, TheGenericProfileGuessesNothing) {
   EXPECT_FALSE(Play(form).emitted);
 }
 
+// As its documentation's curl does, which says nothing of a type.
+TEST(Dialects, OllamaTakesJsonThatIsSentAsAForm) {
+  Case form = Post("/api/generate", R"({"model":"llama3.2","prompt":"Why is the sky blue?"})");
+  form.request_headers[0].second = "application/x-www-form-urlencoded";
+  EXPECT_TRUE(Play(form).emitted);
+  form.target = "/v1/completions";  // not taken by servers
+  EXPECT_FALSE(Play(form).emitted);
+}
+
 TEST(Dialects, TheGenericProfileIsCounted) {
   Recorder recorder;
   const auto observer = MakeLlmObserver(SmallOptions(), &recorder, &recorder);
