@@ -100,6 +100,20 @@ void ReadTurn(JsonReader& json, JsonValue& turn, RequestView* request) {
   request->EndMessage(role == "CHATBOT" ? "assistant" : "user");
 }
 
+// What fills a prompt that the service keeps; messages, where there are some, come behind it.
+void ReadVariables(JsonReader& json, JsonValue& variables, RequestView* request) {
+  request->shape = true;
+  if (!request->messages.empty()) return;
+  request->BeginMessage();
+  json.Fields(variables, [&](std::string_view, JsonValue variable) {
+    json.Fields(variable, [&](std::string_view key, JsonValue value) {
+      std::string_view text;
+      if (key == "text" && json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+    });
+  });
+  request->EndMessage("user");
+}
+
 // inferenceConfig and textGenerationConfig, and what Llama, Mistral and Cohere have at the top.
 void ReadSetting(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
   if (key == "maxTokens" || key == "max_new_tokens" || key == "maxTokenCount" || key == "max_gen_len" ||
@@ -169,6 +183,8 @@ void ReadRequest(JsonReader& json, RequestView* request) {
       });
     } else if (key == "inferenceConfig" || key == "textGenerationConfig") {
       json.Fields(value, [&](std::string_view name, JsonValue field) { ReadSetting(json, name, field, request); });
+    } else if (key == "promptVariables") {
+      ReadVariables(json, value, request);
     } else if (key == "toolConfig") {
       ReadToolConfig(json, value, request);
     } else if (key == "outputConfig") {
