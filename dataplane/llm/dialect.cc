@@ -6,7 +6,7 @@ namespace {
 
 // Longer path ends before those that are their end; the most asked first.
 constexpr const DialectInfo* kTable[] = {
-    &kOpenAiChat, &kAnthropicMessages, &kOpenAiResponses, &kGeminiStream, &kGeminiGenerate,
+    &kOpenAiChat, &kAnthropicMessages, &kOpenAiResponses, &kGeminiStream, &kGeminiGenerate, &kGeminiInteractions,
     &kMistralFim, &kMistralAgents, &kOpenAiCompletions,
     &kBedrockConverse, &kBedrockConverseStream, &kBedrockInvoke, &kBedrockInvokeStream,
     &kVertexAnthropicCount, &kVertexAnthropic, &kVertexAnthropicStream, &kVertexMistral, &kVertexMistralStream,

@@ -160,7 +160,7 @@ std::string_view GooglePathModel(std::string_view path);
 
 extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kOpenAiEmbeddings, kOpenAiCountTokens,
     kOpenAiBatch, kMistralFim, kMistralAgents, kVllmTokenize, kAnthropicMessages, kAnthropicCountTokens,
-    kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
+    kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiInteractions, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
     kVertexAnthropic, kVertexAnthropicStream, kVertexAnthropicCount, kVertexMistral, kVertexMistralStream,
     kBedrockConverse, kBedrockConverseStream, kBedrockInvoke, kBedrockInvokeStream, kOllamaChat, kOllamaGenerate,
     kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kOpenAiResponsesSocket, kGeminiLive,

@@ -69,7 +69,7 @@ void ReadConfig(JsonReader& json, std::string_view key, JsonValue& value, Reques
   } else if (key == "responseMimeType" || key == "response_mime_type") {
     std::string_view type;
     if (json.String(value, &type) && type != "text/plain") request->flags |= kResponseFormat;
-  } else if (key == "thinkingConfig" || key == "thinking_config") {
+  } else if (key == "thinkingConfig" || key == "thinking_config" || key == "thinking_level") {
     if (NotNull(json, value)) request->flags |= kReasoningAsked;
   }
 }

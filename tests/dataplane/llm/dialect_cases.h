@@ -54,6 +54,23 @@ inline constexpr DialectCase kDialectCases[] = {
      "data: {\"response\":{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"thought\":true,\"text\":\"Hm.\"},{\"text\":\"a.\"}]}}],\"usageMetadata\":{\"promptTokenCount\":7}},\"traceId\":\"t\"}\r\n\r\n"
      "data: {\"response\":{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"py\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":7,\"candidatesTokenCount\":3}},\"traceId\":\"t\"}\r\n\r\n",
      "gemini streamGenerateContent", "gemini-2.5-pro", "list files", "You are an agent.", "a.py", "Hm.", "STOP", 7, 3, "", 2},
+    {"gemini interaction", "/v1beta/interactions", "application/json",
+     R"({"model":"gemini-3.8-flash","system_instruction":"Be brief.","input":[{"type":"text","text":"Explain how AI works"},{"type":"text","text":"in a few words"}],"generation_config":{"temperature":0.5},"tools":[{"type":"google_search"}]})",
+     R"({"id":"v1_ChdpQUFvYXI","status":"completed","usage":{"total_tokens":197,"total_input_tokens":8,"total_output_tokens":12},"steps":[{"type":"user_input","content":[{"type":"text","text":"Explain"}]},{"type":"thought","signature":"EvEFCu4FAQw","summary":[{"type":"text","text":"Plan."}]},{"type":"model_output","content":[{"type":"text","text":"AI learns patterns."}]}],"object":"interaction","model":"gemini-3.8-flash"})",
+     "gemini interactions", "gemini-3.8-flash", "Explain how AI works\nin a few words", "Be brief.", "AI learns patterns.", "Plan.", "completed", 8, 12, "", 0},
+    {"gemini interaction, streamed, goes on and calls a tool", "/v1beta/interactions?alt=sse", "text/event-stream",
+     R"({"model":"gemini-3.8-flash","input":[{"type":"user_input","content":[{"type":"text","text":"17 and 25?"}]}],"previous_interaction_id":"v1_ChdpQUFvYXI","stream":true})",
+     "event: interaction.created\ndata: {\"interaction\":{\"id\":\"v1_b\",\"status\":\"in_progress\",\"model\":\"gemini-3.8-flash\"},\"event_type\":\"interaction.created\"}\n\n"
+     "event: step.start\ndata: {\"index\":0,\"step\":{\"type\":\"thought\"},\"event_type\":\"step.start\"}\n\n"
+     "event: step.delta\ndata: {\"index\":0,\"delta\":{\"content\":{\"text\":\"Add.\",\"type\":\"text\"},\"type\":\"thought_summary\"},\"event_type\":\"step.delta\"}\n\n"
+     "event: step.delta\ndata: {\"index\":0,\"delta\":{\"signature\":\"EvEFCu4F\",\"type\":\"thought_signature\"},\"event_type\":\"step.delta\"}\n\n"
+     "event: step.start\ndata: {\"index\":1,\"step\":{\"content\":[{\"text\":\"I \",\"type\":\"text\"}],\"type\":\"model_output\"},\"event_type\":\"step.start\"}\n\n"
+     "event: step.delta\ndata: {\"index\":1,\"delta\":{\"text\":\"add.\",\"type\":\"text\"},\"event_type\":\"step.delta\"}\n\n"
+     "event: step.start\ndata: {\"index\":2,\"step\":{\"type\":\"function_call\",\"id\":\"c1\",\"name\":\"add\",\"arguments\":{}},\"event_type\":\"step.start\"}\n\n"
+     "event: step.delta\ndata: {\"index\":2,\"delta\":{\"type\":\"arguments_delta\",\"arguments\":\"{}\"},\"event_type\":\"step.delta\"}\n\n"
+     "event: interaction.completed\ndata: {\"interaction\":{\"id\":\"v1_b\",\"status\":\"requires_action\",\"steps\":[{\"type\":\"model_output\",\"content\":[{\"type\":\"text\",\"text\":\"I add.\"}]}],\"usage\":{\"total_input_tokens\":11,\"total_output_tokens\":9}},\"event_type\":\"interaction.completed\"}\n\n"
+     "event: done\ndata: [DONE]\n\n",
+     "gemini interactions", "gemini-3.8-flash", "17 and 25?", "", "I add.", "Add.", "requires_action", 11, 9, "add", 9},
     {"gemini countTokens by Code Assist", "/v1internal:countTokens", "application/json",
      R"({"request":{"model":"models/gemini-2.5-pro","contents":[{"role":"user","parts":[{"text":"list files"}]}]}})",
      R"({"totalTokens":3})", "gemini count_tokens", "gemini-2.5-pro", "list files", "", "", "", "", 3, 0, "", 0},

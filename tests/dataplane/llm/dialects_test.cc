@@ -129,6 +129,28 @@ TEST(Dialects, TheGenericProfileGuessesNothing) {
   EXPECT_FALSE(Play(form).emitted);
 }
 
+TEST(Dialects, StepsOfAnInteractionAreTurns) {
+  const Seen seen = Play(Post("/v1beta/interactions", R"({"agent":"deep-research","input":[
+      {"type":"user_input","content":[{"type":"text","text":"my sign?"}]},
+      {"type":"thought","signature":"EvEFCu4FAQw0123456789abcdef","summary":[{"type":"text","text":"Call."}]},
+      {"type":"function_call","id":"c","name":"horoscope","arguments":{"sign":"Aries"}},
+      {"type":"function_result","name":"horoscope","call_id":"0123456789abcdef0123","result":[{"type":"text","text":"luck"}]},
+      {"role":"model","content":"Luck."},
+      {"type":"user_input","content":"And tomorrow?"}]})"));
+  EXPECT_EQ(seen.model, "deep-research");
+  ASSERT_EQ(seen.messages.size(), 6u);
+  EXPECT_EQ(seen.messages[0].role, Role::kUser);
+  EXPECT_EQ(seen.messages[1].role, Role::kAssistant);
+  EXPECT_EQ(seen.messages[1].text, "");
+  EXPECT_EQ(seen.messages[3].role, Role::kTool);
+  EXPECT_EQ(seen.messages[3].tool_text, "luck");
+  EXPECT_EQ(seen.messages[4].role, Role::kAssistant);
+  EXPECT_EQ(seen.messages[5].text, "And tomorrow?");
+  EXPECT_EQ(seen.returned.size(), 2u);
+  EXPECT_FALSE(Play(Post("/interactions", R"({"model":"m","type":2,"data":{"input":"x"}})")).emitted);  // a chat bot's
+  EXPECT_FALSE(Play(Post("/interactions", R"({"input":"x"})")).emitted);
+}
+
 // As its documentation's curl does, which says nothing of a type.
 TEST(Dialects, OllamaTakesJsonThatIsSentAsAForm) {
   Case form = Post("/api/generate", R"({"model":"llama3.2","prompt":"Why is the sky blue?"})");
