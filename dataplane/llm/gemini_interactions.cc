@@ -1,5 +1,6 @@
 // Gemini interactions: a request's input and an answer are steps, and the server may keep what was said before. Answers of
 // before May 2026 have `outputs`, each like the content of a step. https://ai.google.dev/gemini-api/docs/interactions-overview
+#include "base/mutant.h"
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
@@ -146,7 +147,8 @@ void ReadStepOut(JsonReader& json, JsonValue& step, bool streamed, OutputDigest*
     }
   });
   output->note() = out.type == "function_call";
-  if (out.type == "model_output" || out.type == "text" || out.type == "thought") out.Tell(output);  // not what is repeated of the input
+  const bool said = out.type == "model_output" || out.type == "text" || out.type == "thought";
+  if (said || MutantIs("llm.input_is_output")) out.Tell(output);  // an answer may repeat its input
   if (out.type != "function_call") return;
   output->ToolCall(out.name, out.id);
   if (!streamed || out.arguments != "{}") output->ToolArguments(out.arguments);
