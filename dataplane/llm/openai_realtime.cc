@@ -234,10 +234,15 @@ void ReadLaneRequest(RealtimeReader* reader) {
 void ReadLaneEvent(RealtimeReader* reader) {
   Envelope envelope;
   ReadEnvelope(reader, &envelope);
-  const bool failed = envelope.type == "error";
+  const bool failed = envelope.type == "error", created = envelope.type == "response.created";
   if (!failed && !envelope.type.starts_with("response.")) return;
-  Transaction* const t = reader->Find(MutantIs("llm.lanes_are_one") ? 0 : envelope.lane);
-  if (t == nullptr || (t->header.status == 0 && !failed && envelope.type != "response.created")) {
+  if (MutantIs("llm.lanes_are_one")) envelope.lane = 0;
+  Transaction* t = reader->Find(envelope.lane);
+  if (t != nullptr && t->header.status != 0 && created) {  // its end was not seen
+    reader->End(t, false);
+    t = reader->Find(envelope.lane);
+  }
+  if (t == nullptr || (t->header.status == 0 && !failed && !created)) {
     reader->counters().Add(RealtimeCounter::kUnexpected);
     return;
   }

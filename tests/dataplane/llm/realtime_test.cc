@@ -186,6 +186,24 @@ TEST(Realtime, ResponsesOfOneLaneAreNotMixed) {
   EXPECT_EQ(talk.exchanges.all[1].header.status, 200);
 }
 
+TEST(Realtime, AResponseWhoseEndWasNotSeenTakesNoOtherAnswer) {
+  Talk talk;
+  ASSERT_TRUE(talk.Open("/v1/responses", {{"Authorization", "Bearer sk-test"}}));
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"one"})");
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_1"}})");
+  talk.Say('s', R"({"type":"response.output_text.delta","delta":"1"})");
+  talk.Say('s', R"({"type":"response.completed")", 1 << 16, false);
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"two"})");
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_2"}})");
+  talk.Say('s', R"({"type":"response.output_text.delta","delta":"2"})");
+  talk.Say('s', R"({"type":"response.completed","response":{"id":"resp_2","status":"completed"}})");
+  ASSERT_EQ(talk.exchanges.all.size(), 2u);
+  EXPECT_EQ(talk.exchanges.all[0].text, "1");
+  EXPECT_FALSE(talk.exchanges.all[0].header.flags & kResponseComplete);
+  EXPECT_EQ(UserText(talk.exchanges.all[1]), "two");
+  EXPECT_EQ(talk.exchanges.all[1].text, "2");
+}
+
 TEST(Realtime, AccountsAreFoundWhereBrowsersMayPutThem) {
   const auto key_of = [](const std::string& target, std::vector<HttpHeader> headers) {
     Talk talk;
