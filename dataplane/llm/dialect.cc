@@ -104,6 +104,7 @@ void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output) {
            name == "RESOURCE_EXHAUSTED" || name == "rate_limit_reached" || name == "tokens" ||
            name == "requests";
   };
+  if (code == "content_filter") output->Flag(kRefusal);  // Azure, of a prompt
   output->Error(!status.empty() ? status : !type.empty() ? type : code,
                 limited(type) || limited(code) || limited(status));
 }

@@ -151,6 +151,17 @@ TEST(Dialects, StepsOfAnInteractionAreTurns) {
   EXPECT_FALSE(Play(Post("/interactions", R"({"input":"x"})")).emitted);
 }
 
+// Azure refuses a prompt with an error where others answer.
+TEST(Dialects, APromptThatAFilterStoppedIsRefused) {
+  Case c = Post("/openai/deployments/d/chat/completions?api-version=2024-10-21", R"({"messages":[{"role":"user","content":"x"}]})",
+                R"({"error":{"message":"The response was filtered","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"violence":{"filtered":true,"severity":"high"}}}}})");
+  c.status = 400;
+  const Seen seen = Play(c);
+  EXPECT_EQ(seen.error, "content_filter");
+  EXPECT_TRUE(seen.header.flags & kRefusal);
+  EXPECT_FALSE(seen.header.flags & kMalformedResponse);
+}
+
 // As its documentation's curl does, which says nothing of a type.
 TEST(Dialects, OllamaTakesJsonThatIsSentAsAForm) {
   Case form = Post("/api/generate", R"({"model":"llama3.2","prompt":"Why is the sky blue?"})");
