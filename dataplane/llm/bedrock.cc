@@ -38,6 +38,28 @@ void ReadReasoning(JsonReader& json, JsonValue& reasoning, RequestView* request)
   });
 }
 
+// What a guardrail is to look at is part of the text: {"text": {"text": "...", "qualifiers": [...]}}.
+template <typename OnText>
+void ReadGuarded(JsonReader& json, JsonValue& guarded, OnText&& on_text) {
+  json.Fields(guarded, [&](std::string_view key, JsonValue value) {
+    if (key != "text") return;
+    json.Fields(value, [&](std::string_view name, JsonValue field) {
+      if (name == "text") ReadTexts(json, field, on_text);
+    });
+  });
+}
+
+void ReadSystem(JsonReader& json, JsonValue& system, RequestView* request) {
+  const auto add = [&](std::string_view text) { request->AddSystem(text); };
+  if (json.TypeOf(system) == JsonType::string) return ReadTexts(json, system, add);
+  json.Items(system, [&](JsonValue& block) {
+    json.Fields(block, [&](std::string_view key, JsonValue value) {
+      if (key == "text") ReadTexts(json, value, add);
+      if (key == "guardContent") ReadGuarded(json, value, add);
+    });
+  });
+}
+
 // A block that converse has, or one of Anthropic's.
 void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
   json.Fields(block, [&](std::string_view key, JsonValue value) {
@@ -50,6 +72,12 @@ void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
       ReadToolResult(json, value, request);
     } else if (key == "reasoningContent") {
       ReadReasoning(json, value, request);
+    } else if (key == "guardContent") {
+      ReadGuarded(json, value, [&](std::string_view text) { request->AddPiece(PieceKind::kText, text); });
+    } else if (key == "citationsContent") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name == "content") ReadTexts(json, field, [&](std::string_view text) { request->AddPiece(PieceKind::kText, text); });
+      });
     } else {
       ReadAnthropicBlockField(json, key, value, request);
     }
@@ -58,6 +86,32 @@ void ReadBlock(JsonReader& json, JsonValue& block, RequestView* request) {
 
 void ReadMessage(JsonReader& json, JsonValue& message, RequestView* request) {
   ReadMessageOfBlocks(json, message, request, ReadBlock);
+}
+
+// Cohere: one turn of what was said before.
+void ReadTurn(JsonReader& json, JsonValue& turn, RequestView* request) {
+  std::string_view role, text;
+  json.Fields(turn, [&](std::string_view key, JsonValue value) {
+    if (key == "role") json.String(value, &role);
+    if (key == "message") json.String(value, &text);
+  });
+  request->BeginMessage();
+  request->AddPiece(PieceKind::kText, text);
+  request->EndMessage(role == "CHATBOT" ? "assistant" : "user");
+}
+
+// What fills a prompt that the service keeps; messages, where there are some, come behind it.
+void ReadVariables(JsonReader& json, JsonValue& variables, RequestView* request) {
+  request->shape = true;
+  if (!request->messages.empty()) return;
+  request->BeginMessage();
+  json.Fields(variables, [&](std::string_view, JsonValue variable) {
+    json.Fields(variable, [&](std::string_view key, JsonValue value) {
+      std::string_view text;
+      if (key == "text" && json.String(value, &text)) request->AddPiece(PieceKind::kText, text);
+    });
+  });
+  request->EndMessage("user");
 }
 
 // inferenceConfig and textGenerationConfig, and what Llama, Mistral and Cohere have at the top.
@@ -102,11 +156,18 @@ void ReadExtra(JsonReader& json, JsonValue& extra, RequestView* request) {
 void ReadRequest(JsonReader& json, RequestView* request) {
   const bool embeds = request->model.find("embed") != std::string_view::npos;
   if (embeds) request->generates = false;
+  std::string_view message;  // Cohere's, which may come before its history
   json.RootFields([&](std::string_view key, JsonValue value) {
     std::string_view text;
     if (key == "messages") {
       ReadMessages(json, value, request, ReadMessage);
-    } else if (key == "prompt" || key == "inputText" || key == "message") {
+    } else if (key == "message") {
+      if (json.String(value, &message)) request->shape = true;
+    } else if (key == "chat_history") {
+      json.Items(value, [&](JsonValue& turn) { ReadTurn(json, turn, request); });
+    } else if (key == "preamble") {
+      ReadTexts(json, value, [&](std::string_view preamble) { request->AddSystem(preamble); });
+    } else if (key == "prompt" || key == "inputText") {
       if (!json.String(value, &text)) return;
       AddPrompt(text, request);
       request->shape = true;
@@ -122,6 +183,8 @@ void ReadRequest(JsonReader& json, RequestView* request) {
       });
     } else if (key == "inferenceConfig" || key == "textGenerationConfig") {
       json.Fields(value, [&](std::string_view name, JsonValue field) { ReadSetting(json, name, field, request); });
+    } else if (key == "promptVariables") {
+      ReadVariables(json, value, request);
     } else if (key == "toolConfig") {
       ReadToolConfig(json, value, request);
     } else if (key == "outputConfig") {
@@ -130,13 +193,16 @@ void ReadRequest(JsonReader& json, RequestView* request) {
       });
     } else if (key == "additionalModelRequestFields") {
       ReadExtra(json, value, request);
-    } else if (key == "system" || key == "tools" || key == "thinking" || key == "metadata" || key == "output_format" ||
+    } else if (key == "system") {
+      ReadSystem(json, value, request);
+    } else if (key == "tools" || key == "thinking" || key == "metadata" || key == "output_format" ||
                key == "output_config") {
       ReadAnthropicField(json, key, value, request);
     } else {
       ReadSetting(json, key, value, request);
     }
   });
+  if (!message.empty()) AddPrompt(message, request);
 }
 
 void ReadStreamRequest(JsonReader& json, RequestView* request) {

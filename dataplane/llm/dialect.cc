@@ -6,7 +6,7 @@ namespace {
 
 // Longer path ends before those that are their end; the most asked first.
 constexpr const DialectInfo* kTable[] = {
-    &kOpenAiChat, &kAnthropicMessages, &kOpenAiResponses, &kGeminiStream, &kGeminiGenerate,
+    &kOpenAiChat, &kAnthropicMessages, &kOpenAiResponses, &kGeminiStream, &kGeminiGenerate, &kGeminiInteractions,
     &kMistralFim, &kMistralAgents, &kOpenAiCompletions,
     &kBedrockConverse, &kBedrockConverseStream, &kBedrockInvoke, &kBedrockInvokeStream,
     &kVertexAnthropicCount, &kVertexAnthropic, &kVertexAnthropicStream, &kVertexMistral, &kVertexMistralStream,
@@ -32,7 +32,7 @@ bool EndsWith(std::string_view path, std::string_view end) {
 const DialectInfo* FindRealtime(std::string_view target) {
   std::string_view path = target.substr(0, target.find_first_of("?#"));
   while (path.ends_with('/')) path.remove_suffix(1);
-  for (const DialectInfo* info : {&kOpenAiRealtime, &kGeminiLive}) {
+  for (const DialectInfo* info : {&kOpenAiRealtime, &kOpenAiResponsesSocket, &kGeminiLive, &kGeminiLiveConstrained}) {
     if (path.ends_with(info->path_end)) return info;
   }
   return nullptr;
@@ -104,6 +104,7 @@ void ReadError(JsonReader& json, JsonValue& value, OutputDigest* output) {
            name == "RESOURCE_EXHAUSTED" || name == "rate_limit_reached" || name == "tokens" ||
            name == "requests";
   };
+  if (code == "content_filter") output->Flag(kRefusal);  // Azure, of a prompt
   output->Error(!status.empty() ? status : !type.empty() ? type : code,
                 limited(type) || limited(code) || limited(status));
 }

@@ -144,10 +144,12 @@ void ReadInputs(JsonReader& json, JsonValue& inputs, RequestView* request);
 // Anthropic: a field of the request; of a content block.
 void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
 void ReadAnthropicBlockField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
-// OpenAI responses: a field of the request; one element of its input; one event of an answer.
+// OpenAI responses: a field of the request; one element of its input; one event of an answer; whether one of this type
+// carries the whole response, as the last does.
 void ReadResponsesField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
 void ReadResponsesItem(JsonReader& json, JsonValue& item, RequestView* request);
 void ReadResponsesEvent(JsonReader& json, std::string_view type, OutputDigest* output);
+bool EndsResponse(std::string_view type);
 // Gemini: a field of the request; one of its contents; a part of an answer, told unless `output` is null, and its text;
 // what it used.
 void ReadGeminiField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request);
@@ -158,9 +160,10 @@ std::string_view GooglePathModel(std::string_view path);
 
 extern const DialectInfo kOpenAiChat, kOpenAiCompletions, kOpenAiResponses, kOpenAiEmbeddings, kOpenAiCountTokens,
     kOpenAiBatch, kMistralFim, kMistralAgents, kVllmTokenize, kAnthropicMessages, kAnthropicCountTokens,
-    kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
+    kAnthropicBatches, kGeminiGenerate, kGeminiStream, kGeminiInteractions, kGeminiCountTokens, kGeminiEmbed, kGeminiBatchEmbed,
     kVertexAnthropic, kVertexAnthropicStream, kVertexAnthropicCount, kVertexMistral, kVertexMistralStream,
     kBedrockConverse, kBedrockConverseStream, kBedrockInvoke, kBedrockInvokeStream, kOllamaChat, kOllamaGenerate,
-    kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kGeminiLive;
+    kOllamaEmbed, kOllamaEmbeddings, kGeneric, kOpenAiRealtime, kOpenAiResponsesSocket, kGeminiLive,
+    kGeminiLiveConstrained;
 
 }  // namespace stillwatch::dataplane

@@ -49,9 +49,10 @@ enum class Api : uint8_t {
   kEmbedContent,           // Gemini
   kBatchEmbedContents,
   kCountTokens,            // asked how long a request would be
-  kRealtime,               // OpenAI realtime, over WebSocket
+  kRealtime,               // OpenAI realtime, Gemini Live, over WebSocket
+  kInteractions,           // Gemini
 };
-inline constexpr size_t kApis = static_cast<size_t>(Api::kRealtime) + 1;
+inline constexpr size_t kApis = static_cast<size_t>(Api::kInteractions) + 1;
 enum class FinishReason : uint8_t { kUnknown, kStop, kLength, kToolUse, kContentFilter, kOther };
 
 // Which parts of the text the token hashes belong to.
@@ -249,6 +250,7 @@ inline std::string_view NameOf(Api api) {
     case Api::kBatchEmbedContents: return "batchEmbedContents";
     case Api::kCountTokens: return "count_tokens";
     case Api::kRealtime: return "realtime";
+    case Api::kInteractions: return "interactions";
     case Api::kUnknown: break;
   }
   return "unknown";

@@ -1,6 +1,9 @@
 // Gemini generateContent and streamGenerateContent, as the Gemini API and Vertex AI speak it; both the
-// lowerCamelCase and the snake_case spelling of field names are accepted by the servers.
+// lowerCamelCase and the snake_case spelling of field names are accepted by the servers. Code Assist, which the Gemini CLI
+// asks, wraps both sides: {"model": ..., "request": {...}} and {"response": {...}}.
 // https://ai.google.dev/api/generate-content
+#include <algorithm>
+
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
@@ -66,7 +69,7 @@ void ReadConfig(JsonReader& json, std::string_view key, JsonValue& value, Reques
   } else if (key == "responseMimeType" || key == "response_mime_type") {
     std::string_view type;
     if (json.String(value, &type) && type != "text/plain") request->flags |= kResponseFormat;
-  } else if (key == "thinkingConfig" || key == "thinking_config") {
+  } else if (key == "thinkingConfig" || key == "thinking_config" || key == "thinking_level") {
     if (NotNull(json, value)) request->flags |= kReasoningAsked;
   }
 }
@@ -110,11 +113,16 @@ void ReadRequestField(JsonReader& json, std::string_view key, JsonValue& value, 
     });
   } else if (key == "tools") {
     ReadTools(json, value, request);
+  } else if (key == "model") {  // models/NAME, or projects/.../models/NAME
+    if (json.String(value, &request->model)) request->model.remove_prefix(request->model.rfind('/') + 1);
   }
 }
 
 void ReadRequest(JsonReader& json, RequestView* request) {
-  json.RootFields([&](std::string_view key, JsonValue value) { ReadRequestField(json, key, value, request); });
+  json.RootFields([&](std::string_view key, JsonValue value) {
+    if (key != "request") return ReadRequestField(json, key, value, request);
+    json.Fields(value, [&](std::string_view name, JsonValue field) { ReadRequestField(json, name, field, request); });
+  });
 }
 
 FinishReason FinishOf(std::string_view name) {
@@ -229,15 +237,15 @@ void ReadAnswer(JsonReader& json, std::string_view key, JsonValue& value, Output
 
 // A stream without alt=sse comes as one array of answers.
 void ReadResponse(JsonReader& json, OutputDigest* output) {
+  const auto read = [&](std::string_view key, JsonValue value) {
+    if (key != "response") return ReadAnswer(json, key, value, output);
+    json.Fields(value, [&](std::string_view name, JsonValue field) { ReadAnswer(json, name, field, output); });
+  };
   if (json.RootType() == JsonType::array) {
-    json.RootItems([&](JsonValue& answer) {
-      json.Fields(answer, [&](std::string_view key, JsonValue value) {
-        ReadAnswer(json, key, value, output);
-      });
-    });
+    json.RootItems([&](JsonValue& answer) { json.Fields(answer, read); });
     return;
   }
-  json.RootFields([&](std::string_view key, JsonValue value) { ReadAnswer(json, key, value, output); });
+  json.RootFields(read);
 }
 
 void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadResponse(json, output); }
@@ -248,7 +256,7 @@ void ReadEvent(JsonReader& json, std::string_view, OutputDigest* output) { ReadR
 void ReadCountRequest(JsonReader& json, RequestView* request) {
   request->generates = false;
   json.RootFields([&](std::string_view key, JsonValue value) {
-    if (key != "generateContentRequest") return ReadRequestField(json, key, value, request);
+    if (key != "generateContentRequest" && key != "request") return ReadRequestField(json, key, value, request);
     json.Fields(value, [&](std::string_view name, JsonValue field) { ReadRequestField(json, name, field, request); });
   });
 }
@@ -291,11 +299,11 @@ std::string_view ReadGeminiPart(JsonReader& json, JsonValue& part, OutputDigest*
   return read.thought ? std::string_view() : read.text;
 }
 
-// .../models/NAME:generateContent; NAME may have a version behind @
+// .../models/NAME:generateContent; NAME may have a version behind @, and both signs may come escaped
 std::string_view GooglePathModel(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string_view last = path.substr(slash + 1);
-  return last.substr(0, last.find_first_of(":%"));
+  return last.substr(0, std::min({last.find(':'), last.find("%3A"), last.find("%3a")}));
 }
 
 const DialectInfo kGeminiGenerate{

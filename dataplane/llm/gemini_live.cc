@@ -25,11 +25,7 @@ void EndAnswer(RealtimeReader* reader, Transaction* t, bool complete) {
 void ReadSetup(RealtimeReader* reader, JsonValue& setup) {
   JsonReader& json = reader->json();
   RequestView* const view = reader->NewView();
-  json.Fields(setup, [&](std::string_view key, JsonValue value) {
-    if (key != "model") return ReadGeminiField(json, key, value, view);
-    // models/NAME, or projects/.../models/NAME
-    if (json.String(value, &view->model)) view->model.remove_prefix(view->model.rfind('/') + 1);
-  });
+  json.Fields(setup, [&](std::string_view key, JsonValue value) { ReadGeminiField(json, key, value, view); });
   reader->Configure(true, true);
 }
 
@@ -205,13 +201,18 @@ void ReadRealtime(RealtimeReader* reader, bool from_client) {
   }
 }
 
+constexpr DialectInfo Row(std::string_view path_end) {
+  return {.dialect = Dialect::kGemini,
+          .api = Api::kRealtime,
+          .path_end = path_end,
+          .credentials = {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
+          .read_realtime = ReadRealtime};
+}
+
 }  // namespace
 
-const DialectInfo kGeminiLive{
-    .dialect = Dialect::kGemini,
-    .api = Api::kRealtime,
-    .path_end = "BidiGenerateContent",
-    .credentials = {CredentialPlace::kGoogApiKey, CredentialPlace::kQueryKey, CredentialPlace::kAuthorization},
-    .read_realtime = ReadRealtime};
+const DialectInfo kGeminiLive = Row("BidiGenerateContent");
+// With a token that was made for one session, as browsers and phones get them.
+const DialectInfo kGeminiLiveConstrained = Row("BidiGenerateContentConstrained");
 
 }  // namespace stillwatch::dataplane

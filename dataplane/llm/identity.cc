@@ -123,14 +123,15 @@ std::string_view Identity::JwtSubject(std::string_view token) {
   if (payload.size() > kJwtBytesMax) return {};
   const size_t size = DecodeBase64Url(payload, json_.buffer());
   if (size == SIZE_MAX || !json_.Begin(size, false)) return {};
-  std::string_view issuer, subject, party;
+  std::string_view issuer, subject, party, api_key;
   if (json_.RootType() != JsonType::object) return {};
   json_.RootFields([&](std::string_view key, JsonValue value) {
     if (key == "iss") json_.String(value, &issuer);
     if (key == "sub") json_.String(value, &subject);
     if (key == "azp") json_.String(value, &party);
+    if (key == "api_key") json_.String(value, &api_key);  // Zhipu
   });
-  if (subject.empty()) subject = party;
+  if (subject.empty()) subject = party.empty() ? api_key : party;
   const size_t total = issuer.size() + 1 + subject.size();
   size_t written = 0;
   if (!json_.failed() && !subject.empty() && total <= sizeof subject_) {

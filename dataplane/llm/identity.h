@@ -1,7 +1,7 @@
 // Who sent a request: the key_id of the identity contract.
 //
 //   key_id = first 16 bytes of HMAC-SHA256(account key, credential)
-//   credential = API key as sent, trimmed; of a JWT: iss NUL sub (azp without sub; its signature is not
+//   credential = API key as sent, trimmed; of a JWT: iss NUL sub (azp, or api_key, without sub; its signature is not
 //   checked); of AWS SigV4: the access key id.
 //
 // One object a worker; HMAC states are prepared once and the last results kept in a fixed cache under a

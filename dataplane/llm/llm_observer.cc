@@ -21,6 +21,12 @@ bool IsJson(std::string_view type) {
   return type.starts_with("application/json") || type.find("+json") != std::string_view::npos;
 }
 
+// Ollama takes JSON under any type: its documentation's curl calls it a form, as curl does when it is told nothing.
+bool MayBeJson(std::string_view type, const DialectInfo& dialect) {
+  if (type.starts_with("multipart/")) return dialect.batch == BatchForm::kLines;
+  return !type.starts_with("application/x-www-form") || dialect.batch == BatchForm::kLines || dialect.dialect == Dialect::kOllama;
+}
+
 // `from` without its %XX, as far as it fits; the bytes written.
 size_t Unescape(std::string_view from, std::span<char> to) {
   const auto digit = [](char c) {
@@ -102,9 +108,7 @@ HttpObserver::Handle Observer::OnRequestHead(const StreamContext& at, uint64_t i
     dialect = GenericDialect(head.target);
     if (dialect != nullptr && !core_->HalfFree()) return decline(LlmCounter::kGenericSkipped);
   }
-  const bool form = headers.content_type.starts_with("multipart/") ||
-                    headers.content_type.starts_with("application/x-www-form");
-  if (dialect == nullptr || (form && dialect->batch != BatchForm::kLines)) return decline(LlmCounter::kNotModelApi);
+  if (dialect == nullptr || !MayBeJson(headers.content_type, *dialect)) return decline(LlmCounter::kNotModelApi);
   Transaction* t = core_->Take();
   if (t == nullptr) {
     core_->counters.Add(LlmCounter::kExchangePoolEmpty);

@@ -93,6 +93,10 @@ void ReadBlock(JsonReader& json, JsonValue& block, bool starts, OutputDigest* ou
       if (json.String(value, &text)) output->IdIssued(text);
     } else if (key == "reasoningContent") {
       ReadReasoning(json, value, output);
+    } else if (key == "citationsContent") {  // what was said with the documents beside it
+      json.Fields(value, [&](std::string_view inner, JsonValue field) {
+        if (inner == "content") ReadTexts(json, field, [&](std::string_view t) { output->Text(t); });
+      });
     } else if (key == "toolUse") {
       ReadToolUse(json, value, output);
     } else if (key == "name") {

@@ -7,13 +7,17 @@
 namespace stillwatch::dataplane {
 namespace {
 
+// Of a function, or of a custom tool, whose input is free text.
+void ReadCalled(JsonReader& json, JsonValue& called, RequestView* request) {
+  json.Fields(called, [&](std::string_view name, JsonValue field) {
+    std::string_view text;
+    if ((name == "arguments" || name == "input") && json.String(field, &text)) request->AddPiece(PieceKind::kToolCall, text);
+  });
+}
+
 void ReadToolCall(JsonReader& json, JsonValue& call, RequestView* request) {
   json.Fields(call, [&](std::string_view key, JsonValue value) {
-    if (key != "function") return;
-    json.Fields(value, [&](std::string_view name, JsonValue field) {
-      std::string_view text;
-      if (name == "arguments" && json.String(field, &text)) request->AddPiece(PieceKind::kToolCall, text);
-    });
+    if (key == "function" || key == "custom") ReadCalled(json, value, request);
   });
 }
 
@@ -46,6 +50,12 @@ void ReadMessageFields(JsonReader& json, JsonValue& message, RequestView* reques
       ReadContent(json, value, request);
     } else if (key == "tool_calls") {
       json.Items(value, [&](JsonValue& call) { ReadToolCall(json, call, request); });
+    } else if (key == "function_call") {
+      ReadCalled(json, value, request);
+    } else if (key == "audio") {  // of an answer, named by its id
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name == "id" && json.String(field, &text)) request->AddIdReturned(text);
+      });
     } else if (key == "tool_call_id") {
       if (json.String(value, &text)) request->AddIdReturned(text);
     } else if (key == "reasoning_content" || key == "reasoning") {
@@ -147,7 +157,7 @@ void ReadFunction(JsonReader& json, JsonValue& function, OutputDigest* output) {
   std::string_view name, arguments;
   json.Fields(function, [&](std::string_view key, JsonValue value) {
     if (key == "name") json.String(value, &name);
-    if (key == "arguments") json.String(value, &arguments);
+    if (key == "arguments" || key == "input") json.String(value, &arguments);
   });
   if (!name.empty()) output->ToolCall(name, {});
   output->ToolArguments(arguments);
@@ -182,11 +192,16 @@ void ReadMessageOut(JsonReader& json, JsonValue& message, OutputDigest* output) 
       json.Items(value, [&](JsonValue& call) {
         json.Fields(call, [&](std::string_view name, JsonValue field) {
           if (name == "id" && json.String(field, &text)) output->IdIssued(text);
-          if (name == "function") ReadFunction(json, field, output);
+          if (name == "function" || name == "custom") ReadFunction(json, field, output);
         });
       });
     } else if (key == "function_call") {
       ReadFunction(json, value, output);
+    } else if (key == "audio") {
+      json.Fields(value, [&](std::string_view name, JsonValue field) {
+        if (name == "id" && json.String(field, &text)) output->IdIssued(text);
+        if (name == "transcript" && json.String(field, &text)) output->Text(text);
+      });
     } else if (key == "reasoning_details") {  // OpenRouter
       json.Items(value, [&](JsonValue& detail) {
         json.Fields(detail, [&](std::string_view name, JsonValue field) {
@@ -200,22 +215,29 @@ void ReadMessageOut(JsonReader& json, JsonValue& message, OutputDigest* output) 
 }
 
 // Only the first choice is the output. `position` in the array stands for the index until that was read; all
-// known servers send it before the text.
+// known servers send it before the text. Bedrock's models call the reason stop_reason, where vLLM has the word that
+// stopped; a choice without a message has its text beside it (DeepSeek on Bedrock), with one the text comes twice.
 void ReadChoice(JsonReader& json, JsonValue& choice, uint64_t position, OutputDigest* output) {
   uint64_t index = position;
+  std::string_view finish, bare;
+  bool message = false;
   json.Fields(choice, [&](std::string_view key, JsonValue value) {
-    std::string_view text;
     if (key == "index") {
       json.Uint(value, &index);
     } else if (index != 0) {
       return;
     } else if (key == "delta" || key == "message") {
+      message = true;
       ReadMessageOut(json, value, output);
-    } else if (key == "finish_reason") {
-      if (json.String(value, &text)) output->Finish(FinishOf(text), text);
+    } else if (key == "finish_reason" || (key == "stop_reason" && finish.empty())) {
+      json.String(value, &finish);
+    } else if (key == "text") {
+      json.String(value, &bare);
     }
   });
-  if (index != 0) output->MoreChoices();
+  if (index != 0) return output->MoreChoices();
+  if (!message) output->Text(bare);
+  if (!finish.empty()) output->Finish(FinishOf(finish), finish);
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 // OpenAI realtime, also as Azure and others speak it; events of the beta and of the general release.
 // https://platform.openai.com/docs/api-reference/realtime
+// And responses over WebSocket, whose events are those of a streamed answer.
+// https://developers.openai.com/api/docs/guides/websocket-mode
 #include <algorithm>
 #include <array>
 
+#include "base/mutant.h"
 #include "dataplane/llm/realtime.h"
 
 namespace stillwatch::dataplane {
@@ -13,6 +16,8 @@ struct Envelope {
   std::array<char, 64> bytes;
   std::string_view type;         // longer ones are none that we know
   uint64_t event = 0, response = 0;
+  uint64_t lane = 1;             // of responses that are made side by side
+  uint64_t status = 400;         // of an error
 };
 
 void ReadEnvelope(RealtimeReader* reader, Envelope* out) {
@@ -25,6 +30,10 @@ void ReadEnvelope(RealtimeReader* reader, Envelope* out) {
       if (json.String(value, &text)) out->event = reader->KeyOf(text);
     } else if (key == "response_id") {
       if (json.String(value, &text)) out->response = reader->KeyOf(text);
+    } else if (key == "stream_id") {
+      if (json.TypeOf(value) == JsonType::string && json.String(value, &text)) out->lane = reader->KeyOf(text);
+    } else if (key == "status") {
+      json.Uint(value, &out->status);
     } else if (key == "response") {
       json.Fields(value, [&](std::string_view name, JsonValue field) {
         if (name == "id" && json.String(field, &text)) out->response = reader->KeyOf(text);
@@ -205,7 +214,65 @@ void ReadRealtime(RealtimeReader* reader, bool from_client) {
   }
 }
 
+// --- responses ------------------------------------------------------------------------------------
+
+// A request like that of POST .../responses, with its own setup: what the server remembers it has by the id it names.
+void ReadLaneRequest(RealtimeReader* reader) {
+  Envelope envelope;
+  ReadEnvelope(reader, &envelope);
+  if (envelope.type != "response.create" || !reader->Restart()) return;
+  JsonReader& json = reader->json();
+  RequestView* const view = reader->NewView();
+  json.RootFields([&](std::string_view key, JsonValue value) { ReadResponsesField(json, key, value, view); });
+  if (!view->shape) return;
+  Transaction* const t = reader->Ask(0, true, true, true);
+  if (t != nullptr) t->response_key = envelope.lane;
+}
+
+// Events name no response. In one lane answers come in the order in which they were asked for, and each begins with its
+// creation or is an error; what else comes there is of one that an error ended.
+void ReadLaneEvent(RealtimeReader* reader) {
+  Envelope envelope;
+  ReadEnvelope(reader, &envelope);
+  const bool failed = envelope.type == "error", created = envelope.type == "response.created";
+  if (!failed && !envelope.type.starts_with("response.")) return;
+  if (MutantIs("llm.lanes_are_one")) envelope.lane = 0;
+  Transaction* t = reader->Find(envelope.lane);
+  if (t != nullptr && t->header.status != 0 && created) {  // its end was not seen
+    reader->End(t, false);
+    t = reader->Find(envelope.lane);
+  }
+  if (t == nullptr || (t->header.status == 0 && !failed && !created)) {
+    reader->counters().Add(RealtimeCounter::kUnexpected);
+    return;
+  }
+  reader->CountEvent(t);
+  if (!reader->Restart()) return;
+  OutputDigest output = reader->OutputOf(t);
+  ReadResponsesEvent(reader->json(), envelope.type, &output);
+  t->header.flags |= kResponseSeen;
+  t->header.status = failed ? static_cast<uint16_t>(std::min<uint64_t>(envelope.status, 999)) : 200;
+  if (t->header.status == 429) output.Flag(kRateLimited);
+  if (failed || EndsResponse(envelope.type)) reader->End(t, true);
+}
+
+void ReadResponsesSocket(RealtimeReader* reader, bool from_client) {
+  if (from_client) {
+    ReadLaneRequest(reader);
+  } else {
+    ReadLaneEvent(reader);
+  }
+}
+
 }  // namespace
+
+const DialectInfo kOpenAiResponsesSocket{
+    .dialect = Dialect::kOpenAi,
+    .api = Api::kResponses,
+    .path_end = "/responses",
+    .credentials = {CredentialPlace::kAuthorization, CredentialPlace::kApiKey, CredentialPlace::kSubprotocol,
+                    CredentialPlace::kQueryKey},
+    .read_realtime = ReadResponsesSocket};
 
 const DialectInfo kOpenAiRealtime{
     .dialect = Dialect::kOpenAi,

@@ -21,6 +21,8 @@ void ReadItem(JsonReader& json, JsonValue& item, RequestView* request) {
       ReadTexts(json, value, [&](std::string_view t) { request->AddPiece(PieceKind::kToolResult, t); });
     } else if (key == "arguments" || key == "input") {
       if (json.String(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
+    } else if (key == "operation" || key == "action") {
+      if (json.Raw(value, &text)) request->AddPiece(PieceKind::kToolCall, text);
     } else if (key == "call_id" || key == "encrypted_content" || key == "id") {
       if (json.String(value, &text)) request->AddIdReturned(text);
     }
@@ -108,6 +110,8 @@ void ReadOutputItem(JsonReader& json, JsonValue& item, bool told, OutputDigest* 
       json.String(value, &name);
     } else if (key == "arguments" || key == "input") {
       json.String(value, &arguments);
+    } else if (key == "operation" || key == "action") {
+      json.Raw(value, &arguments);
     } else if (key == "call_id") {
       json.String(value, &call_id);
     } else if (key == "encrypted_content" || key == "id") {
@@ -131,8 +135,10 @@ void ReadOutputItem(JsonReader& json, JsonValue& item, bool told, OutputDigest* 
       });
     }
   });
-  if (type == "function_call" || type == "custom_tool_call") {
-    output->ToolCall(name, call_id);
+  // Calls that the client carries out; the last have no name of their own.
+  if (type == "function_call" || type == "custom_tool_call" || type == "apply_patch_call" || type == "shell_call" ||
+      type == "local_shell_call" || type == "computer_call") {
+    output->ToolCall(name.empty() ? type : name, call_id);
     output->ToolArguments(arguments);
   }
 }
@@ -191,12 +197,6 @@ void ReadResponse(JsonReader& json, OutputDigest* output) {
   TellEnding(ending, output);
 }
 
-// Events that carry the whole response.
-bool IsFinal(std::string_view type) {
-  return type == "response.completed" || type == "response.incomplete" || type == "response.failed" ||
-         type == "response.done";  // realtime
-}
-
 void ReadDelta(JsonReader& json, std::string_view type, JsonValue& value, OutputDigest* output) {
   std::string_view text;
   if (!json.String(value, &text)) return;
@@ -223,8 +223,8 @@ void ReadEvent(JsonReader& json, std::string_view type, OutputDigest* output) {
     } else if (key == "item" && type == "response.output_item.done") {
       ReadOutputItem(json, value, true, output);
       output->note() = 1;
-    } else if (key == "response" && (IsFinal(type) || type == "response.created")) {
-      const bool with_output = IsFinal(type) && output->note() == 0;
+    } else if (key == "response" && (EndsResponse(type) || type == "response.created")) {
+      const bool with_output = EndsResponse(type) && output->note() == 0;
       json.Fields(value, [&](std::string_view name, JsonValue field) {
         ReadResponseFields(json, name, field, with_output, &ending, output);
       });
@@ -234,7 +234,7 @@ void ReadEvent(JsonReader& json, std::string_view type, OutputDigest* output) {
       if (json.String(value, &text)) output->Error(text, text == "rate_limit_exceeded");
     }
   });
-  if (IsFinal(type)) TellEnding(ending, output);
+  if (EndsResponse(type)) TellEnding(ending, output);
 }
 
 // How many tokens a request would have: {"object": "response.input_tokens", "input_tokens": 11}
@@ -255,6 +255,10 @@ void ReadResponsesField(JsonReader& json, std::string_view key, JsonValue& value
 }
 void ReadResponsesItem(JsonReader& json, JsonValue& item, RequestView* request) { ReadItem(json, item, request); }
 void ReadResponsesEvent(JsonReader& json, std::string_view type, OutputDigest* output) { ReadEvent(json, type, output); }
+bool EndsResponse(std::string_view type) {
+  return type == "response.completed" || type == "response.incomplete" || type == "response.failed" ||
+         type == "response.done";  // realtime
+}
 
 const DialectInfo kOpenAiResponses{
     Dialect::kOpenAi, Api::kResponses, "/responses", kKeys, nullptr, ReadRequest, ReadResponse, ReadEvent};

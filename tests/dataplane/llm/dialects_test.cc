@@ -53,6 +53,52 @@ TEST(Dialects, ReadWhatTheirDocumentationShows) {
   }
 }
 
+// What a model hands to a tool is its answer, and comes back in what is asked next.
+TEST(Dialects, CallsOfEverySortAreTold) {
+  const auto arguments = [](const char* target, const char* response) {
+    const Seen seen = Play(Post(target, R"({"model":"m","input":"x","messages":[{"role":"user","content":"x"}]})", response));
+    return seen.calls.empty() ? std::string() : seen.calls[0].arguments;
+  };
+  EXPECT_EQ(arguments("/v1/chat/completions",
+                      R"({"choices":[{"index":0,"message":{"tool_calls":[{"id":"c","type":"custom","custom":{"name":"n","input":"1+1"}}]}}]})"),
+            "1+1");
+  EXPECT_EQ(arguments("/v1/responses", R"({"output":[{"type":"apply_patch_call","call_id":"c","operation":{"type":"delete_file","path":"a"}}]})"),
+            R"({"type":"delete_file","path":"a"})");
+  EXPECT_EQ(arguments("/v1/responses", R"({"output":[{"type":"shell_call","call_id":"c","action":{"commands":["ls"]}}]})"),
+            R"({"commands":["ls"]})");
+  EXPECT_EQ(arguments("/v1/responses", R"({"output":[{"type":"web_search_call","action":{"type":"search","query":"q"}}]})"), "");  // the server's own
+
+  const auto chain = [](const char* target, std::string request) { return Play(Post(target, std::move(request))).prefix_chain; };
+  const auto sent_back = [&](const std::string& call) {
+    return chain("/v1/chat/completions", R"({"model":"m","messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,)" + call + "}]}");
+  };
+  EXPECT_NE(sent_back(R"("tool_calls":[{"type":"custom","custom":{"name":"n","input":"1"}}])"),
+            sent_back(R"("tool_calls":[{"type":"custom","custom":{"name":"n","input":"2"}}])"));
+  EXPECT_NE(sent_back(R"("function_call":{"name":"n","arguments":"1"})"), sent_back(R"("function_call":{"name":"n","arguments":"2"})"));
+}
+
+TEST(Dialects, AnAnswerInAudioLinksToTheOneItGoesOn) {
+  const Seen first = Play(Post("/v1/chat/completions", R"({"model":"gpt-audio","messages":[{"role":"user","content":"x"}]})",
+                               R"({"choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"audio_6725224ac62481908ab55dc283289d87","data":"UklGRg==","transcript":"Yes"}}}]})"));
+  const Seen second = Play(Post("/v1/chat/completions",
+                                R"({"model":"gpt-audio","messages":[{"role":"user","content":"x"},{"role":"assistant","audio":{"id":"audio_6725224ac62481908ab55dc283289d87"}},{"role":"user","content":"y"}]})"));
+  EXPECT_EQ(first.text, "Yes");
+  ASSERT_EQ(first.issued.size(), 1u);
+  EXPECT_EQ(second.returned, first.issued);
+}
+
+// The turns before the one that is asked stand before it, whatever comes first in the body.
+TEST(Dialects, TheHistoryOfCohereComesBeforeItsMessage) {
+  const Seen seen = Play(Post("/model/cohere.command-r-v1%3A0/invoke",
+                              R"({"message":"last","chat_history":[{"role":"USER","message":"first"},{"role":"CHATBOT","message":"second"}]})"));
+  ASSERT_EQ(seen.messages.size(), 3u);
+  EXPECT_EQ(seen.messages[0].text, "first");
+  EXPECT_EQ(seen.messages[0].role, Role::kUser);
+  EXPECT_EQ(seen.messages[1].text, "second");
+  EXPECT_EQ(seen.messages[1].role, Role::kAssistant);
+  EXPECT_EQ(seen.messages[2].text, "last");
+}
+
 // Nothing is harvested where numbers are asked for, so no text goes to detection.
 TEST(Dialects, EmbeddingsAndCountsCarryNoTokens) {
   for (const DialectCase& d : kDialectCases) {
@@ -80,6 +126,48 @@ TEST(Dialects, TheGenericProfileGuessesNothing) {
   EXPECT_FALSE(emitted("/x", R"({"a":1})"));
   Case form = Post("/x", R"({"model":"m","prompt":"a"})");
   form.request_headers[0].second = "text/plain";
+  EXPECT_FALSE(Play(form).emitted);
+}
+
+TEST(Dialects, StepsOfAnInteractionAreTurns) {
+  const Seen seen = Play(Post("/v1beta/interactions", R"({"agent":"deep-research","input":[
+      {"type":"user_input","content":[{"type":"text","text":"my sign?"}]},
+      {"type":"thought","signature":"EvEFCu4FAQw0123456789abcdef","summary":[{"type":"text","text":"Call."}]},
+      {"type":"function_call","id":"c","name":"horoscope","arguments":{"sign":"Aries"}},
+      {"type":"function_result","name":"horoscope","call_id":"0123456789abcdef0123","result":[{"type":"text","text":"luck"}]},
+      {"role":"model","content":"Luck."},
+      {"type":"user_input","content":"And tomorrow?"}]})"));
+  EXPECT_EQ(seen.model, "deep-research");
+  ASSERT_EQ(seen.messages.size(), 6u);
+  EXPECT_EQ(seen.messages[0].role, Role::kUser);
+  EXPECT_EQ(seen.messages[1].role, Role::kAssistant);
+  EXPECT_EQ(seen.messages[1].text, "");
+  EXPECT_EQ(seen.messages[3].role, Role::kTool);
+  EXPECT_EQ(seen.messages[3].tool_text, "luck");
+  EXPECT_EQ(seen.messages[4].role, Role::kAssistant);
+  EXPECT_EQ(seen.messages[5].text, "And tomorrow?");
+  EXPECT_EQ(seen.returned.size(), 2u);
+  EXPECT_FALSE(Play(Post("/interactions", R"({"model":"m","type":2,"data":{"input":"x"}})")).emitted);  // a chat bot's
+  EXPECT_FALSE(Play(Post("/interactions", R"({"input":"x"})")).emitted);
+}
+
+// Azure refuses a prompt with an error where others answer.
+TEST(Dialects, APromptThatAFilterStoppedIsRefused) {
+  Case c = Post("/openai/deployments/d/chat/completions?api-version=2024-10-21", R"({"messages":[{"role":"user","content":"x"}]})",
+                R"({"error":{"message":"The response was filtered","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"violence":{"filtered":true,"severity":"high"}}}}})");
+  c.status = 400;
+  const Seen seen = Play(c);
+  EXPECT_EQ(seen.error, "content_filter");
+  EXPECT_TRUE(seen.header.flags & kRefusal);
+  EXPECT_FALSE(seen.header.flags & kMalformedResponse);
+}
+
+// As its documentation's curl does, which says nothing of a type.
+TEST(Dialects, OllamaTakesJsonThatIsSentAsAForm) {
+  Case form = Post("/api/generate", R"({"model":"llama3.2","prompt":"Why is the sky blue?"})");
+  form.request_headers[0].second = "application/x-www-form-urlencoded";
+  EXPECT_TRUE(Play(form).emitted);
+  form.target = "/v1/completions";  // not taken by servers
   EXPECT_FALSE(Play(form).emitted);
 }
 

@@ -1,9 +1,10 @@
 // libFuzzer: a realtime conversation over WebSocket, from bytes to exchanges, behind an upgrade of HTTP/1.1 or in a stream
 // of HTTP/2 (RFC 8441). Whole and in pieces the same exchanges come out, and all memory comes back.
 //
-// Byte 0: bit 0 HTTP/2, bit 1 permessage-deflate, bits 2 and 3 the API. Byte 1: where to cut. Then records of a command, two
+// Byte 0: bit 0 HTTP/2, bit 1 permessage-deflate, bits 2 to 4 the API. Byte 1: where to cut. Then records of a command, two
 // bytes of length and that many bytes. The command's bit 0 says who speaks (1: the client); bits 1 and 2 what: an event as a
 // text message, the same compressed, bytes as they are, the end of a side; bit 3: as a binary message.
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,7 +24,8 @@ namespace {
 using fuzz::Require;
 
 constexpr const char* kTargets[] = {"/v1/realtime?model=gpt-realtime", "/openai/realtime?api-version=2024-10-01-preview&deployment=d",
-                                    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "/v1/realtime"};
+                                    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "/v1/realtime",
+                                    "/v1/responses"};
 
 class Log final : public WorkerOutput {
  public:
@@ -63,7 +65,7 @@ struct Bench {
 
 std::string PlayTalk(Bytes data, size_t piece) {
   const bool http2 = (data[0] & 1) != 0, deflate = (data[0] & 2) != 0;
-  const std::string target = kTargets[data[0] >> 2 & 3];
+  const std::string target = kTargets[(data[0] >> 2 & 7) % std::size(kTargets)];
   static Bench bench;
   HttpLimits limits = WebSocketTalk::Small();
   limits.decoded_body_bytes_max = 1u << 20;

@@ -54,6 +54,15 @@ TEST(Identity, AJwtIsItsIssuerAndSubject) {
   }
 }
 
+// Zhipu's clients make a token of their API key every few minutes: {"api_key", "exp", "timestamp"}.
+TEST(Identity, TokensMadeOfOneApiKeyAreOneAccount) {
+  Identity identity(Key());
+  const std::string head = "Bearer eyJhbGciOiJIUzI1NiIsInNpZ25fdHlwZSI6IlNJR04ifQ.";
+  const std::string first = head + "eyJhcGlfa2V5IjoiMDEyMzQ1Njc4OWFiY2RlZiIsImV4cCI6MTc2NDAwMzYwMDAwMCwidGltZXN0YW1wIjoxNzY0MDAwMDAwMDAwfQ.a";
+  const std::string second = head + "eyJhcGlfa2V5IjoiMDEyMzQ1Njc4OWFiY2RlZiIsImV4cCI6MTc2NDAwMzc4MDAwMCwidGltZXN0YW1wIjoxNzY0MDAwMTgwMDAwfQ.b";
+  EXPECT_EQ(identity.OfAuthorization(first), identity.OfAuthorization(second));
+}
+
 // A key that looks like a JWT is looked into only where JWTs are sent; the cache keeps the two apart.
 TEST(Identity, TheCacheDoesNotMixRoles) {
   Identity identity(Key());

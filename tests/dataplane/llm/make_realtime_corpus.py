@@ -7,7 +7,7 @@ import re
 import sys
 
 cases = (pathlib.Path(__file__).parent / "realtime_cases.h").read_text().split("inline const RealtimeCase kRealtimeCases[] = {")[1]
-apis = [("/v1/realtime?model", 0), ("/openai/realtime", 1), ("/ws/google", 2), ("/v1/realtime\"", 3)]
+apis = [("/v1/realtime?model", 0), ("/openai/realtime", 1), ("/ws/google", 2), ("/v1/realtime\"", 3), ("/v1/responses", 4)]
 folder = pathlib.Path(sys.argv[1])
 number = 0
 for case in re.split(r"\n    \{\"", cases)[1:]:

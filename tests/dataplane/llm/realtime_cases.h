@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "dataplane/llm/exchange.h"
+
 namespace stillwatch::dataplane::testing {
 
 struct RealtimeEvent {
@@ -20,6 +22,7 @@ struct RealtimeCase {
   const char* target;
   std::vector<RealtimeEvent> events;
   std::vector<RealtimeExchange> exchanges;
+  Api api = Api::kRealtime;
 };
 
 inline const RealtimeCase kRealtimeCases[] = {
@@ -101,6 +104,46 @@ inline const RealtimeCase kRealtimeCases[] = {
      {{"gemini-2.0-flash-live-001", "Hello there", "Be brief.", "Hi, you", "turn_complete", "lights", 1, 20, 5, 200},
       {"gemini-2.0-flash-live-001", "Lights on.", "Be brief.", "", "tool_call", "lights", 3, 60, 9, 200},
       {"gemini-2.0-flash-live-001", "Lights on.", "Be brief.", "Done", "interrupted", "lights", 4, 0, 0, 200}}},
+
+    {"gemini live from a browser, with a token of its own",
+     "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained?access_token=auth_tokens/1",
+     {{'c', R"({"setup":{"model":"models/gemini-2.0-flash-live-001"}})"},
+      {'c', R"({"clientContent":{"turns":[{"role":"user","parts":[{"text":"Hello there"}]}],"turnComplete":true}})"},
+      {'s', R"({"serverContent":{"modelTurn":{"parts":[{"text":"Hi"}]}}})"},
+      {'s', R"({"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":2,"responseTokenCount":1}})"}},
+     {{"gemini-2.0-flash-live-001", "Hello there", "", "Hi", "turn_complete", "", 1, 2, 1, 200}}},
+
+    {"openai responses over one WebSocket, in turns and in two lanes",
+     "/v1/responses",
+     {{'c', R"({"type":"response.create","model":"gpt-5.2","store":false,"instructions":"Be brief.","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"Find fizz_buzz"}]}],"tools":[{"type":"function","name":"grep"}]})"},
+      {'s', R"({"type":"codex.rate_limits","plan_type":"plus"})"},
+      {'s', R"({"type":"response.created","sequence_number":0,"response":{"id":"resp_0123456789abcdef0123456789abcdef","status":"in_progress","model":"gpt-5.2"}})"},
+      {'s', R"({"type":"response.output_item.done","sequence_number":5,"output_index":0,"item":{"id":"fc_1","type":"function_call","name":"grep","call_id":"call_1","arguments":"{\"q\":\"fizz_buzz\"}"}})"},
+      {'s', R"({"type":"response.completed","sequence_number":6,"response":{"id":"resp_0123456789abcdef0123456789abcdef","status":"completed","output":[],"usage":{"input_tokens":40,"output_tokens":9}}})"},
+      {'c', R"({"type":"response.create","model":"gpt-5.2","store":false,"previous_response_id":"resp_0123456789abcdef0123456789abcdef","input":[{"type":"function_call_output","call_id":"call_1","output":"a.py:3"},{"type":"message","role":"user","content":[{"type":"input_text","text":"Mend it"}]}]})"},
+      {'s', R"({"type":"response.created","response":{"id":"resp_2","status":"in_progress"}})"},
+      {'s', R"({"type":"response.output_text.delta","item_id":"msg_1","output_index":0,"content_index":0,"delta":"Do"})"},
+      {'s', R"({"type":"response.output_text.delta","item_id":"msg_1","output_index":0,"content_index":0,"delta":"ne."})"},
+      {'s', R"({"type":"response.completed","response":{"id":"resp_2","status":"completed","usage":{"input_tokens":60,"output_tokens":2}}})"},
+      {'c', R"({"type":"response.create","stream_id":"a","model":"gpt-5.2","input":"first lane"})"},
+      {'c', R"({"type":"response.create","stream_id":"b","model":"gpt-5.2-mini","input":"second lane"})"},
+      {'s', R"({"type":"response.created","stream_id":"b","response":{"id":"resp_b","status":"in_progress"}})"},
+      {'s', R"({"type":"response.created","stream_id":"a","response":{"id":"resp_a","status":"in_progress"}})"},
+      {'s', R"({"type":"response.output_text.delta","stream_id":"a","delta":"from a"})"},
+      {'s', R"({"type":"response.output_text.delta","stream_id":"b","delta":"from b"})"},
+      {'s', R"({"type":"response.incomplete","stream_id":"b","response":{"id":"resp_b","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}})"},
+      {'s', R"({"type":"response.completed","stream_id":"a","response":{"id":"resp_a","status":"completed"}})"},
+      {'c', R"({"type":"response.create","model":"gpt-5.2","previous_response_id":"resp_gone","input":"again"})"},
+      {'s', R"({"type":"error","status":400,"error":{"code":"previous_response_not_found","message":"Previous response with id 'resp_gone' not found.","param":"previous_response_id"}})"},
+      {'c', R"({"type":"response.create","model":"gpt-5.2","input":"and again"})"},
+      {'s', R"({"type":"error","status":429,"error":{"type":"usage_limit_reached","message":"The usage limit has been reached"}})"}},
+     {{"gpt-5.2", "Find fizz_buzz", "Be brief.", "", "completed", "grep", 1, 40, 9, 200},
+      {"gpt-5.2", "Mend it", "", "Done.", "completed", "", 2, 60, 2, 200},
+      {"gpt-5.2-mini", "second lane", "", "from b", "incomplete", "", 1, 0, 0, 200},
+      {"gpt-5.2", "first lane", "", "from a", "completed", "", 1, 0, 0, 200},
+      {"gpt-5.2", "again", "", "", "", "", 1, 0, 0, 400},
+      {"gpt-5.2", "and again", "", "", "", "", 1, 0, 0, 429}},
+     Api::kResponses},
 };
 
 }  // namespace stillwatch::dataplane::testing

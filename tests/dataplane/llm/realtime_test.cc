@@ -116,7 +116,7 @@ TEST(Realtime, EveryAnswerIsAnExchange) {
         const RealtimeExchange& want = c.exchanges[i];
         const Seen& seen = talk.exchanges.all[i];
         const ExchangeHeader& h = seen.header;
-        EXPECT_EQ(h.api, Api::kRealtime);
+        EXPECT_EQ(h.api, c.api);
         EXPECT_EQ(seen.model, want.model);
         EXPECT_EQ(UserText(seen), want.user);
         EXPECT_EQ(seen.system_text, want.system);
@@ -160,6 +160,48 @@ TEST(Realtime, ConversationsAndCallsLink) {
   // What was answered beside the conversation is no part of it.
   EXPECT_EQ(all[3].messages.size(), 3u);
   EXPECT_EQ(all[3].prefix_chain.front(), all[0].prefix_chain.front());
+}
+
+// An error ends the answer that it is about; what still comes of it is not the next one's.
+TEST(Realtime, ResponsesOfOneLaneAreNotMixed) {
+  Talk talk;
+  ASSERT_TRUE(talk.Open("/v1/responses", {{"Authorization", "Bearer sk-test"}}));
+  talk.Say('s', R"({"type":"error","error":{"code":"websocket_connection_limit_reached"}})");  // to nobody
+  EXPECT_EQ(talk.Count(RealtimeCounter::kUnexpected), 1u);
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"one"})");
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"two"})");
+  talk.Say('c', R"({"type":"response.steer","input":"three"})");
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_1","status":"in_progress"}})");
+  talk.Say('s', R"({"type":"error","error":{"code":"server_error"}})");
+  talk.Say('s', R"({"type":"response.failed","response":{"id":"resp_1","status":"failed"}})");
+  EXPECT_EQ(talk.Count(RealtimeCounter::kUnexpected), 2u);
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_2","status":"in_progress"}})");
+  talk.Say('s', R"({"delta":"2","type":"response.output_text.delta"})");
+  talk.Say('s', R"({"type":"response.completed","response":{"id":"resp_2","status":"completed"}})");
+  ASSERT_EQ(talk.exchanges.all.size(), 2u);
+  EXPECT_EQ(UserText(talk.exchanges.all[0]), "one");
+  EXPECT_EQ(talk.exchanges.all[0].error, "server_error");
+  EXPECT_EQ(UserText(talk.exchanges.all[1]), "two");
+  EXPECT_EQ(talk.exchanges.all[1].text, "2");
+  EXPECT_EQ(talk.exchanges.all[1].header.status, 200);
+}
+
+TEST(Realtime, AResponseWhoseEndWasNotSeenTakesNoOtherAnswer) {
+  Talk talk;
+  ASSERT_TRUE(talk.Open("/v1/responses", {{"Authorization", "Bearer sk-test"}}));
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"one"})");
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_1"}})");
+  talk.Say('s', R"({"type":"response.output_text.delta","delta":"1"})");
+  talk.Say('s', R"({"type":"response.completed")", 1 << 16, false);
+  talk.Say('c', R"({"type":"response.create","model":"m","input":"two"})");
+  talk.Say('s', R"({"type":"response.created","response":{"id":"resp_2"}})");
+  talk.Say('s', R"({"type":"response.output_text.delta","delta":"2"})");
+  talk.Say('s', R"({"type":"response.completed","response":{"id":"resp_2","status":"completed"}})");
+  ASSERT_EQ(talk.exchanges.all.size(), 2u);
+  EXPECT_EQ(talk.exchanges.all[0].text, "1");
+  EXPECT_FALSE(talk.exchanges.all[0].header.flags & kResponseComplete);
+  EXPECT_EQ(UserText(talk.exchanges.all[1]), "two");
+  EXPECT_EQ(talk.exchanges.all[1].text, "2");
 }
 
 TEST(Realtime, AccountsAreFoundWhereBrowsersMayPutThem) {
