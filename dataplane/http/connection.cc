@@ -129,6 +129,21 @@ Transaction* Connection::AwaitingResponse() const {
   return t;
 }
 
+// A response was found by searching: others may be lost before it. It is taken for the last request's, since clients wait for
+// an answer before they ask again; for one that pipelines it may be an earlier one's, so all are marked.
+void Connection::EndUnanswered() {
+  Transaction* t = AwaitingResponse();
+  const bool gap = t != nullptr && t->info.gap;
+  while (t != nullptr && t->next != nullptr && !MutantIs("http.lost_answer_shifts")) {
+    Transaction* const next = t->next;
+    t->info.gap = gap;
+    t->info.ambiguous = true;
+    TellEnd(t, HttpEnd::kMalformed);
+    Remove(t);
+    t = next;
+  }
+}
+
 void Connection::TellEnd(Transaction* transaction, HttpEnd end) {
   if (transaction->ended) return;
   transaction->ended = true;
@@ -199,11 +214,13 @@ MessageEvents::Answer Connection::OnResponse(Head* head) {
     core_->Count(HttpCounter::kInterim);
     return {{}, false, true};
   }
+  if ((head->anomalies & AnomalyBit(HttpCounter::kResynchronised)) != 0) EndUnanswered();
   Transaction* t = AwaitingResponse();
   if (t == nullptr || MutantIs("http.orphan_responses")) {
-    t = open_ < core_->limits.pipelined_requests_max ? Append() : nullptr;
+    const bool too_deep = open_ >= core_->limits.pipelined_requests_max;
+    t = too_deep ? nullptr : Append();
     if (t == nullptr) {
-      GiveUp(HttpCounter::kPipelineTooDeep);
+      GiveUp(too_deep ? HttpCounter::kPipelineTooDeep : HttpCounter::kTransactionsEmpty);
       return {};
     }
     core_->Count(HttpCounter::kRequestUnseen);

@@ -68,6 +68,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   Transaction* AwaitingResponse() const;
   Transaction* Current(bool is_request) const { return is_request ? requesting_ : responding_; }
   void TellEnd(Transaction* transaction, HttpEnd end);
+  void EndUnanswered();
   void Remove(Transaction* transaction);
   void FinishIfDone(Transaction* transaction);
   void SwitchProtocol(Transaction* transaction, bool tunnel);

@@ -256,6 +256,46 @@ TEST(HttpConnection, MidStreamStartsAreSearchedForTheNextHead) {
   EXPECT_TRUE(d[0].info.ambiguous);
 }
 
+TEST(HttpConnection, AnAnswerBehindALostOneIsNotTakenForIt) {
+  // Clients wait for an answer before they ask again, so what is found belongs to the last request.
+  Driver d;
+  d.Client("GET /1 HTTP/1.1\r\n\r\n");
+  d.Client("GET /2 HTTP/1.1\r\n\r\n");
+  d.connection->Gap(d.context, false, 100);  // the whole answer to /1
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+  d.Client("GET /3 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree");
+  ASSERT_EQ(d.size(), 3u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_TRUE(d[0].ended);
+  EXPECT_TRUE(d[0].info.gap);
+  EXPECT_TRUE(d[0].info.ambiguous);
+  EXPECT_EQ(d[1].response_body, "two");
+  EXPECT_TRUE(d[1].info.ambiguous);
+  EXPECT_EQ(d[2].response_body, "three");
+  EXPECT_FALSE(d[2].info.ambiguous);
+}
+
+TEST(HttpConnection, AnAnswerWhoseHeadIsTooLargeShiftsNoOther) {
+  Driver d;
+  d.Client("GET /1 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nX: " + string(100'000, 'x') + "\r\nContent-Length: 0\r\n\r\n");
+  d.Client("GET /2 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+  ASSERT_EQ(d.size(), 2u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_EQ(d[1].response_body, "two");
+}
+
+TEST(HttpConnection, AnInterimAnswerFoundBySearchingMarksTheFinalOne) {
+  Driver d;
+  d.Client("GET / HTTP/1.1\r\n\r\n");
+  d.connection->Gap(d.context, false, 100);
+  d.Server("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(d[0].info.ambiguous);
+  EXPECT_EQ(d.Count("http.resynchronised"), 1u);
+}
+
 // ---- what must be called ambiguous
 
 struct Vector {
@@ -385,6 +425,18 @@ TEST(HttpConnection, PipelinesAreBounded) {
   EXPECT_EQ(d.Count("http.pipeline_too_deep"), 1u);
   EXPECT_EQ(d.size(), 128u);
   for (size_t i = 0; i < 128; ++i) EXPECT_TRUE(d[i].ended);
+}
+
+TEST(HttpConnection, AnUnseenRequestWithoutARecordIsNoDeepPipeline) {
+  HttpLimits limits = Driver::SmallLimits();
+  limits.transactions_max = 1;
+  Driver d(limits);
+  d.Client("GET / HTTP/1.1\r\n\r\n");
+  const auto other = MakeHttpConnection(d.shared.get());
+  DecodeBudget budget;
+  other->Feed(d.context, false, AsBytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &budget);
+  EXPECT_EQ(d.Count("http.transactions_empty"), 1u);
+  EXPECT_EQ(d.Count("http.pipeline_too_deep"), 0u);
 }
 
 TEST(HttpConnection, ConnectionsBeyondThePoolStillWork) {
