@@ -196,6 +196,7 @@ MessageEvents::Answer Connection::OnRequest(Head* head) {
   request_closed_ = !head->keeps_alive();
   t->request = {head->method == "HEAD", head->method == "CONNECT"};
   t->asked_upgrade = head->has_upgrade;
+  t->http2_table_bytes = TableSizeOfHttp2Settings(head->http2_settings);
   t->simple = head->simple;
   HttpAnomalies stops = 0;
   Answer answer;
@@ -297,7 +298,7 @@ bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
       core_->observer->OnSwitchedToHttp2(*at_, transaction->handle, transaction->info);
     }
     http2_->BeginUpgraded(*at_, transaction->handle, transaction->info, transaction->request,
-                          transaction->awaited_since_ns);
+                          transaction->awaited_since_ns, transaction->http2_table_bytes);
   }
   Remove(transaction);
   request_.HandOver();

@@ -18,6 +18,7 @@ struct Transaction {
   HttpTransactionInfo info;
   int64_t awaited_since_ns = 0;     // when the request ended
   RequestTraits request;
+  uint32_t http2_table_bytes = 0;   // of the client, for an upgrade to h2c
   bool asked_upgrade = false, simple = false;
   bool request_done = false;        // no more of it will come
   bool request_broken = false;

@@ -139,6 +139,7 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
       break;
     case 14:
       if (EqualsNoCase(name, "content-length")) ReadLength(value, head);
+      if (EqualsNoCase(name, "http2-settings")) head->http2_settings = value;
       break;
     case 16:
       if (EqualsNoCase(name, "content-encoding")) {

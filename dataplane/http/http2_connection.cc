@@ -146,8 +146,10 @@ Http2Connection::~Http2Connection() {
 }
 
 void Http2Connection::BeginUpgraded(const StreamContext& at, HttpObserver::Handle handle,
-                                    const HttpTransactionInfo& info, RequestTraits request, int64_t awaited_since_ns) {
+                                    const HttpTransactionInfo& info, RequestTraits request, int64_t awaited_since_ns,
+                                    uint32_t table_bytes) {
   at_ = &at;
+  server_.SetTableMax(table_bytes);
   Http2Stream* const stream = Open(1);
   last_request_ = 1;
   if (stream == nullptr) {

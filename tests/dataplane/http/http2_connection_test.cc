@@ -320,6 +320,21 @@ TEST(Http2Connection, UpgradeFromHttp1IsStreamOne) {
   EXPECT_EQ(d.Count("http2.upgrades"), 1u);
 }
 
+// RFC 7540, 3.2.1: the 101 acknowledges the settings that the request names.
+TEST(Http2Connection, TheSettingsOfAnUpgradeHoldFromItsAnswerOn) {
+  Driver d;
+  Deflater server(16'384);
+  server.TableSize(16'384);
+  d.Client("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+           "HTTP2-Settings: AAEAAEAAAAIAAAAA\r\n\r\n");  // HEADER_TABLE_SIZE 16,384, ENABLE_PUSH 0
+  d.Server("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + Settings() <<
+           server.Headers(1, Status("200", {{"k", string(5'000, 'v')}})) + Data(1, "answer", true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_EQ(d[0].status, 200);
+  EXPECT_EQ(d[0].response_body, "answer");
+  EXPECT_EQ(d.Count("http2.hpack_failed"), 0u);
+}
+
 TEST(Http2Connection, PushGoAwayGrpcAndLateFrames) {
   Http2 d;
   d.Client(d.client.Headers(1, Post("/pkg.Svc/Call", {{"content-type", "application/grpc+proto"}})) +
