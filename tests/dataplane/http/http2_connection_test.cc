@@ -110,6 +110,38 @@ TEST(Http2Connection, WhatAGatewayCouldReadOtherwiseIsMarked) {
   EXPECT_TRUE(ambiguous(Post("/", {{":path", "/late"}}), "x", "http2.pseudo_malformed"));
   EXPECT_TRUE(ambiguous({{":method", "POST"}, {":scheme", "http"}}, "x", "http2.pseudo_malformed"));
   EXPECT_TRUE(ambiguous(Post("/", {{"host", "other"}}), "x", "http2.pseudo_malformed"));
+  // RFC 9113, 8.3: each but once, and all but those of CONNECT are there.
+  const auto with = [](size_t at, const string& name, const string& value) {
+    FieldPairs fields = Post("/");
+    fields.insert(fields.begin() + static_cast<ptrdiff_t>(at), {name, value});
+    return fields;
+  };
+  EXPECT_TRUE(ambiguous(with(3, ":authority", "other"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(with(3, ":scheme", "https"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous({{":method", "POST"}, {":authority", "h"}, {":path", "/"}}, "x", "http2.pseudo_malformed"));
+  // What makes another request line of it.
+  const auto as = [](size_t at, const string& value) {
+    FieldPairs fields = Post("/");
+    fields[at].second = value;
+    return fields;
+  };
+  EXPECT_TRUE(ambiguous(as(0, "GET /admin HTTP/1.1"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(1, "http://other/"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(3, "/ HTTP/1.1 /"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(3, ""), "x", "http2.pseudo_malformed"));
+}
+
+TEST(Http2Connection, TrailersThatAGatewayCouldReadOtherwiseAreMarked) {
+  const auto ambiguous = [](const FieldPairs& trailers, const string& counter) {
+    Http2 d;
+    d.Client(d.client.Headers(1, Post("/")) + Data(1, "x") << d.client.Headers(1, trailers, true));
+    d.Server(d.server.Headers(1, Status("200"), true));
+    EXPECT_EQ(d.Count(counter), 1u) << counter;
+    return d[0].info.ambiguous;
+  };
+  EXPECT_TRUE(ambiguous({{"a", "b\r\n\r\nGET /admin HTTP/1.1"}}, "http2.field_malformed"));
+  EXPECT_TRUE(ambiguous({{"transfer-encoding", "chunked"}}, "http2.connection_field"));
+  EXPECT_TRUE(ambiguous({{":path", "/late"}}, "http2.pseudo_malformed"));
 }
 
 TEST(Http2Connection, TableSizesFollowSettingsAndTheirAcknowledgement) {
@@ -298,6 +330,20 @@ TEST(Http2Connection, GapsInDataKeepTheStreamGapsOverFramesAreSearched) {
   d.Close();
   EXPECT_TRUE(d[1].info.gap);
   EXPECT_EQ(d[1].end, HttpEnd::kFlowEnded);
+}
+
+TEST(Http2Connection, TrailersBehindALostHeadAreNoHead) {
+  Http2 d;
+  d.Client(d.client.Headers(1, Post("/pkg.Svc/Call"), true));
+  const string head = d.server.Headers(1, Status("200"));
+  d.connection->Gap(d.context, false, head.size());
+  d.Server(Data(1, "body") << d.server.Headers(1, {{"grpc-status", "0"}}, true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_TRUE(d[0].ended);
+  EXPECT_TRUE(d[0].info.gap);
+  EXPECT_FALSE(d[0].info.ambiguous);
+  EXPECT_EQ(d.Count("http2.pseudo_malformed"), 0u);
 }
 
 TEST(Http2Connection, UpgradeFromHttp1IsStreamOne) {
