@@ -129,6 +129,21 @@ Transaction* Connection::AwaitingResponse() const {
   return t;
 }
 
+// A response was found by searching: others may be lost before it. It is taken for the last request's, since clients wait for
+// an answer before they ask again; for one that pipelines it may be an earlier one's, so all are marked.
+void Connection::EndUnanswered() {
+  Transaction* t = AwaitingResponse();
+  const bool gap = t != nullptr && t->info.gap;
+  while (t != nullptr && t->next != nullptr && !MutantIs("http.lost_answer_shifts")) {
+    Transaction* const next = t->next;
+    t->info.gap = gap;
+    t->info.ambiguous = true;
+    TellEnd(t, HttpEnd::kMalformed);
+    Remove(t);
+    t = next;
+  }
+}
+
 void Connection::TellEnd(Transaction* transaction, HttpEnd end) {
   if (transaction->ended) return;
   transaction->ended = true;
@@ -181,6 +196,7 @@ MessageEvents::Answer Connection::OnRequest(Head* head) {
   request_closed_ = !head->keeps_alive();
   t->request = {head->method == "HEAD", head->method == "CONNECT"};
   t->asked_upgrade = head->has_upgrade;
+  t->http2_table_bytes = TableSizeOfHttp2Settings(head->http2_settings);
   t->simple = head->simple;
   HttpAnomalies stops = 0;
   Answer answer;
@@ -199,11 +215,13 @@ MessageEvents::Answer Connection::OnResponse(Head* head) {
     core_->Count(HttpCounter::kInterim);
     return {{}, false, true};
   }
+  if ((head->anomalies & AnomalyBit(HttpCounter::kResynchronised)) != 0) EndUnanswered();
   Transaction* t = AwaitingResponse();
   if (t == nullptr || MutantIs("http.orphan_responses")) {
-    t = open_ < core_->limits.pipelined_requests_max ? Append() : nullptr;
+    const bool too_deep = open_ >= core_->limits.pipelined_requests_max;
+    t = too_deep ? nullptr : Append();
     if (t == nullptr) {
-      GiveUp(HttpCounter::kPipelineTooDeep);
+      GiveUp(too_deep ? HttpCounter::kPipelineTooDeep : HttpCounter::kTransactionsEmpty);
       return {};
     }
     core_->Count(HttpCounter::kRequestUnseen);
@@ -280,7 +298,7 @@ bool Connection::SwitchToHttp2(Transaction* transaction, const Head& head) {
       core_->observer->OnSwitchedToHttp2(*at_, transaction->handle, transaction->info);
     }
     http2_->BeginUpgraded(*at_, transaction->handle, transaction->info, transaction->request,
-                          transaction->awaited_since_ns);
+                          transaction->awaited_since_ns, transaction->http2_table_bytes);
   }
   Remove(transaction);
   request_.HandOver();

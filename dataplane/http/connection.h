@@ -18,6 +18,7 @@ struct Transaction {
   HttpTransactionInfo info;
   int64_t awaited_since_ns = 0;     // when the request ended
   RequestTraits request;
+  uint32_t http2_table_bytes = 0;   // of the client, for an upgrade to h2c
   bool asked_upgrade = false, simple = false;
   bool request_done = false;        // no more of it will come
   bool request_broken = false;
@@ -68,6 +69,7 @@ class Connection final : public HttpConnection, private MessageEvents {
   Transaction* AwaitingResponse() const;
   Transaction* Current(bool is_request) const { return is_request ? requesting_ : responding_; }
   void TellEnd(Transaction* transaction, HttpEnd end);
+  void EndUnanswered();
   void Remove(Transaction* transaction);
   void FinishIfDone(Transaction* transaction);
   void SwitchProtocol(Transaction* transaction, bool tunnel);

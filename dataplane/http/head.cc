@@ -76,12 +76,8 @@ Coding CodingOf(std::string_view name) {
 }
 
 void ReadLength(std::string_view value, Head* head) {
-  if (value.empty()) {
-    head->Mark(HttpCounter::kLengthInvalid);
-    head->length_unknown = true;
-  }
   // "5, 5" is the same value twice (RFC 9112, 6.3); each element must be digits only.
-  while (!value.empty()) {
+  for (;;) {
     const size_t comma = value.find(',');
     const std::string_view digits = TrimBlanks(value.substr(0, comma));
     uint64_t length = 0;
@@ -103,7 +99,8 @@ void ReadLength(std::string_view value, Head* head) {
       head->length = length;
       head->has_length = true;
     }
-    value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
+    if (comma == std::string_view::npos) return;
+    value.remove_prefix(comma + 1);
   }
 }
 
@@ -113,7 +110,9 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
     case 4:
       if (EqualsNoCase(name, "host")) {
         if (head->hosts++ == 0) {
-          head->host = value;
+          // An absolute target's authority goes first (RFC 9112, 3.2.2); who routes by the field goes elsewhere.
+          if (head->host.empty()) head->host = value;
+          else if (head->host != value) head->Mark(HttpCounter::kHostRepeated);
         } else if (head->is_request) {
           head->Mark(HttpCounter::kHostRepeated);
           head->hosts = 2;
@@ -139,6 +138,7 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
       break;
     case 14:
       if (EqualsNoCase(name, "content-length")) ReadLength(value, head);
+      if (EqualsNoCase(name, "http2-settings")) head->http2_settings = value;
       break;
     case 16:
       if (EqualsNoCase(name, "content-encoding")) {
@@ -148,7 +148,10 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
     case 17:
       if (EqualsNoCase(name, "transfer-encoding")) {
         head->has_transfer = true;
-        ForEachInList(value, [&](std::string_view c) { head->transfer.Add(CodingOf(c)); });
+        ForEachInList(value, [&](std::string_view c) {
+          head->transfer.Add(CodingOf(c));
+          if (c.find(';') != std::string_view::npos) head->Mark(HttpCounter::kTransferUnknown);  // RFC 9112, 7.1: none has parameters
+        });
       }
       break;
     default:
@@ -297,6 +300,7 @@ void CheckTarget(Head* head) {
         (authority.find('[') == std::string_view::npos)) {
       fits = false;
     }
+    if (fits) head->host = authority.substr(authority.rfind('@') + 1);  // without user information
   }
   if (!fits) head->Mark(HttpCounter::kTargetForm);
 }

@@ -40,6 +40,7 @@ struct Head {
   uint8_t version_major = 1, version_minor = 1;
   uint16_t status = 0;
   std::string_view method, target, host;
+  std::string_view http2_settings;  // of a request that asks for h2c
   std::span<const HttpHeader> fields;
 
   bool has_length = false;

@@ -19,13 +19,20 @@ constexpr std::string_view kPseudoNames[] = {":method", ":scheme", ":authority",
 // The fields of a block, taken apart: what HTTP/1 has in its start line, and the rest.
 struct Http2Head {
   Head head;
-  bool has_method = false, has_path = false, has_status = false;
+  bool has_method = false, has_scheme = false, has_authority = false, has_path = false, has_status = false;
   bool grpc = false;
   std::string_view authority, protocol;
   HttpAnomalies http_anomalies = 0;
   bool field_malformed = false, pseudo_malformed = false, connection_field = false;
   uint64_t pseudo_order = 0;
 };
+
+bool IsToken(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar); }
+
+// RFC 9113, 8.3.1.
+bool PathIsFine(std::string_view path) {
+  return path == "*" || (path.starts_with('/') && path.find_first_of(" \t") == std::string_view::npos);
+}
 
 bool NameIsFine(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
@@ -66,8 +73,12 @@ void TakePseudo(const HttpHeader& field, Http2Head* out) {
     return !std::exchange(*seen, true);
   };
   if (number == 0 && once(&out->has_method)) head.method = field.value;
-  if (number == 2 && out->authority.empty()) out->authority = field.value;
+  if (number == 1) once(&out->has_scheme);
+  if (number == 2 && once(&out->has_authority)) out->authority = field.value;
   if (number == 3 && once(&out->has_path)) head.target = field.value;
+  // A gateway puts these into a request line.
+  if (number < 2 && !IsToken(field.value)) out->pseudo_malformed = true;
+  if (number == 3 && !PathIsFine(field.value)) out->pseudo_malformed = true;
   if (number == 5) {
     if (!out->protocol.empty()) out->pseudo_malformed = true;
     out->protocol = field.value;
@@ -115,7 +126,9 @@ Http2Head TakeApart(const Http2Block& block, bool is_request) {
     }
     if (connect && !out.has_path) out.head.target = out.authority;
     if (!out.protocol.empty() && (!connect || !out.has_path)) out.pseudo_malformed = true;  // RFC 8441, 4
-    if (block.fields_lost == 0 && (!out.has_method || (!out.has_path && !connect))) out.pseudo_malformed = true;
+    const bool tunnel = connect && out.protocol.empty();
+    const bool complete = out.has_method && (tunnel || (out.has_scheme && out.has_path));
+    if (block.fields_lost == 0 && !complete) out.pseudo_malformed = true;
   } else if (block.fields_lost == 0 && !out.has_status) {
     out.pseudo_malformed = true;
   }
@@ -146,8 +159,10 @@ Http2Connection::~Http2Connection() {
 }
 
 void Http2Connection::BeginUpgraded(const StreamContext& at, HttpObserver::Handle handle,
-                                    const HttpTransactionInfo& info, RequestTraits request, int64_t awaited_since_ns) {
+                                    const HttpTransactionInfo& info, RequestTraits request, int64_t awaited_since_ns,
+                                    uint32_t table_bytes) {
   at_ = &at;
+  server_.SetTableMax(table_bytes);
   Http2Stream* const stream = Open(1);
   last_request_ = 1;
   if (stream == nullptr) {
@@ -395,6 +410,8 @@ void Http2Connection::OnResponseBlock(const Http2Block& block) {
   if (half.done) return PassedOver(block.stream_id);
   if (half.head_seen || block.dropped) return OnTrailers(stream, kResponse, block);
   Http2Head parts = TakeApart(block, false);
+  // Missing bytes took the head: these are its trailers.
+  if (stream->info.gap && block.fields_lost == 0 && !parts.has_status) return OnTrailers(stream, kResponse, block);
   if (parts.head.status >= 100 && parts.head.status < 200 && !block.end_stream) {
     core_->Count(HttpCounter::kInterim);
     return;
@@ -432,10 +449,10 @@ void Http2Connection::OnTrailers(Http2Stream* stream, Side side, const Http2Bloc
   if (block.dropped) {
     stream->info.gap = true;
   } else {
-    const bool pseudo = std::any_of(block.fields.begin(), block.fields.end(), [](const HttpHeader& field) {
-      return !field.name.empty() && field.name.front() == ':';
-    });
-    if (pseudo || !block.end_stream) Mark(stream, Http2Counter::kPseudoMalformed);
+    const Http2Head parts = TakeApart(block, side == kRequest);
+    if (parts.field_malformed) Mark(stream, Http2Counter::kFieldMalformed);
+    if (parts.pseudo_order != 0 || !block.end_stream) Mark(stream, Http2Counter::kPseudoMalformed);
+    if (parts.connection_field) Mark(stream, Http2Counter::kConnectionField);
   }
   if (block.end_stream) EndHalf(stream, side);
 }

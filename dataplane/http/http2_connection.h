@@ -47,9 +47,10 @@ class Http2Connection final : public HttpConnection, private Http2Events, privat
   static void operator delete(void* object, HttpCore* core);
   static void operator delete(void* object);
 
-  // Stream 1 of an upgraded connection: its request was read as HTTP/1. Takes over the handle.
+  // Stream 1 of an upgraded connection: its request was read as HTTP/1. Takes over the handle. `table_bytes`: what
+  // its HTTP2-Settings allow the server's header table, which the 101 acknowledged.
   void BeginUpgraded(const StreamContext& at, HttpObserver::Handle handle, const HttpTransactionInfo& info,
-                     RequestTraits request, int64_t awaited_since_ns);
+                     RequestTraits request, int64_t awaited_since_ns, uint32_t table_bytes);
 
   size_t Feed(const StreamContext& at, bool from_client, Bytes data, DecodeBudget* budget) override;
   void Gap(const StreamContext& at, bool from_client, uint64_t skipped) override;

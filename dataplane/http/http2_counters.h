@@ -24,7 +24,7 @@ enum class Http2Counter {
 
   // Ambiguous.
   kFieldMalformed,      // a field name with upper case or no token, a value with CR, LF or NUL (RFC 9113, 8.2.1)
-  kPseudoMalformed,     // pseudo-header fields missing, repeated, unknown, late or in trailers (8.3)
+  kPseudoMalformed,     // pseudo-header fields missing, repeated, unknown, late, in trailers or with what no request line has (8.3)
   kConnectionField,     // Connection, Transfer-Encoding or another field that HTTP/2 forbids (8.2.2)
   kLengthMismatch,      // DATA adds up to something else than Content-Length (8.1.1)
 

@@ -79,6 +79,22 @@ Http2Error ReadHttp2Prefix(const Http2FrameHeader& header, const uint8_t* prefix
   return out->padding > header.length - bytes ? Http2Error::kProtocol : Http2Error::kNone;
 }
 
+uint32_t TableSizeOfHttp2Settings(std::string_view settings) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  uint32_t size = 0;
+  // A setting has six bytes, so eight characters.
+  for (; settings.size() >= 8; settings.remove_prefix(8)) {
+    uint64_t setting = 0;
+    for (const char c : settings.substr(0, 8)) {
+      const size_t digit = kDigits.find(c);
+      if (digit == std::string_view::npos) return 0;
+      setting = setting << 6 | digit;
+    }
+    if (setting >> 32 == kHttp2SettingTableSize) size = static_cast<uint32_t>(setting);
+  }
+  return size;
+}
+
 bool LooksLikeHttp2Header(const Http2FrameHeader& header) {
   if (header.type >= kHttp2FrameTypes || header.Is(Type::kData)) return false;
   const auto type = static_cast<Type>(header.type);

@@ -52,6 +52,9 @@ struct Http2Prefix {
 // `prefix`: Http2PrefixBytes of them. Says what is wrong with it.
 Http2Error ReadHttp2Prefix(const Http2FrameHeader& header, const uint8_t* prefix, Http2Prefix* out);
 
+// SETTINGS_HEADER_TABLE_SIZE out of the HTTP2-Settings field of an upgrade: base64url of SETTINGS (RFC 7540, 3.2.1). 0: not said.
+uint32_t TableSizeOfHttp2Settings(std::string_view settings);
+
 // In bytes that were lost track of: can a frame begin with these nine? Narrow on purpose, so that text and bodies
 // give none by chance: DATA is not taken (any length and stream would do), nor types that RFC 9113 does not list.
 bool LooksLikeHttp2Header(const Http2FrameHeader& header);

@@ -26,14 +26,14 @@ enum class HttpCounter {
   kFieldName,            // a field name with characters that no token has, or a line without colon (5.1)
   kStartLine,            // a start line read with goodwill: odd blanks, version or status digits
   kTargetForm,           // a target form that its method must not have (3.2)
-  kHostRepeated,         // more than one Host field (3.2)
+  kHostRepeated,         // more than one Host field, or one that contradicts the target (3.2)
   kHttp09,               // a request line without version: HTTP/0.9
   kLengthRepeated,       // the same Content-Length more than once (6.3)
   kLengthConflict,       // differing Content-Length values: the body's end is unknown (6.3)
   kLengthInvalid,        // a Content-Length that is not a number of 63 bits: the body's end is unknown
   kLengthAndTransfer,    // Content-Length beside Transfer-Encoding: read by the latter (6.3)
   kTransferInHttp10,     // Transfer-Encoding in an HTTP/1.0 message (6.1)
-  kTransferUnknown,      // a transfer coding that is not registered, or identity (7)
+  kTransferUnknown,      // a transfer coding that is not registered, identity, or one with parameters (7)
   kTransferNotFinal,     // chunked missing at the end of a request's codings, or not last, or twice (6.1)
   kChunkSyntax,          // blanks in a chunk's size line, an empty or unclosed extension (7.1)
   kTrailerForbidden,     // a trailer that frames or routes: Content-Length, Transfer-Encoding, Host (6.5)

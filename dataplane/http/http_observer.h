@@ -22,7 +22,7 @@ struct HttpHeader {
 };
 
 struct HttpRequestHead {
-  std::string_view method, target, host;  // host: Host header or :authority, "" when absent
+  std::string_view method, target, host;  // host: of an absolute target, else Host header or :authority, "" when absent
   std::span<const HttpHeader> headers;  // without pseudo-header fields
   uint8_t version = 1;                  // major
   std::string_view protocol = {};       // of an extended CONNECT (RFC 8441): what its stream is to carry

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/mutant.h"
 #include "dataplane/http/text.h"
@@ -160,10 +161,12 @@ void MessageReader::WholeHead(Head* head, Bytes fields) {
   ParseFields(fields, &core_->scratch, head);
   if (head->fields_too_many) core_->Count(HttpCounter::kFieldsTooMany);
   if (found_by_search_) head->Mark(HttpCounter::kResynchronised);
-  found_by_search_ = first_line_read_ = false;
+  const bool searched = std::exchange(found_by_search_, false);
+  first_line_read_ = false;
   searched_bytes_ = 0;
   const MessageEvents::Answer answer = events_->OnHead(is_request_, head);
   section_.Clear();
+  if (answer.interim) found_by_search_ = searched;  // so was the final one behind it
   if (state_ == State::kOpaque || state_ == State::kTunnelStart || state_ == State::kHandedOver || answer.interim) {
     return;
   }

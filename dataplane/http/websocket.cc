@@ -82,7 +82,6 @@ class WebSocketConnection::Inflater {
   }
   ~Inflater() { core_->decoders.Give(this); }
 
-  void Reset() { inflateReset(&z_); }
   // Out of `in` into `out`; false for corrupt data.
   bool Run(Bytes* in, std::span<uint8_t> out, size_t* produced) {
     z_.next_in = const_cast<uint8_t*>(in->data());
@@ -282,7 +281,11 @@ void WebSocketConnection::EndFrame(const StreamContext& at, bool from_client, Si
   if (f.fin && side->compressed) {
     static constexpr uint8_t kTail[] = {0x00, 0x00, 0xFF, 0xFF};  // RFC 7692, 7.2.2
     Inflate(at, from_client, side, kTail, budget);
-    if (!side->keeps_context && side->inflater != nullptr) side->inflater->Reset();
+    // The next message begins anew, whatever became of this one.
+    if (!side->keeps_context) {
+      side->inflater.reset();
+      side->inflate_failed = false;
+    }
   }
   observer_->OnWebSocketFrame(at, handle_, from_client, f);
   if (!f.fin) return;

@@ -4,8 +4,9 @@
 //
 // Messages are told as they come, unmasked and decompressed, in pieces of at most kWebSocketPieceBytes; nothing of
 // them is held here. Any cut of the bytes gives the same frames and messages. Bounds: one decoder block a compressed
-// direction, from the pool of content decoders; a message that decompresses to more than decoded_body_bytes_max, or
-// grows more than decoded_ratio_max times past decoded_ratio_from, is cut and ends decompression in its direction.
+// direction (without context takeover: only while a message is open), from the pool of content decoders; a message that
+// decompresses to more than decoded_body_bytes_max, or grows more than decoded_ratio_max times past decoded_ratio_from,
+// is cut and ends decompression in its direction, unless messages share no context.
 // A window smaller than 2^15 needs nothing: what fits it fits 2^15.
 // Missing TCP bytes inside a payload are passed over (the message is marked); elsewhere the direction is given up,
 // since nothing says where the next frame begins.
@@ -62,7 +63,7 @@ class WebSocketConnection {
     uint8_t opcode = 0;                 // of the message
     uint64_t coded = 0, decoded = 0;    // of the message
     std::unique_ptr<Inflater> inflater;
-    bool inflate_failed = false;        // the context is lost for good
+    bool inflate_failed = false;        // the context is lost
   };
 
   bool ReadHead(Side* side, Bytes* data);

@@ -14,8 +14,8 @@ enum class WebSocketCounter {
   kFrameMalformed,    // directions given up: reserved opcode, a control frame that is long or in parts, a length over
                       // 63 bits, a continuation of nothing or a message inside a message (5.2, 5.4, 5.5)
   kExtensionUnknown,  // messages not read: a reserved bit that no extension which we know has set
-  kInflateFailed,     // compressed messages cut at corrupt data; later ones of the direction are not read
-  kInflatedTooLarge,  // compressed messages cut because they grew too much (a bomb); later ones are not read
+  kInflateFailed,     // compressed messages cut at corrupt data; later ones that share its context are not read
+  kInflatedTooLarge,  // compressed messages cut because they grew too much (a bomb); later ones that share its context are not read
   kDecodersEmpty,     // compressed messages not read: no decompressor left in the pool; raise http.decoders_max
   kGapInPayload,      // TCP bytes of a payload are missing: read on behind
   kGapInHead,         // directions given up: TCP bytes of a frame's head are missing

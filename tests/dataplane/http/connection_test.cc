@@ -31,6 +31,20 @@ TEST(HttpConnection, KeepAliveTransactionsInOrder) {
   EXPECT_EQ(d.Count("http.transactions"), 2u);
 }
 
+// RFC 9112, 3.2.2: the target's authority is the host.
+TEST(HttpConnection, AnAbsoluteTargetNamesTheHost) {
+  Driver d;
+  d.Client("GET http://user@one:80/a HTTP/1.1\r\nHost: one:80\r\n\r\nGET http://two HTTP/1.1\r\nHost: other\r\n\r\n"
+           "GET http://three/ HTTP/1.0\r\n\r\n");
+  d.Close();
+  ASSERT_EQ(d.size(), 3u);
+  EXPECT_EQ(d[0].host, "one:80");
+  EXPECT_FALSE(d[0].info.ambiguous);
+  EXPECT_EQ(d[1].host, "two");
+  EXPECT_TRUE(d[1].info.ambiguous);
+  EXPECT_EQ(d[2].host, "three");
+}
+
 TEST(HttpConnection, PipelinedRequestsMeetTheirResponsesInOrder) {
   Driver d;
   d.Client("GET /1 HTTP/1.1\r\n\r\nHEAD /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n");
@@ -256,6 +270,46 @@ TEST(HttpConnection, MidStreamStartsAreSearchedForTheNextHead) {
   EXPECT_TRUE(d[0].info.ambiguous);
 }
 
+TEST(HttpConnection, AnAnswerBehindALostOneIsNotTakenForIt) {
+  // Clients wait for an answer before they ask again, so what is found belongs to the last request.
+  Driver d;
+  d.Client("GET /1 HTTP/1.1\r\n\r\n");
+  d.Client("GET /2 HTTP/1.1\r\n\r\n");
+  d.connection->Gap(d.context, false, 100);  // the whole answer to /1
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+  d.Client("GET /3 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree");
+  ASSERT_EQ(d.size(), 3u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_TRUE(d[0].ended);
+  EXPECT_TRUE(d[0].info.gap);
+  EXPECT_TRUE(d[0].info.ambiguous);
+  EXPECT_EQ(d[1].response_body, "two");
+  EXPECT_TRUE(d[1].info.ambiguous);
+  EXPECT_EQ(d[2].response_body, "three");
+  EXPECT_FALSE(d[2].info.ambiguous);
+}
+
+TEST(HttpConnection, AnAnswerWhoseHeadIsTooLargeShiftsNoOther) {
+  Driver d;
+  d.Client("GET /1 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nX: " + string(100'000, 'x') + "\r\nContent-Length: 0\r\n\r\n");
+  d.Client("GET /2 HTTP/1.1\r\n\r\n");
+  d.Server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+  ASSERT_EQ(d.size(), 2u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_EQ(d[1].response_body, "two");
+}
+
+TEST(HttpConnection, AnInterimAnswerFoundBySearchingMarksTheFinalOne) {
+  Driver d;
+  d.Client("GET / HTTP/1.1\r\n\r\n");
+  d.connection->Gap(d.context, false, 100);
+  d.Server("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(d[0].info.ambiguous);
+  EXPECT_EQ(d.Count("http.resynchronised"), 1u);
+}
+
 // ---- what must be called ambiguous
 
 struct Vector {
@@ -280,10 +334,13 @@ constexpr Vector kVectors[] = {
     {"ClCl", "POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
      "http.length_conflict"},
     {"ClSame", "POST / HTTP/1.1\r\nContent-Length: 2, 2\r\n\r\nab", "http.length_repeated"},
+    {"ClComma", "POST / HTTP/1.1\r\nContent-Length: 2,\r\n\r\nab", "http.length_invalid"},
     {"ClSign", "POST / HTTP/1.1\r\nContent-Length: +2\r\n\r\nab", "http.length_invalid"},
     {"ClHuge", "POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\nab",
      "http.length_invalid"},
     {"TeUnknown", "POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+     "http.transfer_unknown"},
+    {"TeParameter", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
      "http.transfer_unknown"},
     {"TeTwice", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
      "http.transfer_not_final"},
@@ -299,6 +356,7 @@ constexpr Vector kVectors[] = {
     {"SpaceFirst", "GET / HTTP/1.1\r\n A: b\r\n\r\n", "http.space_before_fields"},
     {"NoColon", "GET / HTTP/1.1\r\nHello\r\n\r\n", "http.field_name"},
     {"Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "http.host_repeated"},
+    {"HostNotOfTarget", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", "http.host_repeated"},
     {"Target", "GET * HTTP/1.1\r\n\r\n", "http.target_form"},
     {"Version", "GET / HTTP/1.9\r\n\r\n", "http.start_line"},
     {"ChunkBlank", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
@@ -385,6 +443,18 @@ TEST(HttpConnection, PipelinesAreBounded) {
   EXPECT_EQ(d.Count("http.pipeline_too_deep"), 1u);
   EXPECT_EQ(d.size(), 128u);
   for (size_t i = 0; i < 128; ++i) EXPECT_TRUE(d[i].ended);
+}
+
+TEST(HttpConnection, AnUnseenRequestWithoutARecordIsNoDeepPipeline) {
+  HttpLimits limits = Driver::SmallLimits();
+  limits.transactions_max = 1;
+  Driver d(limits);
+  d.Client("GET / HTTP/1.1\r\n\r\n");
+  const auto other = MakeHttpConnection(d.shared.get());
+  DecodeBudget budget;
+  other->Feed(d.context, false, AsBytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &budget);
+  EXPECT_EQ(d.Count("http.transactions_empty"), 1u);
+  EXPECT_EQ(d.Count("http.pipeline_too_deep"), 0u);
 }
 
 TEST(HttpConnection, ConnectionsBeyondThePoolStillWork) {

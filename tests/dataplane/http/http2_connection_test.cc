@@ -110,6 +110,38 @@ TEST(Http2Connection, WhatAGatewayCouldReadOtherwiseIsMarked) {
   EXPECT_TRUE(ambiguous(Post("/", {{":path", "/late"}}), "x", "http2.pseudo_malformed"));
   EXPECT_TRUE(ambiguous({{":method", "POST"}, {":scheme", "http"}}, "x", "http2.pseudo_malformed"));
   EXPECT_TRUE(ambiguous(Post("/", {{"host", "other"}}), "x", "http2.pseudo_malformed"));
+  // RFC 9113, 8.3: each but once, and all but those of CONNECT are there.
+  const auto with = [](size_t at, const string& name, const string& value) {
+    FieldPairs fields = Post("/");
+    fields.insert(fields.begin() + static_cast<ptrdiff_t>(at), {name, value});
+    return fields;
+  };
+  EXPECT_TRUE(ambiguous(with(3, ":authority", "other"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(with(3, ":scheme", "https"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous({{":method", "POST"}, {":authority", "h"}, {":path", "/"}}, "x", "http2.pseudo_malformed"));
+  // What makes another request line of it.
+  const auto as = [](size_t at, const string& value) {
+    FieldPairs fields = Post("/");
+    fields[at].second = value;
+    return fields;
+  };
+  EXPECT_TRUE(ambiguous(as(0, "GET /admin HTTP/1.1"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(1, "http://other/"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(3, "/ HTTP/1.1 /"), "x", "http2.pseudo_malformed"));
+  EXPECT_TRUE(ambiguous(as(3, ""), "x", "http2.pseudo_malformed"));
+}
+
+TEST(Http2Connection, TrailersThatAGatewayCouldReadOtherwiseAreMarked) {
+  const auto ambiguous = [](const FieldPairs& trailers, const string& counter) {
+    Http2 d;
+    d.Client(d.client.Headers(1, Post("/")) + Data(1, "x") << d.client.Headers(1, trailers, true));
+    d.Server(d.server.Headers(1, Status("200"), true));
+    EXPECT_EQ(d.Count(counter), 1u) << counter;
+    return d[0].info.ambiguous;
+  };
+  EXPECT_TRUE(ambiguous({{"a", "b\r\n\r\nGET /admin HTTP/1.1"}}, "http2.field_malformed"));
+  EXPECT_TRUE(ambiguous({{"transfer-encoding", "chunked"}}, "http2.connection_field"));
+  EXPECT_TRUE(ambiguous({{":path", "/late"}}, "http2.pseudo_malformed"));
 }
 
 TEST(Http2Connection, TableSizesFollowSettingsAndTheirAcknowledgement) {
@@ -300,6 +332,20 @@ TEST(Http2Connection, GapsInDataKeepTheStreamGapsOverFramesAreSearched) {
   EXPECT_EQ(d[1].end, HttpEnd::kFlowEnded);
 }
 
+TEST(Http2Connection, TrailersBehindALostHeadAreNoHead) {
+  Http2 d;
+  d.Client(d.client.Headers(1, Post("/pkg.Svc/Call"), true));
+  const string head = d.server.Headers(1, Status("200"));
+  d.connection->Gap(d.context, false, head.size());
+  d.Server(Data(1, "body") << d.server.Headers(1, {{"grpc-status", "0"}}, true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_FALSE(d[0].has_response);
+  EXPECT_TRUE(d[0].ended);
+  EXPECT_TRUE(d[0].info.gap);
+  EXPECT_FALSE(d[0].info.ambiguous);
+  EXPECT_EQ(d.Count("http2.pseudo_malformed"), 0u);
+}
+
 TEST(Http2Connection, UpgradeFromHttp1IsStreamOne) {
   Driver d;
   Deflater client, server;
@@ -318,6 +364,21 @@ TEST(Http2Connection, UpgradeFromHttp1IsStreamOne) {
   EXPECT_EQ(d[1].info.index, 1u);
   EXPECT_EQ(d[1].end, HttpEnd::kComplete);
   EXPECT_EQ(d.Count("http2.upgrades"), 1u);
+}
+
+// RFC 7540, 3.2.1: the 101 acknowledges the settings that the request names.
+TEST(Http2Connection, TheSettingsOfAnUpgradeHoldFromItsAnswerOn) {
+  Driver d;
+  Deflater server(16'384);
+  server.TableSize(16'384);
+  d.Client("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+           "HTTP2-Settings: AAEAAEAAAAIAAAAA\r\n\r\n");  // HEADER_TABLE_SIZE 16,384, ENABLE_PUSH 0
+  d.Server("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + Settings() <<
+           server.Headers(1, Status("200", {{"k", string(5'000, 'v')}})) + Data(1, "answer", true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_EQ(d[0].status, 200);
+  EXPECT_EQ(d[0].response_body, "answer");
+  EXPECT_EQ(d.Count("http2.hpack_failed"), 0u);
 }
 
 TEST(Http2Connection, PushGoAwayGrpcAndLateFrames) {

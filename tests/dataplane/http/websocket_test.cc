@@ -212,6 +212,33 @@ TEST(WebSocket, MissingBytesInsideAPayloadArePassedOver) {
   EXPECT_EQ(talk.ear.heard.size(), 2u);
 }
 
+TEST(WebSocket, WithoutContextALostMessageCostsNoOther) {
+  for (const bool keeps : {true, false}) {
+    WebSocketTalk talk(keeps ? "permessage-deflate" : "permessage-deflate; server_no_context_takeover");
+    Deflater deflater;
+    const string lost = Frame(0xc1, deflater.Message("a message that is lost", keeps));
+    talk.Say(false, lost.substr(0, 4), kWhole);
+    talk.connection->Gap(talk.at, false, 3);
+    talk.Say(false, lost.substr(7) + Frame(0xc1, deflater.Message("next", keeps)), kWhole);
+    ASSERT_EQ(talk.ear.heard.size(), 2u);
+    EXPECT_FALSE(talk.ear.heard[0].whole);
+    EXPECT_EQ(talk.ear.heard[1], (keeps ? Heard{false, 1, "", false} : Heard{false, 1, "next", true}));
+  }
+}
+
+TEST(WebSocket, WithoutContextNoDecoderIsHeldBetweenMessages) {
+  HttpLimits limits = WebSocketTalk::Small();
+  limits.decoders_max = 1;
+  WebSocketTalk talk("permessage-deflate; client_no_context_takeover; server_no_context_takeover", limits);
+  Deflater client, server;
+  for (int i = 0; i < 2; ++i) {
+    talk.Say(true, Frame(0xc1, client.Message("asks", false), true), kWhole);
+    talk.Say(false, Frame(0xc1, server.Message("answers", false)), kWhole);
+  }
+  ASSERT_EQ(talk.ear.heard.size(), 4u);
+  for (const Heard& heard : talk.ear.heard) EXPECT_TRUE(heard.whole);
+}
+
 TEST(WebSocket, NobodyAsksNobodyIsTold) {
   WebSocketEar ear;
   ear.listens = false;
