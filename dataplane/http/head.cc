@@ -105,6 +105,17 @@ void ReadLength(std::string_view value, Head* head) {
 }
 
 // What one field says about framing.
+// But for case and the ports that http and https have anyway.
+bool SameHost(std::string_view a, std::string_view b) {
+  const auto bare = [](std::string_view host) {
+    for (const std::string_view port : {":80", ":443"}) {
+      if (host.ends_with(port)) return host.substr(0, host.size() - port.size());
+    }
+    return host;
+  };
+  return std::ranges::equal(bare(a), bare(b), {}, LowerAscii, LowerAscii);
+}
+
 void ReadField(std::string_view name, std::string_view value, Head* head) {
   switch (name.size()) {
     case 4:
@@ -112,7 +123,7 @@ void ReadField(std::string_view name, std::string_view value, Head* head) {
         if (head->hosts++ == 0) {
           // An absolute target's authority goes first (RFC 9112, 3.2.2); who routes by the field goes elsewhere.
           if (head->host.empty()) head->host = value;
-          else if (head->host != value) head->Mark(HttpCounter::kHostRepeated);
+          else if (!SameHost(head->host, value)) head->Mark(HttpCounter::kHostRepeated);
         } else if (head->is_request) {
           head->Mark(HttpCounter::kHostRepeated);
           head->hosts = 2;

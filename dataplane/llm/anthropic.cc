@@ -1,4 +1,6 @@
 // Anthropic messages. https://docs.anthropic.com/en/api/messages
+#include <algorithm>
+
 #include "dataplane/llm/dialect.h"
 
 namespace stillwatch::dataplane {
@@ -39,6 +41,14 @@ void ReadThinking(JsonReader& json, JsonValue& value, RequestView* request) {
   if (!type.empty() && type != "disabled") request->flags |= kReasoningAsked;
 }
 
+// Claude Code names its session behind the user: user_HASH_account_ID_session_ID, and from 2.1.78 on {"device_id":..,
+// "account_uuid":..,"session_id":..} as text. A person has many sessions.
+std::string_view UserWithoutSession(std::string_view id) {
+  const size_t session = std::min(id.find("_session_"), id.find("\"session_id\""));
+  const std::string_view user = id.substr(0, session);
+  return user.starts_with("user_") || user.find("\"device_id\"") != std::string_view::npos ? user : id;
+}
+
 }  // namespace
 
 void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value, RequestView* request) {
@@ -67,7 +77,8 @@ void ReadAnthropicField(JsonReader& json, std::string_view key, JsonValue& value
     });
   } else if (key == "metadata") {
     json.Fields(value, [&](std::string_view name, JsonValue field) {
-      if (name == "user_id") json.String(field, &request->end_user);
+      std::string_view id;
+      if (name == "user_id" && json.String(field, &id)) request->end_user = UserWithoutSession(id);
     });
   }
 }

@@ -162,6 +162,18 @@ TEST(Dialects, APromptThatAFilterStoppedIsRefused) {
   EXPECT_FALSE(seen.header.flags & kMalformedResponse);
 }
 
+TEST(Dialects, APersonsSessionsOfClaudeCodeAreOneEndUser) {
+  const auto end_user = [](const std::string& id) {
+    return Play(Post("/v1/messages", R"({"model":"m","max_tokens":1,"metadata":{"user_id":")" + id +
+                                         R"("},"messages":[{"role":"user","content":"x"}]})")).end_user;
+  };
+  EXPECT_EQ(end_user("user_0a1b_account_77_session_5f"), "user_0a1b_account_77");
+  EXPECT_EQ(end_user(R"({\"device_id\":\"0a1b\",\"account_uuid\":\"77\",\"session_id\":\"5f\"})"),
+            R"({"device_id":"0a1b","account_uuid":"77",)");
+  EXPECT_EQ(end_user(R"({\"session_id\":\"5f\",\"device_id\":\"0a1b\"})"), R"({"session_id":"5f","device_id":"0a1b"})");
+  EXPECT_EQ(end_user("acme_session_5"), "acme_session_5");
+}
+
 // As its documentation's curl does, which says nothing of a type.
 TEST(Dialects, OllamaTakesJsonThatIsSentAsAForm) {
   Case form = Post("/api/generate", R"({"model":"llama3.2","prompt":"Why is the sky blue?"})");
