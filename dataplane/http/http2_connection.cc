@@ -117,7 +117,8 @@ Http2Head TakeApart(const Http2Block& block, bool is_request) {
     ReadFraming(field.name, field.value, &out.head);
     if (field.name == "content-type" && field.value.starts_with("application/grpc")) out.grpc = true;
   }
-  out.head.fields = block.fields.subspan(pseudo);
+  const auto shown = block.fields.first(std::min(block.fields.size(), kHeadFieldsMax));
+  out.head.fields = shown.subspan(std::min(pseudo, shown.size()));
   if (is_request) {
     const bool connect = out.head.method == "CONNECT";
     if (!out.authority.empty()) {

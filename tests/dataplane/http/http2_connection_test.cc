@@ -95,6 +95,18 @@ TEST(Http2Connection, CodedBodiesTrailersInterimAndBodilessAnswers) {
   EXPECT_EQ(d.Count("http.interim"), 1u);
 }
 
+TEST(Http2Connection, FramingIsReadInFieldsThatAreNotShown) {
+  Http2 d;
+  FieldPairs fields = Post("/");
+  for (int i = 0; i < 300; ++i) fields.emplace_back("n" + std::to_string(i), "v");
+  fields.emplace_back("content-encoding", "gzip");
+  d.Client(d.client.Headers(1, fields) + Data(1, Gzip("hello"), true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_EQ(d[0].request_body, "hello");
+  EXPECT_LE(d[0].request_fields.size(), 256u);
+  EXPECT_EQ(d.Count("http.fields_too_many"), 1u);
+}
+
 TEST(Http2Connection, WhatAGatewayCouldReadOtherwiseIsMarked) {
   const auto ambiguous = [](const FieldPairs& request, const string& body, const string& counter) {
     Http2 d;
