@@ -365,7 +365,10 @@ void Http2Connection::OnRequestBlock(const Http2Block& block) {
   if (stream != nullptr && !stream->halves[kRequest].done) return OnTrailers(stream, kRequest, block);
   if (stream != nullptr || block.stream_id <= last_request_) return PassedOver(block.stream_id);
   last_request_ = block.stream_id;
-  if (block.dropped) return;  // counted by its reader; what follows of the stream is passed over
+  if (block.dropped) {  // counted by its reader; what follows of the request is passed over, its answer is not
+    requests_missed_ = true;
+    return;
+  }
   stream = Open(block.stream_id);
   if (stream == nullptr) return;
   Http2Head parts = TakeApart(block, true);

@@ -257,6 +257,32 @@ TEST(Http2Connection, AFloodOfContinuationsIsReadOverAndTheTableSurvives) {
   }
 }
 
+TEST(Http2Connection, TheAnswerToARequestThatCouldNotBeReadIsSeen) {
+  Http2 large;
+  large.Client(large.client.Headers(1, Get("/large", {{"a", string(40'000, 'a')}, {"b", string(40'000, 'b')}}), true));
+  Http2 lost;
+  const string head = lost.client.Headers(1, Get("/lost"), true);
+  lost.Client(head.substr(0, 12));
+  lost.connection->Gap(lost.context, true, 2);
+  lost.Client(head.substr(14));
+  for (Http2* d : {&large, &lost}) {
+    d->Server(d->server.Headers(1, Status("200")) + Data(1, "answer", true));
+    ASSERT_EQ(d->size(), 1u);
+    EXPECT_FALSE((*d)[0].has_request);
+    EXPECT_EQ((*d)[0].response_body, "answer");
+    EXPECT_EQ(d->Count("http.request_unseen"), 1u);
+  }
+}
+
+TEST(Http2Connection, FramesThatCrossALowerFrameSizeAreRead) {
+  Http2 d;
+  d.Server(Settings(Setting(5, 32'768)));
+  d.Server(Settings(Setting(5, 16'384)));  // not acknowledged yet
+  d.Client(d.client.Headers(1, Post("/")) + Data(1, string(20'000, 'x'), true));
+  EXPECT_EQ(d[0].request_body.size(), 20'000u);
+  EXPECT_EQ(d.Count("http2.frame_malformed"), 0u);
+}
+
 // One kilobyte of block that names a large entry a thousand times.
 TEST(Http2Connection, AHeaderBombIsReadInSteps) {
   Http2 d;
