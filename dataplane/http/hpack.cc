@@ -98,26 +98,21 @@ struct HpackDecoder::Instruction {
   }
 };
 
-FieldList::FieldList(size_t fields_max, size_t text_bytes_max)
-    : fields_max_(fields_max),
-      text_bytes_max_(text_bytes_max),
-      fields_(std::make_unique<HttpHeader[]>(fields_max)),
-      text_(std::make_unique_for_overwrite<char[]>(text_bytes_max)) {}
+FieldList::FieldList(size_t list_bytes_max)
+    : list_bytes_max_(list_bytes_max),
+      fields_(std::make_unique<HttpHeader[]>(list_bytes_max / kFieldOverhead)),
+      text_(std::make_unique_for_overwrite<char[]>(list_bytes_max)) {}
 
 void FieldList::Clear() {
   count_ = text_bytes_ = list_bytes_ = 0;
-  too_large_ = fields_too_many_ = false;
+  too_large_ = false;
   lost = 0;
 }
 
 void FieldList::Add(std::string_view name, std::string_view value) {
   list_bytes_ += name.size() + value.size() + kFieldOverhead;
-  if (list_bytes_ > text_bytes_max_) {
+  if (list_bytes_ > list_bytes_max_) {
     too_large_ = true;
-    return;
-  }
-  if (count_ == fields_max_) {
-    fields_too_many_ = true;
     return;
   }
   const auto copy = [this](std::string_view text) {

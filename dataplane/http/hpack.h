@@ -23,22 +23,21 @@ inline constexpr uint32_t kHpackTableBytes = 4'096;  // until SETTINGS_HEADER_TA
 // Fields of one header block, copied: nghttp2 gives each for a moment. One a worker.
 class FieldList {
  public:
-  FieldList(size_t fields_max, size_t text_bytes_max);
+  explicit FieldList(size_t list_bytes_max);
   void Clear();
   // Over the bound (of names, values and 32 bytes a field, RFC 9113, 6.5.2) all later fields are dropped: too_large().
   void Add(std::string_view name, std::string_view value);
   void DropAll() { too_large_ = true; }
   bool too_large() const { return too_large_; }
-  bool fields_too_many() const { return fields_too_many_; }
   std::span<const HttpHeader> fields() const { return {fields_.get(), count_}; }
   uint32_t lost = 0;  // fields whose name or value stood in a lost table
 
  private:
-  const size_t fields_max_, text_bytes_max_;
+  const size_t list_bytes_max_;
   std::unique_ptr<HttpHeader[]> fields_;
   std::unique_ptr<char[]> text_;
   size_t count_ = 0, text_bytes_ = 0, list_bytes_ = 0;
-  bool too_large_ = false, fields_too_many_ = false;
+  bool too_large_ = false;
 };
 
 // What the decoders of one worker share. `table_bytes_max`: of one dynamic table.

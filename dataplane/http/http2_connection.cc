@@ -117,7 +117,8 @@ Http2Head TakeApart(const Http2Block& block, bool is_request) {
     ReadFraming(field.name, field.value, &out.head);
     if (field.name == "content-type" && field.value.starts_with("application/grpc")) out.grpc = true;
   }
-  out.head.fields = block.fields.subspan(pseudo);
+  const auto shown = block.fields.first(std::min(block.fields.size(), kHeadFieldsMax));
+  out.head.fields = shown.subspan(std::min(pseudo, shown.size()));
   if (is_request) {
     const bool connect = out.head.method == "CONNECT";
     if (!out.authority.empty()) {
@@ -364,7 +365,10 @@ void Http2Connection::OnRequestBlock(const Http2Block& block) {
   if (stream != nullptr && !stream->halves[kRequest].done) return OnTrailers(stream, kRequest, block);
   if (stream != nullptr || block.stream_id <= last_request_) return PassedOver(block.stream_id);
   last_request_ = block.stream_id;
-  if (block.dropped) return;  // counted by its reader; what follows of the stream is passed over
+  if (block.dropped) {  // counted by its reader; what follows of the request is passed over, its answer is not
+    requests_missed_ = true;
+    return;
+  }
   stream = Open(block.stream_id);
   if (stream == nullptr) return;
   Http2Head parts = TakeApart(block, true);

@@ -396,7 +396,7 @@ void Http2Reader::EndBlock(bool dropped) {
   Http2Block block{block_stream_, promised_stream_, end_stream_, dropped, {}, 0};
   if (!dropped) {
     if (fields.lost > 0) core_->Count(Http2Counter::kHpackFieldsLost, fields.lost);
-    if (fields.fields_too_many()) core_->Count(HttpCounter::kFieldsTooMany);
+    if (fields.fields().size() > kHeadFieldsMax) core_->Count(HttpCounter::kFieldsTooMany);
     block.fields = fields.fields();
     block.fields_lost = fields.lost;
     if (core_->frames != nullptr) core_->frames->OnFrameFields(events_->at(), from_client_, block.fields);

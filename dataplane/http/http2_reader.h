@@ -7,6 +7,9 @@
 // its table's sake in the same buffer and dropped. SETTINGS, RST_STREAM and GOAWAY are read in eight bytes.
 #pragma once
 
+#include <algorithm>
+#include <utility>
+
 #include "dataplane/http/hpack.h"
 #include "dataplane/http/http2_frame.h"
 #include "dataplane/http/http_core.h"
@@ -58,8 +61,10 @@ class Http2Reader {
   void Stop();
   bool stopped() const { return state_ == State::kStopped; }
 
-  // What the other side announced to receive.
-  void SetFrameSizeMax(uint32_t bytes) { frame_size_max_ = bytes; }
+  // What the other side announced to receive; a lower one than before changes nothing.
+  void SetFrameSizeMax(uint32_t bytes) {
+    frame_size_max_ = std::exchange(frame_size_known_, true) ? std::max(frame_size_max_, bytes) : bytes;
+  }
   void SetTableMax(uint32_t bytes) { hpack_.SetTableMax(bytes); }
 
  private:
@@ -105,6 +110,7 @@ class Http2Reader {
   bool block_closing_ = false;  // its last frame is being read
   bool block_dropping_ = false; // its fields are dropped, over the limit
   bool end_stream_ = false;     // of the block
+  bool frame_size_known_ = false;
   uint8_t head_bytes_ = 0, small_bytes_ = 0;
   uint8_t head_[kHttp2HeaderBytes];
   uint8_t small_[8];

@@ -20,7 +20,7 @@ HttpCore::HttpCore(const HttpLimits& wanted, HttpObserver* to)
       decoders(sizeof(InflateStage), wanted.decoders_max),
       windows(wanted.window_bytes_max),
       hpack(wanted.hpack_bytes_max, wanted.hpack_table_bytes_max),
-      fields(kHeadFieldsMax, wanted.header_bytes_max),
+      fields(wanted.header_bytes_max),
       frames(to->frames()),
       websockets(to->websockets()),
       decoded(kBodyCallMax) {

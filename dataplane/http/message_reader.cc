@@ -124,7 +124,7 @@ bool MessageReader::FirstLine(Bytes* data) {
     return false;
   }
   *data = data->subspan(piece);
-  for (;;) {
+  for (bool again = false;; again = true) {
     const std::string_view line = AsText(section_.held().first(section_.held().size() - 1));
     Head head;
     const LineKind kind = ParseStartLine(line, is_request_, &head);
@@ -136,14 +136,20 @@ bool MessageReader::FirstLine(Bytes* data) {
       WholeHead(&head, {});
       return false;
     }
-    if (!SearchHeld()) return false;
+    if (!SearchHeld(again)) return false;
   }
 }
 
-// The first line, held whole, is not HTTP, but a head may begin inside it. False: none does.
-bool MessageReader::SearchHeld() {
+// The first line, held whole, is not HTTP, but a head may begin inside it. False: none does. `again`: nor did the first one. All
+// share the line's end, which then names no version; HTTP/0.9 needs none, but its target is the line's last word. Trying each in
+// between would take time by the square of the line.
+bool MessageReader::SearchHeld(bool again) {
   core_->Count(HttpCounter::kNotHttpLine);
   Bytes rest = section_.held().subspan(1);
+  if (again) {
+    const size_t last = AsText(rest).rfind("GET /");
+    rest = rest.subspan(last == std::string_view::npos ? rest.size() : last);
+  }
   resync_.Reset();
   const bool found = !tunnel_ && resync_.Find(&rest);
   Searched(section_.held().size() - rest.size());

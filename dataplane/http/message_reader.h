@@ -80,7 +80,7 @@ class MessageReader final : private BodySink {
   bool Step(Bytes* data, DecodeBudget* budget);
   void HeadStep(Bytes* data);
   bool FirstLine(Bytes* data);
-  bool SearchHeld();
+  bool SearchHeld(bool again);
   void WholeHead(Head* head, Bytes fields);
   void BeginBody(const MessageEvents::Answer& answer);
   bool LengthStep(Bytes* data, DecodeBudget* budget);

@@ -95,6 +95,18 @@ TEST(Http2Connection, CodedBodiesTrailersInterimAndBodilessAnswers) {
   EXPECT_EQ(d.Count("http.interim"), 1u);
 }
 
+TEST(Http2Connection, FramingIsReadInFieldsThatAreNotShown) {
+  Http2 d;
+  FieldPairs fields = Post("/");
+  for (int i = 0; i < 300; ++i) fields.emplace_back("n" + std::to_string(i), "v");
+  fields.emplace_back("content-encoding", "gzip");
+  d.Client(d.client.Headers(1, fields) + Data(1, Gzip("hello"), true));
+  ASSERT_EQ(d.size(), 1u);
+  EXPECT_EQ(d[0].request_body, "hello");
+  EXPECT_LE(d[0].request_fields.size(), 256u);
+  EXPECT_EQ(d.Count("http.fields_too_many"), 1u);
+}
+
 TEST(Http2Connection, WhatAGatewayCouldReadOtherwiseIsMarked) {
   const auto ambiguous = [](const FieldPairs& request, const string& body, const string& counter) {
     Http2 d;
@@ -243,6 +255,32 @@ TEST(Http2Connection, AFloodOfContinuationsIsReadOverAndTheTableSurvives) {
     EXPECT_EQ(d.Count("http2.head_too_large"), 1u);
     EXPECT_EQ(d.Count("http2.hpack_failed"), 0u);
   }
+}
+
+TEST(Http2Connection, TheAnswerToARequestThatCouldNotBeReadIsSeen) {
+  Http2 large;
+  large.Client(large.client.Headers(1, Get("/large", {{"a", string(40'000, 'a')}, {"b", string(40'000, 'b')}}), true));
+  Http2 lost;
+  const string head = lost.client.Headers(1, Get("/lost"), true);
+  lost.Client(head.substr(0, 12));
+  lost.connection->Gap(lost.context, true, 2);
+  lost.Client(head.substr(14));
+  for (Http2* d : {&large, &lost}) {
+    d->Server(d->server.Headers(1, Status("200")) + Data(1, "answer", true));
+    ASSERT_EQ(d->size(), 1u);
+    EXPECT_FALSE((*d)[0].has_request);
+    EXPECT_EQ((*d)[0].response_body, "answer");
+    EXPECT_EQ(d->Count("http.request_unseen"), 1u);
+  }
+}
+
+TEST(Http2Connection, FramesThatCrossALowerFrameSizeAreRead) {
+  Http2 d;
+  d.Server(Settings(Setting(5, 32'768)));
+  d.Server(Settings(Setting(5, 16'384)));  // not acknowledged yet
+  d.Client(d.client.Headers(1, Post("/")) + Data(1, string(20'000, 'x'), true));
+  EXPECT_EQ(d[0].request_body.size(), 20'000u);
+  EXPECT_EQ(d.Count("http2.frame_malformed"), 0u);
 }
 
 // One kilobyte of block that names a large entry a thousand times.

@@ -52,7 +52,7 @@ void DecodeStories(bool lost) {
     if (entry.path().extension() != ".json") continue;
     HpackShared shared(1u << 20, 64u << 10);
     HpackDecoder decoder(&shared);
-    FieldList fields(256, 64u << 10);
+    FieldList fields(64u << 10);
     if (lost) decoder.Lose();
     const json story = ReadJson(entry.path())["cases"];
     for (const json& block : story) {
@@ -83,7 +83,7 @@ TEST(Hpack, StoriesJoinedInTheMiddle) {
     for (size_t join = 1; join < story.size(); join += 3) {
       HpackShared shared(1u << 20, 64u << 10);
       HpackDecoder decoder(&shared);
-      FieldList fields(256, 64u << 10);
+      FieldList fields(64u << 10);
       decoder.Lose();
       for (size_t at = join; at < story.size(); ++at) {
         const string wire = Unhex(story[at]["wire"]);
