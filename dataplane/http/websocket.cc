@@ -161,7 +161,7 @@ void WebSocketConnection::BeginFrame(Side* side) {
                                      : f.length_field;
   if (f.masked) std::memcpy(side->mask, side->head + side->head_have - 4, 4);
   side->head_have = 0;
-  side->in_payload = true;
+  side->in_payload = side->payload_whole = true;
   side->left = f.length;
   side->mask_at = 0;
 }
@@ -273,7 +273,7 @@ void WebSocketConnection::EndFrame(const StreamContext& at, bool from_client, Si
   if (IsControl(f.opcode)) {
     core_->Count(WebSocketCounter::kControls);
     observer_->OnWebSocketFrame(at, handle_, from_client, f);
-    observer_->OnWebSocketMessage(at, handle_, from_client, f.opcode, true);
+    observer_->OnWebSocketMessage(at, handle_, from_client, f.opcode, side->payload_whole);
     // After one that is too long no reader goes on (5.5).
     if (f.length > kControlBytesMax) Stop(at, from_client, WebSocketCounter::kFrameMalformed);
     return;
@@ -308,6 +308,7 @@ void WebSocketConnection::Gap(const StreamContext& at, bool from_client, uint64_
   if (side.stopped || skipped == 0) return;
   if (!side.in_payload || skipped > side.left) return Stop(at, from_client, WebSocketCounter::kGapInHead);
   core_->Count(WebSocketCounter::kGapInPayload);
+  side.payload_whole = false;
   if (!IsControl(side.frame.opcode)) {
     side.whole = false;
     if (side.compressed) {

@@ -55,7 +55,7 @@ class WebSocketConnection {
     bool keeps_context = true;
     uint8_t head[14];
     uint8_t head_have = 0;
-    bool in_payload = false;
+    bool in_payload = false, payload_whole = true;
     WebSocketFrame frame;
     uint64_t left = 0, mask_at = 0;
     uint8_t mask[4] = {};

@@ -207,9 +207,16 @@ TEST(WebSocket, MissingBytesInsideAPayloadArePassedOver) {
   talk.connection->Gap(talk.at, true, 7);
   talk.Say(true, frame.substr(17) + Frame(0x81, "next", true), kWhole);
   EXPECT_THAT(talk.ear.heard, ElementsAre(Heard{true, 1, "0123", false}, Heard{true, 1, "next", true}));
+  const string ping = Frame(0x89, "ping", true);
+  talk.Say(true, ping.substr(0, 7), kWhole);
+  talk.connection->Gap(talk.at, true, 1);
+  talk.Say(true, ping.substr(8) + Frame(0x89, "pong", true), kWhole);
+  ASSERT_EQ(talk.ear.heard.size(), 4u);
+  EXPECT_EQ(talk.ear.heard[2], (Heard{true, kWsPing, "png", false}));
+  EXPECT_EQ(talk.ear.heard[3], (Heard{true, kWsPing, "pong", true}));
   talk.connection->Gap(talk.at, true, 1);  // in a head: nothing says where the next one is
   talk.Say(true, Frame(0x81, "unread", true), kWhole);
-  EXPECT_EQ(talk.ear.heard.size(), 2u);
+  EXPECT_EQ(talk.ear.heard.size(), 4u);
 }
 
 TEST(WebSocket, WithoutContextALostMessageCostsNoOther) {
