@@ -391,7 +391,7 @@ void Http2Connection::OnRequestBlock(const Http2Block& block) {
   if (parts.grpc) core_->Count(Http2Counter::kGrpc);
   BeginBody(stream, kRequest, parts.head, block.end_stream);
   stream->asks_websocket = stream->request.connect && parts.protocol == "websocket" && !block.end_stream;
-  if (parts.grpc || stream->asks_websocket) stream->halves[kRequest].body.Start(core_, {}, false);
+  if (stream->asks_websocket) stream->halves[kRequest].body.Start(core_, {}, false);
   if (block.end_stream) EndHalf(stream, kRequest);
 }
 
@@ -429,7 +429,6 @@ void Http2Connection::OnResponseBlock(const Http2Block& block) {
                                                    {parts.head.status, parts.head.fields, 2});
   if (!block.end_stream && SwitchToWebSocket(stream, parts.head)) return;
   BeginBody(stream, kResponse, parts.head, block.end_stream);
-  if (parts.grpc) half.body.Start(core_, {}, false);
   if (block.end_stream) EndHalf(stream, kResponse);
 }
 

@@ -17,7 +17,7 @@ enum class Http2Counter {
   kGoAways,             // GOAWAY frames
   kPushPromised,        // PUSH_PROMISE frames; pushed responses are not looked at
   kPushedFrames,        // frames of pushed streams, passed over
-  kGrpc,                // gRPC requests: bodies passed over
+  kGrpc,                // gRPC requests, by what they say; who takes transactions decides by more than that
   kWebSockets,          // streams that became WebSocket connections (extended CONNECT, RFC 8441)
   kUnknownFrames,       // frames of types that RFC 9113 does not list, passed over
   kClosedStreamFrames,  // frames of streams that are over or are not followed, passed over

@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t kBatchRequestsMax = 1'024;  // of one batch; each takes a transaction
 
 bool IsJson(std::string_view type) {
-  return type.starts_with("application/json") || type.find("+json") != std::string_view::npos;
+  return type.starts_with("application/json") || (type.find("+json") != std::string_view::npos && !type.starts_with("application/grpc"));
 }
 
 // Ollama takes JSON under any type: its documentation's curl calls it a form, as curl does when it is told nothing.

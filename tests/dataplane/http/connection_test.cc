@@ -35,15 +35,16 @@ TEST(HttpConnection, KeepAliveTransactionsInOrder) {
 TEST(HttpConnection, AnAbsoluteTargetNamesTheHost) {
   Driver d;
   d.Client("GET http://user@one:80/a HTTP/1.1\r\nHost: one:80\r\n\r\nGET http://two HTTP/1.1\r\nHost: other\r\n\r\n"
-           "GET http://three/ HTTP/1.0\r\n\r\nGET http://Four/ HTTP/1.1\r\nHost: four:80\r\n\r\n");
+           "GET http://Three/ HTTP/1.1\r\nHost: three:80\r\n\r\nGET http://four/ HTTP/1.0\r\n\r\n");
   d.Close();
   ASSERT_EQ(d.size(), 4u);
   EXPECT_EQ(d[0].host, "one:80");
   EXPECT_FALSE(d[0].info.ambiguous);
   EXPECT_EQ(d[1].host, "two");
   EXPECT_TRUE(d[1].info.ambiguous);
-  EXPECT_EQ(d[2].host, "three");
-  EXPECT_FALSE(d[3].info.ambiguous);
+  EXPECT_EQ(d[2].host, "Three");
+  EXPECT_FALSE(d[2].info.ambiguous);
+  EXPECT_EQ(d[3].host, "four");
 }
 
 TEST(HttpConnection, PipelinedRequestsMeetTheirResponsesInOrder) {

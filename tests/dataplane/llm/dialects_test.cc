@@ -162,6 +162,15 @@ TEST(Dialects, APromptThatAFilterStoppedIsRefused) {
   EXPECT_FALSE(seen.header.flags & kMalformedResponse);
 }
 
+// A content type is the client's word, and servers of these paths look at it no closer.
+TEST(Dialects, WhatCallsItselfGrpcOnAModelsPathIsRead) {
+  Case c = Post("/v1/messages", R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]})");
+  c.request_headers[0].second = "application/grpc+json";
+  EXPECT_TRUE(Play(c).emitted);
+  c.target = "/pkg.Service/Call";
+  EXPECT_FALSE(Play(c).emitted);
+}
+
 TEST(Dialects, APersonsSessionsOfClaudeCodeAreOneEndUser) {
   const auto end_user = [](const std::string& id) {
     return Play(Post("/v1/messages", R"({"model":"m","max_tokens":1,"metadata":{"user_id":")" + id +
