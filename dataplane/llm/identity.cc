@@ -135,9 +135,9 @@ std::string_view Identity::JwtSubject(std::string_view token) {
   const size_t total = issuer.size() + 1 + subject.size();
   size_t written = 0;
   if (!json_.failed() && !subject.empty() && total <= sizeof subject_) {
-    std::memcpy(subject_, issuer.data(), issuer.size());
-    subject_[issuer.size()] = '\0';
-    std::memcpy(subject_ + issuer.size() + 1, subject.data(), subject.size());
+    char* const end = std::copy(issuer.begin(), issuer.end(), subject_);
+    *end = '\0';
+    std::copy(subject.begin(), subject.end(), end + 1);
     written = total;
   }
   json_.Wipe();
