@@ -10,11 +10,11 @@ namespace stillwatch::dataplane {
 namespace {
 
 // Whether the frame may be a fragment, or carry one in a tunnel: all but TCP right behind the outer IP header, behind at
-// most two VLAN tags. Cheap: asked of every frame.
+// most two VLAN tags. Cheap: asked of every frame where no flow hash tells.
 bool MayBeFragment(Bytes frame) {
   constexpr uint8_t kTcp = 6;
   size_t at = 12;
-  if (frame.size() < 14 + 20 || MutantIs("fragments_not_joined")) return false;
+  if (frame.size() < 14 + 20) return false;
   uint16_t type = LoadBe16(&frame[at]);
   for (int tags = 0; tags < 2 && (type == 0x8100 || type == 0x88a8); ++tags) {
     at += 4;
@@ -67,8 +67,10 @@ bool Forwarder::Step() {
     if (scarce) {
       counters_.Add(ForwarderCounter::kBuffersScarce);
       port_->Release({&frame, 1});
-    } else if (!MayBeFragment(frame.bytes) || !TakeFragment(frame)) {
-      Hand(frame, false);
+    } else {
+      bool fragment = false;
+      const size_t lane = LaneOf(frame, &fragment);
+      if (!fragment || !TakeFragment(frame)) Hand(frame, lane, false);
     }
   }
   counters_.Add(ForwarderCounter::kFrames, count);
@@ -95,23 +97,25 @@ bool Forwarder::RoomForABurst() const {
                      [this](const auto& lane) { return lane->room(options_.index) >= 2 * kBurstMax; });
 }
 
-size_t Forwarder::LaneOf(const Frame& frame) const {
-  if (lanes_.size() == 1) return 0;
-  const uint64_t hash = Mix64(options_.flow_hash(frame.bytes, options_.salt));
+size_t Forwarder::LaneOf(const Frame& frame, bool* fragment) const {
+  if (lanes_.size() == 1) {
+    *fragment = MayBeFragment(frame.bytes);
+    return 0;
+  }
+  const uint64_t hash = Mix64(options_.flow_hash(frame.bytes, options_.salt, fragment));
   return static_cast<size_t>(static_cast<unsigned __int128>(hash) * lanes_.size() >> 64);
 }
 
 bool Forwarder::TakeFragment(const Frame& frame) {
   Frame joined;
-  bool complete = false;
-  if (!fragments_.Offer(frame, &joined, &complete)) return false;
+  bool complete = false, fragment = false;
+  if (MutantIs("fragments_not_joined") || !fragments_.Offer(frame, &joined, &complete)) return false;
   port_->Release({&frame, 1});
-  if (complete) Hand(joined, true);
+  if (complete) Hand(joined, LaneOf(joined, &fragment), true);
   return true;
 }
 
-void Forwarder::Hand(const Frame& frame, bool joined) {
-  const size_t index = LaneOf(frame);
+void Forwarder::Hand(const Frame& frame, size_t index, bool joined) {
   Lent& lent = lent_[index];
   while (MutantIs("forwarder_waits_for_worker") && lanes_[index]->room(options_.index) == 0) Reclaim();
   NextSequence(frame.time_ns);

@@ -35,9 +35,9 @@ inline constexpr CounterNames<ForwarderCounter> kForwarderCounterNames{
     "engine.frames", "engine.ticks", "engine.worker_ring_full", "engine.buffers_scarce",
     "engine.tick_lost"};
 
-// Which flow a frame belongs to: the same for both directions. dataplane/packet/flow_hash.h has the
+// Which flow a frame belongs to: the same for both directions; and whether it is a fragment, or carries one in a tunnel. dataplane/packet/flow_hash.h has the
 // real one.
-using FlowHashFunction = uint64_t (*)(Bytes frame, Salt salt);
+using FlowHashFunction = uint64_t (*)(Bytes frame, Salt salt, bool* fragment);
 
 class Forwarder {
  public:
@@ -73,10 +73,10 @@ class Forwarder {
   };
 
   bool RoomForABurst() const;
-  size_t LaneOf(const Frame& frame) const;
+  size_t LaneOf(const Frame& frame, bool* fragment) const;
   // Takes the frame if it is a fragment, and hands on the datagram that it completes.
   bool TakeFragment(const Frame& frame);
-  void Hand(const Frame& frame, bool joined);
+  void Hand(const Frame& frame, size_t index, bool joined);
   void GiveBack(Lent* lent, std::span<const Frame> frames);
   void StartAt(int64_t time_ns);
   void SendTick(uint64_t packet, int64_t time_ns);

@@ -42,11 +42,12 @@ uint64_t HashOf(const FlowKey& key, Salt salt) {
   return KeyedHash64(Bytes(key.low, sizeof key), salt);
 }
 
-uint64_t FlowHash(Bytes frame, Salt salt) {
+uint64_t FlowHash(Bytes frame, Salt salt, bool* fragment) {
   Packet packet;
   // How long the packet was on the wire is not known here: a capture that cut it must hash like the whole packet.
   const DecodeStatus status = DecodeFrame(frame, static_cast<uint32_t>(frame.size()) + 65'535,
                                           {.ignore_checksums = true}, &packet);
+  if (fragment != nullptr) *fragment = status == DecodeStatus::kFragment;
   if (status != DecodeStatus::kTcp && status != DecodeStatus::kUdp) packet.src_port = packet.dst_port = 0;
   if (packet.src.length == 0) return 0;
   bool from_low;

@@ -25,7 +25,8 @@ uint64_t FlowIdOf(const FlowKey& key, int64_t first_ns, uint64_t first_packet, S
 FlowEnds EndsOf(const FlowKey& key, uint8_t address_length, uint8_t protocol);
 
 // What a forwarder computes on a raw frame: HashOf for TCP and UDP; addresses only for other IP and for
-// fragments; 0 for what is no IP. Looks at headers only, checks no checksum.
-uint64_t FlowHash(Bytes frame, Salt salt);
+// fragments; 0 for what is no IP. `fragment`: whether it is one, or carries one in a tunnel. Looks at headers only, checks no
+// checksum.
+uint64_t FlowHash(Bytes frame, Salt salt, bool* fragment = nullptr);
 
 }  // namespace stillwatch::dataplane

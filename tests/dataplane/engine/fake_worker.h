@@ -16,7 +16,7 @@ namespace stillwatch::dataplane {
 
 inline constexpr int64_t kFakeIdleNs = 700 * kNsPerMs;
 
-inline uint64_t FakeFlowHash(Bytes frame, Salt salt) { return Mix64(frame[0] + 1 + salt.value); }
+inline uint64_t FakeFlowHash(Bytes frame, Salt salt, bool* = nullptr) { return Mix64(frame[0] + 1 + salt.value); }
 
 class FakeWorker final : public Worker {
  public:

@@ -37,7 +37,7 @@ std::vector<uint8_t> Bytes60(uint32_t conversation, uint32_t step) {
   StoreLe(bytes.data() + 4, step);
   return bytes;
 }
-uint64_t ConversationHash(Bytes frame, Salt) { return Mix64(LoadLe<uint32_t>(frame.data()) + 1); }
+uint64_t ConversationHash(Bytes frame, Salt, bool*) { return Mix64(LoadLe<uint32_t>(frame.data()) + 1); }
 
 class Recorder final : public Worker {
  public:
