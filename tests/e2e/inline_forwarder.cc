@@ -56,7 +56,7 @@ class Ignore final : public ExchangeConsumer {
   void OnWatermark(uint64_t, int64_t) override {}
 };
 
-uint64_t AddressHash(Bytes frame, Salt) {
+uint64_t AddressHash(Bytes frame, Salt, bool*) {
   return frame.size() < 34 ? 0 : uint64_t{frame[29]} ^ frame[33];
 }
 
