@@ -159,9 +159,7 @@ const uint8_t* Tokenizer::TakeForeign(const uint8_t* at, const uint8_t* end, Out
       while (utf8_missing_ != 0 && at != end);
     }
   }
-  if (end - at < kRun) {
-    while (at != end && (*at >= 0x80 || utf8_missing_ != 0)) TakeByte(*at++, out);
-  }
+  while (end - at < kRun && at != end && (*at >= 0x80 || utf8_missing_ != 0)) TakeByte(*at++, out);
   return at;
 }
 

@@ -9,10 +9,9 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-// Whether the frame may be a fragment, or carry one in a tunnel: all but TCP right behind the outer IP header, behind at
-// most two VLAN tags. Cheap: asked of every frame where no flow hash tells.
+// Whether the outer IP header says fragment, behind at most two VLAN tags. Cheap: asked of every frame where there is one worker,
+// and no flow hash that tells. What a tunnel carries, that worker joins by itself.
 bool MayBeFragment(Bytes frame) {
-  constexpr uint8_t kTcp = 6;
   size_t at = 12;
   if (frame.size() < 14 + 20) return false;
   uint16_t type = LoadBe16(&frame[at]);
@@ -20,8 +19,10 @@ bool MayBeFragment(Bytes frame) {
     at += 4;
     type = LoadBe16(&frame[at]);
   }
-  if (type == 0x0800 && frame.size() >= at + 12) return (LoadBe16(&frame[at + 8]) & 0x3fff) != 0 || frame[at + 11] != kTcp;
-  return type != 0x86dd || frame.size() < at + 42 || frame[at + 8] != kTcp;
+  if (type == 0x0800) return frame.size() >= at + 10 && (LoadBe16(&frame[at + 8]) & 0x3fff) != 0;
+  if (type != 0x86dd || frame.size() < at + 42) return false;
+  const uint8_t next = frame[at + 8];
+  return next == 44 || next == 0 || next == 43 || next == 60;
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ inline constexpr CounterNames<ForwarderCounter> kForwarderCounterNames{
     "engine.frames", "engine.ticks", "engine.worker_ring_full", "engine.buffers_scarce",
     "engine.tick_lost"};
 
-// Which flow a frame belongs to: the same for both directions; and whether it is a fragment, or carries one in a tunnel. dataplane/packet/flow_hash.h has the
-// real one.
+// Which flow a frame belongs to: the same for both directions; and whether it is a fragment, or carries one in a tunnel.
+// dataplane/packet/flow_hash.h has the real one.
 using FlowHashFunction = uint64_t (*)(Bytes frame, Salt salt, bool* fragment);
 
 class Forwarder {

@@ -104,7 +104,6 @@ void ReadLength(std::string_view value, Head* head) {
   }
 }
 
-// What one field says about framing.
 // But for case and the ports that http and https have anyway.
 bool SameHost(std::string_view a, std::string_view b) {
   const auto bare = [](std::string_view host) {
@@ -116,6 +115,7 @@ bool SameHost(std::string_view a, std::string_view b) {
   return std::ranges::equal(bare(a), bare(b), {}, LowerAscii, LowerAscii);
 }
 
+// What one field says about framing.
 void ReadField(std::string_view name, std::string_view value, Head* head) {
   switch (name.size()) {
     case 4:

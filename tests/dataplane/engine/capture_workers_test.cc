@@ -163,6 +163,9 @@ TEST(CaptureWorkersTest, FragmentsReachTheWorkerOfTheirFlow) {
       EXPECT_EQ(cut.bytes, whole.bytes) << salt << tunnel;
     }
   }
+  const Lines alone = replay(1, 0, true, true);
+  EXPECT_EQ(alone.flow_records, 1u);
+  EXPECT_EQ(alone.bytes, whole.bytes);
 }
 
 }  // namespace
