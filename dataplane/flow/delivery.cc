@@ -74,6 +74,7 @@ bool FlowWorker::PlacePending() {
   if (stream.conflict_bytes() != conflicts_before) {
     Count(FlowCounter::kConflicts);
     Count(FlowCounter::kConflictBytes, stream.conflict_bytes() - conflicts_before);
+    flow->contested = true;
   }
   const bool again = work_.again;
   work_.again = true;

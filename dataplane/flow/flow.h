@@ -25,6 +25,8 @@ enum class FlowPhase : uint8_t {
 // Of the bytes, or where they are TLS, of its content.
 enum class Protocol : uint8_t { kUndecided, kHttp, kOther };
 
+inline constexpr uint8_t kScaleUnknown = 0xff, kScaleNone = 0x80;  // no SYN was seen; it had no such option
+
 // Of a connection that began with a PROXY header.
 struct ProxiedClient {
   ClientAddress client{}, server{};  // length 0: the header named none
@@ -43,11 +45,21 @@ struct alignas(64) Direction {
   bool acked = false;           // the other side has acknowledged at least once
   bool anchored = false;        // ... a byte near the stream's place: its first sequence number is sure
   bool ended = false;           // handed on to its FIN
+  // What its receiver makes of segments is told from these (doubt.cc).
+  uint8_t window_scale = kScaleUnknown;  // of the side that sends in this direction, by its SYN
+  uint8_t hops = 0;             // the least that is known to reach the receiver; 0: unknown
+  bool has_timestamps = false;  // in its SYN
+  uint8_t doubted_chunks = 0;
 
   int64_t hole_since_ns = 0;    // when the first early byte that is held came
   Segment* first_bytes = nullptr;  // in-order bytes that are too few to tell the protocol
   uint32_t isn = 0;             // of the SYN
   TlsRecords tls;
+  uint32_t timestamp = 0;       // RFC 7323's TS.Recent
+  uint32_t window_max = 0;      // the largest window that the receiver has offered; 0: unknown
+  uint64_t window_end = 0;      // behind the last byte that the receiver has offered to take; 0: unknown
+  uint64_t sent_end = 0;        // behind the last byte or FIN that was sent
+  Segment* doubted = nullptr;   // bytes that the receiver may have thrown away, as they came
 };
 
 struct alignas(64) Flow {
@@ -85,6 +97,7 @@ struct alignas(64) Flow {
   bool syn_repeated = false;    // the handshake's time tells nothing
   bool restart_pending = false;    // a SYN with restart_isn came on this living flow
   bool restart_from_low = false;
+  bool contested = false;       // some of its bytes came in two versions
   uint32_t restart_isn = 0;
   uint32_t rtt_us = 0;
   int64_t restart_ns = 0;

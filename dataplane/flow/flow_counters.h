@@ -43,7 +43,10 @@ enum class FlowCounter {
   kOldSegments,       // retransmissions and probes with nothing new
   kOutOfWindow,       // segments farther ahead than any window; ignored
   kUnacceptable,      // segments that their receiver drops: without ACK, or with data in a SYN that does not begin the stream; ignored
-  kConflicts,         // segments that differ from a held copy of the same bytes; the first copy was taken
+  kDoubted,           // segments that their receiver throws away by what is known of it (window, acknowledgement, timestamp, hops): set aside until it acknowledges them
+  kDoubtedTaken,      // pieces of segments in doubt that were read after all: acknowledged, or not contradicted to the flow's end
+  kDoubtedFull,       // pieces of segments in doubt that were not kept: too many on their connection, or no chunk left; raise flow.reassembly_mib
+  kConflicts,         // segments that differ from a held copy of the same bytes; the first copy was taken, or of one in doubt the other
   kConflictBytes,     // bytes in those
   kGaps,              // holes in a direction's bytes that will not be filled
   kGapBytes,          // bytes in those holes
@@ -81,7 +84,8 @@ inline constexpr CounterNames<FlowCounter> kFlowCounterNames{
     "flow.after_close",         "flow.mid_stream",
     "tcp.early_segments",       "tcp.old_segments",
     "tcp.out_of_window",        "tcp.unacceptable",
-    "tcp.conflicts",
+    "tcp.doubted",              "tcp.doubted_taken",
+    "tcp.doubted_full",         "tcp.conflicts",
     "tcp.conflict_bytes",       "tcp.gaps",
     "tcp.gap_bytes",            "tcp.cut_bytes",
     "tcp.reassembly_full",      "flow.http",

@@ -69,6 +69,7 @@ void FlowWorker::TellConnection(Flow* flow, ConnectionKind kind) {
 // Where the flow stands at the packet or tick at hand. Valid until the next call.
 const StreamContext& FlowWorker::At(const Flow& flow) {
   at_.ja4_hash = flow.ja4_hash;
+  at_.contested = flow.contested && !MutantIs("flow.contested_untold");
   if (at_.flow_id == flow.id && at_.packet == packet_ && at_.time_ns == now_ns_) return at_;
   const FlowKey& key = flow.key;
   at_.flow_id = flow.id;

@@ -1,9 +1,11 @@
 // The worker of worker.h: decode, flow table, TCP reassembly, protocol recognition, and the HTTP decoder of each
-// flow. Five files share it: worker.cc (packets to flows), delivery.cc (bytes to protocols), tls_delivery.cc (TLS), lifetime.cc (ends and
-// timeouts), flow_steps.cc (flow records).
+// flow. Six files share it: worker.cc (packets to flows), doubt.cc (what a receiver throws away), delivery.cc (bytes to protocols),
+// tls_delivery.cc (TLS), lifetime.cc (ends and timeouts), flow_steps.cc (flow records).
 //
 // Policies, where RFC 9293 leaves a watcher a choice:
 //   Overlap: the first copy of a byte wins (reassembly.h).
+//   Doubt: a client's bytes that its server throws away by all that is known of it are set aside: read once it acknowledges them, or
+//     at the flow's end; not when other bytes came in their place. So a doubt that was wrong costs a moment, and no byte.
 //   Hole: given up (Gap to the HTTP layer, counted) when the other side has acknowledged it and later bytes are
 //     held; when the bound on held bytes is reached; at the flow's end; and, where no acknowledgement of this
 //     direction was ever seen (one-sided capture), 2 s of traffic time after the first byte behind it came.
@@ -69,6 +71,9 @@ class FlowWorker final : public Worker, private TlsSink {
     Flow* flow;                 // where the flow's memory is, if it is there: for fetching only
   };
   static constexpr size_t kExpectedMax = 16;
+  // That a receiver takes a payload: one of two versions that is believed more is read.
+  using Belief = uint32_t;
+  static constexpr Belief kBelieved = 256;
   // Pieces of a flow that is not HTTP, or goes on as something else, in which TLS may still begin.
   static constexpr uint8_t kSniffsInsideMax = 64;
 
@@ -95,7 +100,17 @@ class FlowWorker final : public Worker, private TlsSink {
   // Whether the packet shows that the connection lives although a RST came. New bytes in the RST's own name do so,
   // too; they show when they are placed.
   static bool ContradictsReset(const Flow& flow, int side, const Packet& packet);
-  void OnPayload(Flow* flow, int side, const Packet& packet);
+  void OnPayload(Flow* flow, int side, const Packet& packet, Belief belief);
+
+  // doubt.cc
+  Belief BeliefIn(const Flow& flow, const Packet& packet) const;
+  static void LearnTerms(Direction* direction, const Packet& packet);
+  static void LearnWindow(Flow& flow, int side, const Packet& packet, int64_t acked);
+  static void NoteSent(Direction* direction, uint32_t end_seq);
+  void SetAside(Direction* direction, const Packet& packet, Belief belief);
+  void TakeDoubted(Direction* direction, uint64_t until_offset);
+  void TakeUncontested(Direction* direction);
+  void Contest(Flow* flow, Direction* direction, const Packet& packet, Belief belief);
 
   // delivery.cc
   LookResult Pump();

@@ -38,6 +38,7 @@ void FlowWorker::CloseFlow(Flow* flow, HttpEnd reason) {
   for (int side = 0; side < 2; ++side) {
     Direction& direction = flow->direction[side];
     Reassembly& stream = direction.stream;
+    TakeUncontested(&direction);
     DeliverAll(flow, side);
     while (stream.holds_early()) {
       SkipTo(flow, side, stream.early_offset(), FlowCounter::kGapBytes);

@@ -104,6 +104,14 @@ PlaceResult Reassembly::KeepEarly(uint64_t offset, Bytes data, uint64_t held_max
   return kept ? PlaceResult::kEarly : PlaceResult::kOld;
 }
 
+PlaceResult Reassembly::Hold(uint64_t offset, Bytes data, uint64_t held_max, SegmentPool* pool) {
+  if (offset < next_offset_) {
+    data = data.subspan(std::min<uint64_t>(data.size(), next_offset_ - offset));
+    offset = next_offset_;
+  }
+  return data.empty() ? PlaceResult::kOld : KeepEarly(offset, data, held_max, pool);
+}
+
 void Reassembly::Consume(size_t bytes, SegmentPool* pool) {
   next_offset_ += bytes;
   next_seq_ += static_cast<uint32_t>(bytes);

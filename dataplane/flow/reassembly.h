@@ -3,7 +3,7 @@
 // offset from the first byte of the stream, so that sequence numbers may wrap.
 //
 // Overlaps: the first copy of a byte wins. Receivers differ here (RFC 9293, 3.10.7.4 leaves it open); a byte that
-// differs from a copy still held is counted in conflict_bytes(), and the flow is then called ambiguous. Copies of
+// differs from a copy still held is counted in conflict_bytes(), and the flow's exchanges are then called ambiguous. Copies of
 // bytes that were handed on already are not kept, so they are not compared.
 //
 // Use: Place() a segment. If it says kInOrder, hand on `*in_order`, Consume() it, then take Next() until it gives
@@ -51,6 +51,8 @@ class Reassembly {
 
   PlaceResult Place(uint32_t seq, Bytes data, uint64_t held_max, SegmentPool* pool, Bytes* in_order,
                     bool again = false);
+  // Keeps bytes, wherever they stand from the present place on, as if they had come early. kEarly, kOld, kFlowFull or kPoolEmpty.
+  PlaceResult Hold(uint64_t offset, Bytes data, uint64_t held_max, SegmentPool* pool);
   // The stream moves on over bytes that were handed on.
   void Consume(size_t bytes, SegmentPool* pool);
 

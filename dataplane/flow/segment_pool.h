@@ -15,7 +15,7 @@ struct Segment {
   Segment* next;
   uint64_t offset;
   uint32_t size;
-  uint32_t reserved;
+  uint32_t mark;  // its owner's
   uint8_t data[kBytes];
 
   uint64_t end() const { return offset + size; }

@@ -190,12 +190,14 @@ void FlowWorker::OnTcp(const Expected& found) {
   // A SYN in the middle of a connection is answered by a challenge, and what it carries dropped (RFC 5961, 4.2).
   const bool dropped = (packet.flags & kSyn) != 0 && flow->direction[side].stream.OffsetOf(packet.seq + 1) != 0;
   if (dropped && packet.payload_wire != 0 && !MutantIs("flow.dropped_is_read")) return Count(FlowCounter::kUnacceptable);
-  if (ContradictsReset(*flow, side, packet)) {
+  // Bytes that are thrown away acknowledge nothing either.
+  const Belief belief = packet.payload_wire != 0 && side == 0 ? BeliefIn(*flow, packet) : kBelieved;
+  if (belief == kBelieved && ContradictsReset(*flow, side, packet)) {
     flow->reset_ns = 0;
     Count(FlowCounter::kResetContradicted);
   }
-  if ((packet.flags & kAck) != 0) OnAck(flow, side, packet);
-  if (packet.payload_wire != 0) OnPayload(flow, side, packet);
+  if (belief == kBelieved && (packet.flags & kAck) != 0) OnAck(flow, side, packet);
+  if (packet.payload_wire != 0) OnPayload(flow, side, packet, belief);
   if ((packet.flags & kFin) != 0) OnFin(&flow->direction[side], packet);
 }
 
@@ -315,6 +317,7 @@ void FlowWorker::OnSyn(Flow* flow, int side, const Packet& packet) {
     stream.Start(packet.seq + 1);
     direction.isn = packet.seq;
     direction.syn_seen = true;
+    LearnTerms(&direction, packet);
   }
   if ((packet.flags & kAck) == 0) {
     flow->reset_ns = 0;
@@ -351,14 +354,16 @@ void FlowWorker::OnAck(Flow* flow, int side, const Packet& packet) {
   if (acked > static_cast<int64_t>(other.acked_offset) &&
       acked <= static_cast<int64_t>(other.stream.next_offset()) + kAckAheadMax) {
     other.acked_offset = static_cast<uint64_t>(acked);
+    if (other.doubted != nullptr) TakeDoubted(&other, other.acked_offset);
   }
+  LearnWindow(*flow, side, packet, acked);
   if (side == 0 && flow->rtt_us == 0 && flow->syn_ns != 0 && flow->syn_ack_ns != 0 && !flow->syn_repeated &&
       (packet.flags & kSyn) == 0) {
     flow->rtt_us = static_cast<uint32_t>(std::clamp<int64_t>((now_ns_ - flow->syn_ns) / 1000, 1, UINT32_MAX));
   }
 }
 
-void FlowWorker::OnPayload(Flow* flow, int side, const Packet& packet) {
+void FlowWorker::OnPayload(Flow* flow, int side, const Packet& packet, Belief belief) {
   Direction& direction = flow->direction[side];
   const uint32_t seq = packet.seq + ((packet.flags & kSyn) != 0 ? 1 : 0);
   flow->phase = FlowPhase::kActive;
@@ -370,6 +375,9 @@ void FlowWorker::OnPayload(Flow* flow, int side, const Packet& packet) {
     const bool old = static_cast<int32_t>(seq + packet.payload_wire - direction.fin_seq) <= 0;
     return Count(old ? FlowCounter::kOldSegments : FlowCounter::kAfterFin);
   }
+  NoteSent(&direction, seq + packet.payload_wire);
+  if (direction.doubted != nullptr) Contest(flow, &direction, packet, belief);
+  if (belief != kBelieved) return SetAside(&direction, packet, belief);
   if (direction.fin_seen && static_cast<int32_t>(seq + packet.payload_wire - direction.fin_seq) > 0) {
     direction.fin_seen = false;
     Count(FlowCounter::kFinContradicted);
@@ -385,6 +393,7 @@ void FlowWorker::OnFin(Direction* direction, const Packet& packet) {
   direction->fin_seen = true;
   direction->fin_seq = packet.seq + packet.payload_wire + ((packet.flags & kSyn) != 0 ? 1 : 0);
   if (!direction->stream.started()) direction->stream.Start(direction->fin_seq);
+  NoteSent(direction, direction->fin_seq + 1);
 }
 
 // What a RST carries is a diagnosis for people (RFC 9293, 3.5.3), not part of the stream.

@@ -148,6 +148,7 @@ void Connection::TellEnd(Transaction* transaction, HttpEnd end) {
   if (transaction->ended) return;
   transaction->ended = true;
   HttpTransactionInfo& info = transaction->info;
+  info.ambiguous |= at_->contested;
   // Of messages still being read: as far as they came.
   if (transaction == requesting_) {
     info.request_body_bytes = request_.body_bytes();

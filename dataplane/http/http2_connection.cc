@@ -293,6 +293,7 @@ void Http2Connection::Forget(Http2Stream* stream) {
 void Http2Connection::TellEnd(Http2Stream* stream, HttpEnd end) {
   if (stream->websocket != nullptr) stream->websocket->Close(*at_);
   HttpTransactionInfo& info = stream->info;
+  info.ambiguous |= at_->contested;
   Http2Stream::Half& request = stream->halves[kRequest];
   Http2Stream::Half& response = stream->halves[kResponse];
   // Of messages still being read: as far as they came. An upgraded request was counted by its own reader.

@@ -42,6 +42,7 @@ struct StreamContext {
   ClientAddress client, server;
   uint16_t client_port = 0, server_port = 0;
   bool client_from_proxy = false;  // a PROXY header that we may trust named the client
+  bool contested = false;          // some of the connection's bytes came in two versions
   uint64_t ja4_hash = 0, http2_hash = 0;
 };
 
@@ -55,7 +56,7 @@ enum class HttpEnd : uint8_t {
 
 struct HttpTransactionInfo {
   uint64_t index = 0;           // in the flow, from 0
-  bool ambiguous = false;       // two readings possible (conflicting lengths ...)
+  bool ambiguous = false;       // two readings possible (conflicting lengths, two versions of bytes ...)
   bool gap = false;             // TCP bytes of this transaction are missing
   bool request_complete = false, response_complete = false;
   uint64_t request_body_bytes = 0, response_body_bytes = 0;  // decoded; as sent where not decoded

@@ -186,6 +186,7 @@ DecodeStatus DecodeIpv4(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   SetAddress(&ip[12], 4, &packet->src);
   SetAddress(&ip[16], 4, &packet->dst);
   packet->protocol = ip[9];
+  packet->hops = ip[8];
   const uint16_t fragment = LoadBe16(&ip[6]);
   packet->more_fragments = (fragment & 0x2000) != 0;
   packet->fragment_offset = (fragment & 0x1fff) * 8u;
@@ -206,6 +207,7 @@ DecodeStatus DecodeIpv6(Bytes ip, uint32_t wire_length, const DecodeOptions& opt
   total = std::min(total, wire_length);
   if (ip.size() > total) ip = ip.first(total);
   packet->ip_packet = ip;
+  packet->hops = ip[7];
   SetAddress(&ip[8], 16, &packet->src);
   SetAddress(&ip[24], 16, &packet->dst);
   uint8_t next = ip[6];

@@ -54,6 +54,7 @@ struct Packet {
   Address src, dst;
   uint16_t src_port = 0, dst_port = 0;
   uint8_t protocol = 0;
+  uint8_t hops = 0;  // time to live, or hop limit, that is left
   // TCP
   uint8_t flags = 0;
   uint32_t seq = 0, ack = 0;

@@ -40,6 +40,18 @@ TcpOptions ParseTcpOptions(Bytes options) {
   return out;
 }
 
+bool ReadTimestamps(Bytes options, uint32_t* timestamp, uint32_t* echo) {
+  if (options.size() == 12 && LoadBe32(options.data()) == 0x0101080a) {  // as nearly all stacks write it (RFC 7323, appendix A)
+    *timestamp = LoadBe32(&options[4]);
+    *echo = LoadBe32(&options[8]);
+    return true;
+  }
+  const TcpOptions read = ParseTcpOptions(options);
+  *timestamp = read.timestamp;
+  *echo = read.timestamp_echo;
+  return read.has_timestamps;
+}
+
 uint64_t TcpFingerprint(uint16_t window, const TcpOptions& options, Salt salt) {
   uint8_t text[5 + sizeof options.kinds];
   StoreBe16(text, window);

@@ -22,6 +22,8 @@ struct TcpOptions {
 };
 
 TcpOptions ParseTcpOptions(Bytes options);
+// False: there is no timestamps option.
+bool ReadTimestamps(Bytes options, uint32_t* timestamp, uint32_t* echo);
 
 // Tells TCP stacks apart by a client's SYN: window, order of option kinds, MSS and window scale (the fields of
 // the published JA4T fingerprint). Never 0.

@@ -115,14 +115,14 @@ void TlsConnection::Keep(int side, Bytes data) {
   }
   while (!data.empty()) {
     Segment* segment = wait_last_;
-    if (segment == nullptr || segment->reserved != static_cast<uint32_t>(side) || segment->size == Segment::kBytes) {
+    if (segment == nullptr || segment->mark != static_cast<uint32_t>(side) || segment->size == Segment::kBytes) {
       const bool over = uint64_t{wait_segments_ + 1} * sizeof(Segment) > core_->options.wait_flow_bytes_max;
       segment = over ? nullptr : core_->waiting->Take();
       if (segment == nullptr) return GiveUp(TlsCounter::kWaitFull);
       segment->next = nullptr;
       segment->offset = 0;  // bytes of it that were read
       segment->size = 0;
-      segment->reserved = static_cast<uint32_t>(side);
+      segment->mark = static_cast<uint32_t>(side);
       (wait_last_ != nullptr ? wait_last_->next : wait_first_) = segment;
       wait_last_ = segment;
       ++wait_segments_;
@@ -141,7 +141,7 @@ TlsConnection::Outcome TlsConnection::Drain() {
     wait_first_ = segment->next;
     if (wait_first_ == nullptr) wait_last_ = nullptr;
     --wait_segments_;
-    segment->offset += Read(static_cast<int>(segment->reserved), segment->bytes().subspan(segment->offset));
+    segment->offset += Read(static_cast<int>(segment->mark), segment->bytes().subspan(segment->offset));
     if (segment->offset < segment->size) {
       segment->next = wait_first_;
       wait_first_ = segment;

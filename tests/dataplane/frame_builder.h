@@ -37,6 +37,7 @@ struct TcpSegment {
   std::vector<uint16_t> vlan_types = {};  // outermost first
   std::string ip_options = {};            // IPv4, padded to 4 bytes; IPv6: extension headers as they are
   uint8_t first_extension = 6;            // IPv6: what the fixed header announces
+  uint8_t hops = 64;                      // time to live, hop limit
 };
 
 inline std::vector<uint8_t> BuildTcp(const TcpSegment& s) {
@@ -80,7 +81,7 @@ inline std::vector<uint8_t> BuildIp(const TcpSegment& s) {
     Append(&ip, 0x60000000, 4);
     Append(&ip, s.ip_options.size() + tcp.size(), 2);
     Append(&ip, s.first_extension, 1);
-    Append(&ip, 64, 1);
+    Append(&ip, s.hops, 1);
     AppendAddress(&ip, s.src, true);
     AppendAddress(&ip, s.dst, true);
     ip.insert(ip.end(), s.ip_options.begin(), s.ip_options.end());
@@ -91,7 +92,8 @@ inline std::vector<uint8_t> BuildIp(const TcpSegment& s) {
     Append(&ip, 0, 1);
     Append(&ip, 20 + options.size() + tcp.size(), 2);
     Append(&ip, 0x12344000, 4);
-    Append(&ip, 0x40060000, 4);
+    Append(&ip, s.hops, 1);
+    Append(&ip, 0x060000, 3);
     AppendAddress(&ip, s.src, false);
     AppendAddress(&ip, s.dst, false);
     ip.insert(ip.end(), options.begin(), options.end());

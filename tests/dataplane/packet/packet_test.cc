@@ -35,6 +35,7 @@ TEST(PacketTest, ReadsATcpSegment) {
   EXPECT_EQ(packet.window, 1234);
   EXPECT_EQ(AsText(packet.payload), "hello");
   EXPECT_EQ(packet.payload_wire, 5u);
+  EXPECT_EQ(packet.hops, 64);
   EXPECT_EQ(packet.src.length, 4);
   EXPECT_EQ(packet.src_port, 40000);
 }
@@ -61,6 +62,7 @@ TEST(PacketTest, ReadsThroughTagsOptionsAndExtensionHeaders) {
   const std::vector<uint8_t> frame = BuildFrame(segment);
   ASSERT_EQ(Decode(frame, &packet), DecodeStatus::kTcp);
   EXPECT_EQ(AsText(packet.payload), "six");
+  EXPECT_EQ(packet.hops, 64);
   EXPECT_EQ(packet.src.length, 16);
 }
 
@@ -264,6 +266,14 @@ TEST(TcpOptionsTest, ReadsWhatStacksSend) {
   EXPECT_TRUE(options.has_timestamps);
   EXPECT_EQ(options.timestamp, 1u);
   EXPECT_EQ(options.timestamp_echo, 2u);
+  const std::string usual("\1\1\x08\x0a\0\0\0\3\0\0\0\4", 12), other("\x08\x0a\0\0\0\3\0\0\0\4", 10);
+  for (const std::string& each : {usual, other, linux_syn}) {
+    uint32_t timestamp = 0, echo = 0;
+    ASSERT_TRUE(ReadTimestamps(AsBytes(each), &timestamp, &echo));
+    EXPECT_EQ(timestamp, ParseTcpOptions(AsBytes(each)).timestamp);
+    EXPECT_EQ(echo, ParseTcpOptions(AsBytes(each)).timestamp_echo);
+    EXPECT_FALSE(ReadTimestamps(AsBytes(each).first(9), &timestamp, &echo));
+  }
   EXPECT_TRUE(options.has_window_scale);
   EXPECT_EQ(options.window_scale, 7);
   EXPECT_FALSE(options.malformed);
