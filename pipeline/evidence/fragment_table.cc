@@ -22,9 +22,6 @@ constexpr auto kPairSums = [] {
   return sums;
 }();
 
-// All that the doorkeeper keeps of an owner, so all that is ever counted.
-uint32_t Owner32(uint64_t owner) { return static_cast<uint32_t>(Mix64(owner ^ 0x9e3779b97f4a7c15ull) >> 32) | 1; }
-
 }  // namespace
 
 bool OwnerRegisters::Add(uint64_t owner_hash) {
@@ -93,16 +90,18 @@ void FragmentTable::PrefetchRow(uint32_t fragment) const {
   if (const uint32_t way = WayOf(sets_[set], fragment); way != kNone) __builtin_prefetch(&rows_[set * kWays + way], 1);
 }
 
+uint32_t FragmentTable::NameOf(uint64_t owner) { return static_cast<uint32_t>(Mix64(owner ^ 0x9e3779b97f4a7c15ull) >> 32) | 1; }
+
 void FragmentTable::ForgetOwner(uint64_t owner) {
-  const uint32_t owner32 = Owner32(owner);
+  const uint32_t name = NameOf(owner);
   for (Door& door : door_) {
-    if (door.owner == owner32) door = {};
+    if (door.owner == name) door = {};
   }
 }
 
 uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
-  const uint32_t owner32 = Owner32(owner);
-  const uint64_t owner_hash = Mix64(owner32);
+  const uint32_t name = NameOf(owner);
+  const uint64_t owner_hash = Mix64(name);
   const uint32_t at = SetIndexOf(fragment);
   Set& set = sets_[at];
   if (const uint32_t way = WayOf(set, fragment); way != kNone) {
@@ -115,10 +114,10 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
   Door* door = &door_[Mix32(fragment) & door_mask_ & ~1u];
   for (uint32_t w = 0; w < 2; ++w) {
     if (door[w].owner == 0) {
-      door[w] = {fragment, owner32};
+      door[w] = {fragment, name};
       return 1;
     }
-    if (door[w].fragment == fragment && door[w].owner == owner32) return 1;
+    if (door[w].fragment == fragment && door[w].owner == name) return 1;
     if (door[w].fragment != fragment) continue;
     const uint32_t way = Victim(at);
     if (set.owners[way] != 0) counters_.Add(FragmentCounter::kEvicted);
@@ -134,7 +133,7 @@ uint32_t FragmentTable::Note(uint32_t fragment, uint64_t owner, uint16_t day) {
     return 2;
   }
   door[1] = door[0];
-  door[0] = {fragment, owner32};
+  door[0] = {fragment, name};
   counters_.Add(FragmentCounter::kDoorkeeperReplaced);
   return 1;
 }

@@ -42,6 +42,8 @@ class FragmentTable {
   // 0 or 1 owners read as 1.
   uint32_t OwnersOf(uint32_t fragment) const;
 
+  // All that the doorkeeper and its snapshots keep of an owner, so all that is ever counted. Never 0.
+  static uint32_t NameOf(uint64_t owner);
   // Forgets what only this owner was seen with. Where several were seen there is no name to forget: a count stays.
   void ForgetOwner(uint64_t owner);
 

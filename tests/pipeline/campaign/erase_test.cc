@@ -58,6 +58,13 @@ class EraseTest : public ::testing::Test {
     pipeline_.SaveState(&state);
     return state;
   }
+  // How often the account's owner stands in a snapshot as one of whom fragments are known that nobody else has sent.
+  size_t FragmentsOf(uint32_t name, const std::string& state) const {
+    const std::string bytes(reinterpret_cast<const char*>(&name), sizeof name);
+    size_t found = 0;
+    for (size_t at = state.find(bytes); at != std::string::npos; at = state.find(bytes, at + 1)) ++found;
+    return found;
+  }
   // Of the events from `from` on, in which the account stands: "topic" for a record, "topic tombstone" for a key withdrawn.
   std::set<std::string> NamedIn(size_t from) const {
     std::set<std::string> found;
@@ -85,6 +92,10 @@ TEST_F(EraseTest, NothingThatIsKeptOrToldHasTheAccountAfterwards) {
   const std::string before = State();
   ASSERT_NE(before.find(bytes_), std::string::npos) << "the search below would find nothing anyhow";
   ASSERT_NE(before.find(account_), std::string::npos) << "advice is kept by name";
+  AccountId id;
+  std::copy(bytes_.begin(), bytes_.end(), id.bytes);
+  const uint32_t owner = FragmentTable::NameOf(pipeline_.profiles().Find(id)->owner);
+  ASSERT_GT(FragmentsOf(owner, before), 10u);
   const size_t events = sink_.events().size(), accounts = pipeline_.profiles().size();
 
   const Result<std::string> erased = pipeline_.Erase(account_, "stillctl uid 0", 7);
@@ -92,6 +103,7 @@ TEST_F(EraseTest, NothingThatIsKeptOrToldHasTheAccountAfterwards) {
   const std::string after = State();
   EXPECT_EQ(after.find(bytes_), std::string::npos);
   EXPECT_EQ(after.find(account_), std::string::npos);
+  EXPECT_EQ(FragmentsOf(owner, after), 0u);
   EXPECT_EQ(pipeline_.profiles().size(), accounts - 1);
   EXPECT_EQ(pipeline_.counters().Get(PipelineCounter::kErased), 1u);
 
