@@ -63,6 +63,7 @@ class ReplayTest : public ::testing::Test {
 
   static Ran Replay(const std::string& out, std::vector<std::string> words, const std::vector<std::string>& sets = {}) {
     for (const std::string& set : sets) words.insert(words.begin(), {"--set", set});
+    words.insert(words.begin(), {"--set", "sketch.gpu=cpu"});  // a build with the plugin says that there is no GPU
     words.insert(words.begin(), {BinPath("stillwatch"), "replay", "--config", kConfig, "--out", out});
     return RunProgram(words);
   }
