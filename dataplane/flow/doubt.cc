@@ -11,7 +11,6 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-constexpr int64_t kWindowMax = 1ll << 30;  // the largest scaled window (RFC 7323, 2.2)
 constexpr uint8_t kDoubtedChunksMax = 32;  // a direction
 
 // Of bytes in doubt: the belief in them, and the hops that are known to suffice once they are acknowledged.

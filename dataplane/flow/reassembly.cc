@@ -10,8 +10,6 @@ namespace stillwatch::dataplane {
 
 namespace {
 
-constexpr int64_t kWindowMax = 1ll << 30;  // the largest scaled window (RFC 7323, section 2.2)
-
 uint32_t CountDifferent(const uint8_t* a, const uint8_t* b, size_t size) {
   if (std::memcmp(a, b, size) == 0) return 0;
   uint32_t different = 0;

@@ -19,6 +19,8 @@
 
 namespace stillwatch::dataplane {
 
+inline constexpr int64_t kWindowMax = 1ll << 30;  // the largest scaled window (RFC 7323, 2.2)
+
 enum class PlaceResult : uint8_t {
   kInOrder,      // `*in_order` comes next
   kEarly,        // kept for later

@@ -42,8 +42,8 @@ class Talk {
   }
   void Handshake() { Handshake(Terms()); }
   // Payload of the client's `at` bytes behind its first.
-  TcpSegment Client(uint32_t at, std::string_view payload) const {
-    return {.seq = kClientIsn + 1 + at, .ack = kServerIsn + 1, .payload = payload, .options = Timestamps(100)};
+  TcpSegment Client(uint32_t at, std::string_view payload, uint8_t hops = 64) const {
+    return {.seq = kClientIsn + 1 + at, .ack = kServerIsn + 1, .payload = payload, .options = Timestamps(100), .hops = hops};
   }
   // The server says that it has so many bytes.
   void Acknowledge(uint32_t bytes) { SendBack({.seq = kServerIsn + 1, .ack = kClientIsn + 1 + bytes, .window = window_, .options = Timestamps(100)}); }
@@ -180,9 +180,7 @@ TEST(DoubtTest, NothingIsReadBehindAFin) {
     WorkerDriver driver;
     Talk talk(&driver);
     talk.Handshake();
-    TcpSegment forged = talk.Client(4, "FORGED");
-    forged.hops = 1;
-    talk.Send(forged);
+    talk.Send(talk.Client(4, "FORGED", 1));
     talk.Send(talk.Client(0, "1234"));
     TcpSegment fin = talk.Client(4, {});
     fin.flags = kA | kF;
@@ -200,9 +198,7 @@ TEST(DoubtTest, FewerHopsThatArriveAreDoubtedOnce) {
   Talk talk(&driver);
   talk.Handshake();
   for (uint32_t i = 0; i < 10; ++i) {
-    TcpSegment segment = talk.Client(i, "x");
-    segment.hops = 50;
-    talk.Send(segment);
+    talk.Send(talk.Client(i, "x", 50));
     if (i == 0) talk.Acknowledge(1);
   }
   EXPECT_EQ(driver.flows()[0].client.bytes, std::string(10, 'x'));
@@ -214,11 +210,7 @@ TEST(DoubtTest, OfTwoVersionsInDoubtTheOneThatLivesLongerIsRead) {
   WorkerDriver driver;
   Talk talk(&driver);
   talk.Handshake();
-  const auto send = [&talk](uint32_t at, std::string_view payload, uint8_t hops) {
-    TcpSegment segment = talk.Client(at, payload);
-    segment.hops = hops;
-    talk.Send(segment);
-  };
+  const auto send = [&talk](uint32_t at, std::string_view payload, uint8_t hops) { talk.Send(talk.Client(at, payload, hops)); };
   send(0, "FORGED", 3);
   send(0, "answer", 63);
   talk.Acknowledge(6);
@@ -243,9 +235,7 @@ TEST(DoubtTest, BytesInDoubtAreBounded) {
     Talk talk(&driver);
     talk.Handshake();
     for (uint32_t i = 0; i < 100; ++i) {
-      TcpSegment segment = talk.Client(i, "x");
-      segment.hops = 1;
-      talk.Send(segment);
+      talk.Send(talk.Client(i, "x", 1));
     }
     EXPECT_EQ(driver.Counter("tcp.doubted_full"), 68u * static_cast<unsigned>(round + 1));
     talk.Send(talk.Client(0, "y"));
